@@ -1,0 +1,206 @@
+"""``semvec encode``: files of texts → a file of vectors."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from semvec.encoders.files import Report
+    from semvec.encoders.protocol import Encoder
+    from semvec.text.readers import ReadOptions
+
+CHOICES = {
+    "level": ("text", "chunk", "word", "token"),
+    "layer_mix": ("mean", "sum", "concat"),
+    "subword": ("first", "last", "mean", "max"),
+    "pooling": ("mean", "cls", "max", "last_token", "weighted_mean", "mean_sqrt"),
+    "overflow": ("truncate", "error", "windows"),
+    "chunk_by": ("tokens", "sentences"),
+    "dtype": ("float32", "float16", "int8", "binary"),
+}
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", metavar="OUT", help="Vectors file: .npy .npz .parquet .safetensors .jsonl .vec .bin")
+@click.option("-m", "--model", default="minilm", help="A name that 'semvec models' lists, a path, or a hub id.")
+@click.option(
+    "--family",
+    type=click.Choice(["word", "sentence", "contextual"]),
+    help="Insist on a family (contextual: the transformer inside).",
+)
+@click.option("--level", type=click.Choice(CHOICES["level"]), default="text", help="What gets a vector.")
+@click.option("--layers", default="-1", help="Layers of a transformer: -1, '-1,-2', '-4:' or all.")
+@click.option("--layer-mix", type=click.Choice(CHOICES["layer_mix"]), default="mean", help="How several layers become one.")
+@click.option("--subword", type=click.Choice(CHOICES["subword"]), default="mean", help="How sub-words become a word.")
+@click.option("--pooling", type=click.Choice(CHOICES["pooling"]), help="How tokens become a text.  [default: the model's own]")
+@click.option(
+    "--overflow",
+    type=click.Choice(CHOICES["overflow"]),
+    default="truncate",
+    help="What happens to texts longer than the model reads.",
+)
+@click.option("--max-tokens", type=click.IntRange(1), help="Read at most so many tokens at once.  [default: the model's limit]")
+@click.option("--chunk-by", type=click.Choice(CHOICES["chunk_by"]), default="tokens", help="Where chunks end.")
+@click.option("--chunk-tokens", type=click.IntRange(1), default=128, help="Size of a chunk.")
+@click.option("--chunk-overlap", type=click.IntRange(0), default=0, help="Tokens a chunk shares with the one before.")
+@click.option("--late", is_flag=True, help="Read the whole text, then pool each chunk (late chunking).")
+@click.option("--special", is_flag=True, help="Give rows for CLS, SEP, … too (--level token).")
+@click.option("--prompt", help="Put before every text.  [default: the model's own]")
+@click.option("--as", "kind", type=click.Choice(["query", "document"]), help="Use the model's prompt for queries or documents.")
+@click.option("--normalize", is_flag=True, help="Scale each vector to length 1.")
+@click.option("--truncate-dim", type=click.IntRange(1), help="Keep the first dimensions only (Matryoshka).")
+@click.option("--dtype", type=click.Choice(CHOICES["dtype"]), default="float32", help="How numbers are kept.")
+@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
+@click.option("--batch-tokens", type=click.IntRange(1), help="Most tokens in one forward pass.  [default: by device]")
+@click.option("--deterministic", is_flag=True, help="The same bits for a text whatever stands beside it; slower.")
+@click.option("--id-field", help="Column with the ids.  [default: id or _id, else line numbers]")
+@click.option("--text-field", help="Column with the texts.  [default: text, or the only one]")
+@click.option(
+    "--format",
+    "input_format",
+    type=click.Choice(["lines", "csv", "tsv", "jsonl", "parquet", "file"]),
+    help="Read inputs as this, whatever their names say.",
+)
+@click.option("--max-chars", type=click.IntRange(1), default=4_000_000, help="Longest text accepted.")
+@click.option("--keep-blank", is_flag=True, help="Encode blank rows as flagged zero vectors instead of refusing them.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    help="Stop at a bad row, or list it in OUT.errors.jsonl and go on.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
+@click.option("--dry-run", is_flag=True, help="Only count tokens and say what would be cut.")
+@click.option("--trust-pickle", is_flag=True, help="Read models that are pickles, which can run any code.")
+@click.option("--trust-remote-code", is_flag=True, help="Run the Python code that a model brings along.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def encode(**options: Any) -> None:
+    """Write the vectors of the texts in INPUT... to a file.
+
+    INPUT is a file (.txt: a line is a text; .csv .tsv .jsonl .parquet: a row is a text; .gz and .zst of
+    these), a folder or a quoted glob (a file is a text), or - for standard input.
+
+    \b
+    Examples:
+      semvec encode notes.txt -o notes.npy
+      semvec encode reviews.csv -o reviews.parquet --text-field review --id-field sku
+      semvec encode 'docs/**/*.md' -o docs.safetensors --overflow windows
+      semvec encode books/ -o chunks.parquet --level chunk --chunk-by sentences --late --overflow windows
+      zcat big.txt.gz | semvec encode - -o big.npy --model glove-50d
+      semvec encode big.jsonl -o big.npy --resume --on-error skip
+      semvec encode notes.txt --dry-run
+    """
+    from semvec.embeddings.storage import check_output
+    from semvec.encoders.catalog import load_encoder
+    from semvec.encoders.files import encode_files
+    from semvec.text.readers import ReadOptions
+    from semvec.text.sources import find_sources
+
+    if not options["output"] and not options["dry_run"]:
+        raise click.UsageError("where to? Name the vectors file with -o OUT (or ask for --dry-run)")
+    inputs = list(options["inputs"])
+    find_sources(inputs, kind=options["input_format"])  # what is not there should not have to wait for the model
+    if options["output"]:
+        check_output(options["output"], overwrite=options["overwrite"] or options["resume"] or options["dry_run"])
+    read = ReadOptions(options["text_field"], options["id_field"], options["max_chars"], options["keep_blank"])
+    encoder = load_encoder(
+        options["model"],
+        family=options["family"],
+        device=options["device"],
+        trust_pickle=options["trust_pickle"],
+        trust_remote_code=options["trust_remote_code"],
+        **_changes(options),
+    )
+    if options["kind"]:
+        encoder = encoder.prompted(options["kind"])
+    if options["dry_run"]:
+        _dry_run(inputs, encoder, read, options["input_format"], options["quiet"])
+        return
+    with _Bar(options["quiet"]) as bar:
+        report = encode_files(
+            inputs,
+            options["output"],
+            encoder,
+            read=read,
+            input_format=options["input_format"],
+            on_error=options["on_error"],
+            resume=options["resume"],
+            overwrite=options["overwrite"],
+            progress=bar.to,
+        )
+    if not options["quiet"]:
+        _print(report, encoder)
+
+
+def _changes(options: dict[str, Any]) -> Any:
+    """Return what was asked for that is a field of `EncodeOptions`."""
+    names = (*CHOICES, "max_tokens", "chunk_tokens", "chunk_overlap", "late", "special", "prompt", "normalize")
+    names = (*names, "truncate_dim", "batch_tokens", "deterministic")
+    changes = {name: options[name] for name in names if options[name] is not None}
+    layers = options["layers"]
+    changes["layers"] = int(layers) if layers.lstrip("-").isdigit() else layers
+    return changes
+
+
+class _Bar:
+    """A progress line on stderr with rate and time left, drawn only where stderr is a terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(unit=" texts", unit_scale=True, disable=True if quiet else None, file=sys.stderr, leave=False)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def to(self, done: int, total: int | None) -> None:
+        """Move the bar to ``done`` of ``total``."""
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+
+def _print(report: Report, encoder: Encoder) -> None:
+    if report.resumed == report.texts and not report.seconds:
+        click.echo(f"{report.output} is complete already: {report.texts:,} texts, {report.rows:,} vectors")
+        return
+    fresh = report.texts - report.resumed
+    resumed = f", {report.resumed:,} of them were done before" if report.resumed else ""
+    rate = f"{fresh / report.seconds:,.0f} texts/s" if report.seconds else ""
+    click.echo(
+        f"{report.texts:,} texts → {report.rows:,} vectors of {encoder.dim} ({encoder.fingerprint.dtype}) "
+        f"in {report.output}, {report.seconds:.1f} s, {rate}{resumed}"
+    )
+    click.echo(cut_line(report.texts_cut, report.texts, report.tokens_cut, report.tokens))
+    if report.zero_rows:
+        click.echo(f"{report.zero_rows:,} rows are zeros: there was nothing in them the model knows")
+    if report.skipped:
+        click.echo(f"{report.skipped:,} bad rows left out, listed in {report.errors_file}")
+
+
+def cut_line(texts_cut: int, texts: int, tokens_cut: int, tokens: int) -> str:
+    """Return the line that says how much was not read."""
+    if not texts_cut:
+        return f"no text cut, {tokens:,} tokens read"
+    share = 100 * tokens_cut / tokens
+    return f"{texts_cut:,} of {texts:,} texts cut, {share:.1f} % of tokens (--overflow windows reads them whole)"
+
+
+def _dry_run(inputs: list[str], encoder: Encoder, read: ReadOptions, input_format: str | None, quiet: bool) -> None:
+    from semvec.encoders.token_counts import count_files
+
+    with _Bar(quiet) as bar:
+        count = count_files(inputs, encoder, read=read, input_format=input_format, progress=bar.to)
+    lengths = f"least {count.least:,}, median {count.median:,}, 95 % within {count.p95:,}, most {count.most:,}"
+    click.echo(f"{count.texts:,} texts, {count.tokens:,} tokens: {lengths}")
+    click.echo(cut_line(count.texts_cut, count.texts, count.tokens_cut, count.tokens))
+    if count.bad_rows:
+        click.echo(f"{count.bad_rows:,} bad rows, the first at {count.first_bad}")
+    click.echo(f"would be made by {encoder.fingerprint}; nothing was written")

@@ -1,0 +1,46 @@
+"""``semvec inspect``: what a vectors file holds."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@click.option("-n", "--rows", default=3, show_default=True, type=click.IntRange(0), help="Show so many rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print the header as JSON.")
+def inspect(file: str, rows: int, as_json: bool) -> None:
+    """Show what the vectors file FILE holds and what made it.
+
+    \b
+    Examples:
+      semvec inspect notes.npy
+      semvec inspect notes.parquet --json
+    """
+    from semvec.embeddings.storage import read_embeddings, read_header
+
+    header = read_header(file)
+    if as_json:
+        click.echo(json.dumps(header.to_json(), ensure_ascii=False, indent=1))
+        return
+    made = header.fingerprint
+    click.echo(f"{file}: {header.texts:,} texts, {header.rows:,} vectors of {made.dim} ({made.dtype}), level {made.level}")
+    click.echo(
+        f"made by {made.model} ({made.family}), weights {made.weights[:16]}, metric {made.metric}, normalized {made.normalized}"
+    )
+    for name, value in sorted(made.settings.items()):
+        click.echo(f"  {name}: {value}")
+    if header.calibration:
+        click.echo(f"  int8 scale: {header.calibration.scale:.6g} (fitted on {header.calibration.rows:,} rows)")
+    if not rows:
+        return
+    embeddings = read_embeddings(file)
+    cut = int((embeddings.n_truncated > 0).sum())
+    click.echo(f"{int(embeddings.n_tokens.sum()):,} tokens, {cut:,} texts cut")
+    for row in range(min(rows, embeddings.rows)):
+        text = int(embeddings.text_index[row])
+        name = embeddings.ids[text] if embeddings.ids is not None else text
+        numbers = " ".join(f"{x:.3f}" for x in embeddings.vectors[row, :4])
+        click.echo(f"  {name}  [{numbers} …]  {embeddings.surface[row][:60]!r}")

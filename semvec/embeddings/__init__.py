@@ -1,0 +1,1 @@
+"""`Embeddings`, the one result, and what can be done with it without a model: keep, read, compare."""

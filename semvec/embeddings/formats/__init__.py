@@ -1,0 +1,1 @@
+"""The on-disk formats of `Embeddings`, one file a format."""

@@ -1,0 +1,1 @@
+"""Texts → `Embeddings`: one protocol, three families, and the catalog that finds models."""

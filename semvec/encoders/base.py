@@ -1,0 +1,256 @@
+"""What the encoders share: checking texts, encoding equal ones once, and turning rows into a result."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self, Unpack
+
+from semvec.embeddings.embeddings import Embeddings, strings
+from semvec.embeddings.fingerprint import Fingerprint
+from semvec.embeddings.quantise import Calibration, quantise
+from semvec.embeddings.transforms import normalize
+from semvec.encoders.options import EncodeOptions, OptionChanges
+from semvec.encoders.protocol import Text
+from semvec.errors import InputError, LevelError
+from semvec.text.brackets import read_brackets
+from semvec.text.document import flaw
+from semvec.text.words import Span, check_span, join_words
+from semvec.types import Dtype, Level, Metric
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """One text as the model reads it.
+
+    ``words`` are its words where it came split, ``spans`` the ranges asked for in ``text``, and ``shown``
+    the same ranges in the text as the user gave it, which differ where brackets were taken out.
+    """
+
+    text: str
+    words: tuple[Span, ...] | None = None
+    spans: tuple[Span, ...] = ()
+    shown: tuple[Span, ...] = ()
+
+
+@dataclass
+class TextRows:
+    """The rows of one text: float32 vectors (rows, dim), and where each stands in ``TextInput.text``."""
+
+    vectors: Any
+    start: Any
+    end: Any
+    special: Any
+    oov: Any
+    n_tokens: int
+    n_truncated: int = 0
+
+
+@dataclass
+class _Seen:
+    """Distinct inputs in the order of their first appearance, and which of them each input is."""
+
+    distinct: list[TextInput] = field(default_factory=list)
+    which: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, inputs: Iterable[TextInput]) -> _Seen:
+        places: dict[TextInput, int] = {}
+        which = [places.setdefault(one, len(places)) for one in inputs]
+        return cls(list(places), which)
+
+
+class BaseEncoder(ABC):
+    """The part of `Encoder` that is the same in every family."""
+
+    def __init__(self, options: EncodeOptions | None = None) -> None:
+        self.options = options or EncodeOptions()
+
+    @property
+    @abstractmethod
+    def levels(self) -> tuple[Level, ...]: ...
+
+    @property
+    @abstractmethod
+    def metric(self) -> Metric: ...
+
+    @abstractmethod
+    def _fingerprint(self) -> Fingerprint:
+        """Return the fingerprint under the present options."""
+
+    @abstractmethod
+    def _encode_rows(self, inputs: Sequence[TextInput]) -> list[TextRows]:
+        """Return the rows of each of ``inputs``, which are distinct."""
+
+    @abstractmethod
+    def _count_tokens(self, inputs: Sequence[TextInput]) -> list[tuple[int, int]]:
+        """Return how many tokens each of ``inputs`` has and how many of them would not be read."""
+
+    @abstractmethod
+    def _check_options(self) -> None:
+        """Raise `OptionError` where the options do not fit this encoder."""
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What decides the vectors made under the present options."""
+        return self._fingerprint()
+
+    @property
+    def dim(self) -> int:
+        """How many dimensions the vectors made under the present options have."""
+        return self.fingerprint.dim
+
+    def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
+        """Return the same model, not copied, with other options.
+
+        Raises `LevelError` for a level that this encoder cannot give, `OptionError` for other misfits.
+        """
+        options = self.options.changed(changes)
+        if options == self.options:
+            return self
+        other = copy.copy(self)
+        other.__dict__.pop("fingerprint", None)
+        other.options = options
+        if options.level not in self.levels:
+            able = ", ".join(self.levels)
+            raise LevelError(f"{type(self).__name__} has no level {str(options.level)!r}: it gives {able}")
+        other._check_options()
+        return other
+
+    def encode(
+        self, texts: Sequence[Text], *, spans: Sequence[Sequence[Span]] | None = None, **changes: Unpack[OptionChanges]
+    ) -> Embeddings:
+        """Return the vectors of ``texts``, rows in their order; see `Encoder`."""
+        return self.with_options(**changes)._encode(texts, spans)
+
+    def encode_query(self, texts: Sequence[Text], **changes: Unpack[OptionChanges]) -> Embeddings:
+        """Return the vectors of ``texts`` as search queries, with the model's prompt for those."""
+        return self.prompted("query").encode(texts, **changes)
+
+    def encode_document(self, texts: Sequence[Text], **changes: Unpack[OptionChanges]) -> Embeddings:
+        """Return the vectors of ``texts`` as what is searched, with the model's prompt for those."""
+        return self.prompted("document").encode(texts, **changes)
+
+    def stream(self, batches: Iterable[Sequence[Text]], **changes: Unpack[OptionChanges]) -> Iterator[Embeddings]:
+        """Give one `Embeddings` a batch, holding one batch at a time.
+
+        With ``dtype="int8"`` and no calibration the first batch is what the codes are fitted on.
+        """
+        encoder = self.with_options(**changes)
+        for batch in batches:
+            result = encoder.encode(batch)
+            encoder = encoder.with_options(calibration=result.calibration)
+            yield result
+
+    def count_tokens(self, texts: Sequence[Text]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return how many tokens each text has and how many are over the limit (texts,), without encoding."""
+        inputs, _ = self._inputs(list(texts), None)
+        counts = np.array(self._count_tokens(inputs), dtype=np.int32).reshape(-1, 2)
+        return counts[:, 0], counts[:, 1]
+
+    def prompted(self, kind: str) -> Self:
+        """Return this encoder with the model's prompt for ``kind`` ("query" or "document"), if it has one."""
+        return self
+
+    def _encode(self, texts: Sequence[Text], spans: Sequence[Sequence[Span]] | None) -> Embeddings:
+        if isinstance(texts, str):
+            raise InputError("texts must be a list of texts, not one string: encode([text])")
+        inputs, surfaces = self._inputs(list(texts), spans)
+        seen = _Seen.of(inputs)
+        found = self._encode_rows(seen.distinct)
+        return self._result([found[i] for i in seen.which], inputs, surfaces)
+
+    def _inputs(self, texts: list[Text], spans: Sequence[Sequence[Span]] | None) -> tuple[list[TextInput], list[str]]:
+        """Return what the model reads, and the text that offsets refer to, for each of ``texts``."""
+        at_spans = self.options.level == Level.SPAN
+        if spans is not None and (not at_spans or len(spans) != len(texts)):
+            raise InputError('spans go with level="span", one list for each text')
+        inputs: list[TextInput] = []
+        shown: list[str] = []
+        for i, text in enumerate(texts):
+            try:
+                one = _input(text, spans[i] if spans is not None else None, brackets=at_spans)
+            except InputError as error:
+                raise InputError(f"text {i}: {error}") from None
+            inputs.append(one)
+            shown.append(text if isinstance(text, str) else one.text)
+        return inputs, shown
+
+    def _result(self, found: list[TextRows], inputs: list[TextInput], surfaces: list[str]) -> Embeddings:
+        fingerprint = self.fingerprint
+        counts = [len(rows.vectors) for rows in found]
+        full = np.concatenate([rows.vectors for rows in found]) if found else np.zeros((0, self.dim), np.float32)
+        vectors, calibration = self._finish(full)
+        shown = [_shown(rows, one) for rows, one in zip(found, inputs, strict=True)]
+        return Embeddings(
+            vectors=vectors,
+            level=self.options.level,
+            text_index=np.repeat(np.arange(len(found), dtype=np.int64), counts),
+            start=_joined([edges[0] for edges in shown], np.int32),
+            end=_joined([edges[1] for edges in shown], np.int32),
+            surface=strings(
+                [
+                    text[a:b]
+                    for (starts, ends), text in zip(shown, surfaces, strict=True)
+                    for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
+                ]
+            ),
+            special=_joined([rows.special for rows in found], np.bool_),
+            oov=_joined([rows.oov for rows in found], np.uint8),
+            n_tokens=np.array([rows.n_tokens for rows in found], dtype=np.int32),
+            n_truncated=np.array([rows.n_truncated for rows in found], dtype=np.int32),
+            fingerprint=fingerprint,
+            calibration=calibration,
+        )
+
+    def _finish(self, vectors: Any) -> tuple[Any, Calibration | None]:
+        """Return ``vectors`` truncated, scaled and stored as the options say, and the calibration used."""
+        options = self.options
+        if options.truncate_dim is not None:
+            vectors = vectors[:, : options.truncate_dim]
+        if options.normalize or (options.truncate_dim is not None and self.fingerprint.normalized):
+            vectors = normalize(vectors)
+        calibration = None
+        if options.dtype == Dtype.INT8:
+            calibration = options.calibration or Calibration.fit(vectors)
+        return quantise(vectors, options.dtype, calibration), calibration if len(vectors) else options.calibration
+
+
+def _input(text: Text, spans: Sequence[Span] | None, *, brackets: bool) -> TextInput:
+    if not isinstance(text, str):
+        if not isinstance(text, Sequence) or isinstance(text, bytes):
+            raise InputError(flaw(text) or "")
+        joined, words = join_words(text)
+        reason = flaw(joined)
+        one = TextInput(joined, words=tuple(words))
+    else:
+        reason = flaw(text)
+        one = TextInput(text)
+    if reason:
+        raise InputError(reason)
+    if spans is not None:
+        ranges = tuple(check_span(one.text, span) for span in spans)
+        return replace(one, spans=ranges, shown=ranges)
+    if brackets:
+        bare, inner, outer = read_brackets(one.text)
+        return TextInput(bare, spans=tuple(inner), shown=tuple(outer))
+    return one
+
+
+def _shown(rows: TextRows, one: TextInput) -> tuple[Any, Any]:
+    """Return the rows' offsets in the text as the user gave it."""
+    if one.shown:
+        edges = np.array(one.shown, dtype=np.int32)
+        return edges[:, 0], edges[:, 1]
+    return rows.start, rows.end
+
+
+def _joined(parts: list[Any], dtype: Any) -> Any:
+    return np.concatenate([np.asarray(part, dtype=dtype) for part in parts]) if parts else np.zeros(0, dtype=dtype)

@@ -1,0 +1,276 @@
+"""Files of texts → a file of vectors: streamed, sharded, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from semvec.embeddings.embeddings import Embeddings
+from semvec.embeddings.files import written_whole
+from semvec.embeddings.formats.layout import Header
+from semvec.embeddings.shards import ShardWriter, compare_jobs, finished_job, unfinished
+from semvec.embeddings.storage import check_output, read_header
+from semvec.encoders.protocol import Encoder
+from semvec.errors import InputError, OptionError, OverflowRefused, ResumeMismatch
+from semvec.text.document import BadRow, Document
+from semvec.text.documents import read_documents
+from semvec.text.readers import ReadOptions
+from semvec.text.sources import find_sources, identify
+from semvec.types import JSON, Level, OnError, Oov, Overflow
+
+logger = logging.getLogger(__name__)
+
+BLOCK_TEXTS = 4096
+BLOCK_CHARS = 1 << 22
+BLOCK_BYTES = 1 << 27
+CHARS_A_ROW = 3
+"""A rough lower bound of characters a token or word, to keep the vectors of a block within `BLOCK_BYTES`."""
+
+
+@dataclass
+class Block:
+    """Consecutive documents that become one shard, and the bad rows met on the way."""
+
+    documents: list[Document] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+
+    @property
+    def items(self) -> int:
+        """How many rows of the input this block has used up."""
+        return len(self.documents) + len(self.bad)
+
+
+@dataclass
+class Report:
+    """What a run over files did.
+
+    ``rows`` vectors of ``dim`` numbers for ``texts`` texts (``resumed`` of them were there before) in
+    ``seconds``; ``tokens`` tokens, ``tokens_cut`` of them dropped from ``texts_cut`` texts; ``zero_rows``
+    rows with nothing to read; ``skipped`` bad rows, listed in ``errors_file``.
+    """
+
+    output: Path
+    header: Header | None = None
+    texts: int = 0
+    rows: int = 0
+    resumed: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    tokens_cut: int = 0
+    texts_cut: int = 0
+    zero_rows: int = 0
+    skipped: int = 0
+    errors_file: Path | None = None
+
+    def count(self, note: Mapping[str, JSON]) -> None:
+        """Add what the note of one shard says."""
+        for name in ("texts", "rows", "tokens", "tokens_cut", "texts_cut", "zero_rows"):
+            setattr(self, name, getattr(self, name) + note[name])
+        self.skipped += len(note["errors"])
+
+
+Progress = Callable[[int, "int | None"], None]
+"""Called with the number of rows of the input done so far, and how many there are if that is known."""
+
+
+def encode_files(
+    inputs: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    encoder: Encoder,
+    *,
+    read: ReadOptions | None = None,
+    input_format: str | None = None,
+    on_error: OnError | str = OnError.STOP,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Write the vectors of all texts in ``inputs`` to ``output``, and return what was done.
+
+    ``inputs`` are files (a line, or a row of a table, is a text), folders and globs (a file is a text) and
+    ``-``; see `find_sources`. The suffix of ``output`` names the format. Memory is bounded by a block of
+    texts, never by the input. Blocks are kept in ``OUTPUT.part`` as they are done, so a run killed at any
+    moment goes on with ``resume=True`` and ends with the same bytes as one that was not, on the same
+    machine. A bad row ends the run by default, all blocks before it kept; with ``on_error="skip"`` bad
+    rows are listed in ``OUTPUT.errors.jsonl``.
+
+    Raises `InputError` for bad input, `OutputExists` and `OutputError` for what cannot be written,
+    `ResumeMismatch` where the unfinished run had other input, model or options, `OverflowRefused` under
+    ``overflow="error"``.
+    """
+    on_error = OnError(on_error)
+    options = read or ReadOptions()
+    if encoder.options.level == Level.SPAN:
+        raise OptionError(
+            "level 'span' needs spans for each text, which files do not hold: use the library's encode(texts, spans=…)"
+        )
+    target = Path(output)
+    check_output(target, overwrite=overwrite or resume)
+    sources = find_sources([os.fspath(name) for name in inputs], kind=input_format)
+    records, total = identify(sources)
+    job = _job(encoder, options, records)
+    if resume and target.exists() and not unfinished(target).exists():
+        return _already_done(target, job)
+    started = perf_counter()
+    with ShardWriter.open(target, job, resume=resume, overwrite=overwrite) as writer:
+        report = Report(target)
+        items = read_documents(sources, options)
+        digest = _skip_done(items, writer, report)
+        encoder = encoder.with_options(calibration=writer.calibration) if writer.calibration else encoder
+        with writer.keeping_what_is_done(InputError, OverflowRefused):
+            for block in _blocks(_sifted(items, on_error, writer), encoder):
+                _feed(digest, block.documents)
+                embeddings = _encode(encoder, block, on_error, writer)
+                if embeddings.calibration is not None:
+                    encoder = encoder.with_options(calibration=embeddings.calibration)
+                note = _note(block, embeddings, digest, writer)
+                writer.commit(embeddings, note)
+                report.count(note)
+                if progress:
+                    progress(note["items"], total)
+        if not report.texts:
+            raise InputError(_nothing(records, report))
+        errors = [bad for note in writer.notes for bad in note["errors"]]
+        report.errors_file = _write_errors(target, errors)
+        report.header = writer.finish()
+    report.seconds = perf_counter() - started
+    return report
+
+
+def _job(encoder: Encoder, options: ReadOptions, records: list[JSON]) -> dict[str, JSON]:
+    run = {"deterministic": encoder.options.deterministic, "batch_tokens": encoder.options.batch_tokens}
+    model: dict[str, JSON] = encoder.fingerprint.to_json()
+    return json.loads(json.dumps({"input": records, "reading": asdict(options), "model": model, "run": run}))  # type: ignore[no-any-return]
+
+
+def _already_done(target: Path, job: Mapping[str, JSON]) -> Report:
+    there = finished_job(target)
+    if there is None:
+        raise ResumeMismatch(f"{target}: exists, but was not made by a run that could go on; --overwrite replaces it")
+    if differences := compare_jobs(there, job):
+        raise ResumeMismatch(f"{target}: was made by another run ({'; '.join(differences)}); --overwrite replaces it")
+    header = read_header(target)
+    return Report(target, header, texts=header.texts, rows=header.rows, resumed=header.texts)
+
+
+def _skip_done(items: Iterator[Document | BadRow], writer: ShardWriter, report: Report) -> hashlib._Hash:
+    """Read past what the committed shards hold; raise `ResumeMismatch` if that is not what they were made of."""
+    digest = hashlib.sha256()
+    for note in writer.notes:
+        report.count(note)
+    if not writer.notes:
+        return digest
+    last = writer.notes[-1]
+    for _ in range(last["items"]):
+        item = next(items, None)
+        if isinstance(item, Document):
+            _feed(digest, [item])
+    if digest.hexdigest() != last["digest"]:
+        raise ResumeMismatch(
+            f"{writer.path}: the {report.texts:,} texts done so far came from another input; --overwrite starts again"
+        )
+    report.resumed = report.texts
+    return digest
+
+
+def _feed(digest: hashlib._Hash, documents: Sequence[Document]) -> None:
+    for document in documents:
+        for part in (document.id, document.text):
+            content = part.encode("utf-8")
+            digest.update(len(content).to_bytes(8, "little") + content)
+
+
+def _sifted(items: Iterable[Document | BadRow], on_error: OnError, writer: ShardWriter) -> Iterator[Document | BadRow]:
+    for item in items:
+        if isinstance(item, BadRow) and on_error == OnError.STOP:
+            raise _stop(InputError, item, writer)
+        yield item
+
+
+def _stop(kind: type[InputError] | type[OverflowRefused], bad: BadRow, writer: ShardWriter) -> Exception:
+    done = sum(note["texts"] for note in writer.notes)
+    kept = f"; {done:,} texts are done and kept, --resume goes on from there" if done else ""
+    return kind(f"{bad.where}: {bad.reason}; mend it, or leave such rows out with --on-error skip{kept}")
+
+
+def _blocks(items: Iterable[Document | BadRow], encoder: Encoder) -> Iterator[Block]:
+    """Give consecutive documents in blocks whose borders depend on the input and the options alone."""
+    most = BLOCK_CHARS
+    if encoder.options.level in (Level.TOKEN, Level.WORD):
+        most = min(most, CHARS_A_ROW * BLOCK_BYTES // (4 * encoder.dim))
+    block, chars = Block(), 0
+    for item in items:
+        if isinstance(item, BadRow):
+            block.bad.append(item)
+            continue
+        if block.documents and (len(block.documents) >= BLOCK_TEXTS or chars + len(item.text) > most):
+            yield block
+            block, chars = Block(), 0
+        block.documents.append(item)
+        chars += len(item.text)
+    if block.items:
+        yield block
+
+
+def _encode(encoder: Encoder, block: Block, on_error: OnError, writer: ShardWriter) -> Embeddings:
+    """Return the vectors of a block; texts that are refused for their length become bad rows of it."""
+    if encoder.options.overflow == Overflow.ERROR:
+        _refuse_long(encoder, block, on_error, writer)
+    found = encoder.encode([document.text for document in block.documents])
+    return found.with_ids([document.id for document in block.documents])
+
+
+def _refuse_long(encoder: Encoder, block: Block, on_error: OnError, writer: ShardWriter) -> None:
+    n_tokens, n_truncated = encoder.count_tokens([document.text for document in block.documents])
+    documents, block.documents = block.documents, []
+    for document, n, over in zip(documents, n_tokens.tolist(), n_truncated.tolist(), strict=True):
+        if not over:
+            block.documents.append(document)
+            continue
+        bad = BadRow(document.where, document.source, document.line, f"{n:,} tokens where the model reads {n - over:,}")
+        if on_error == OnError.STOP:
+            raise _stop(OverflowRefused, bad, writer)
+        block.bad.append(bad)
+
+
+def _note(block: Block, embeddings: Embeddings, digest: hashlib._Hash, writer: ShardWriter) -> dict[str, JSON]:
+    before = writer.notes[-1]["items"] if writer.notes else 0
+    return {
+        "items": before + block.items,
+        "digest": digest.hexdigest(),
+        "texts": len(embeddings),
+        "rows": embeddings.rows,
+        "tokens": int(embeddings.n_tokens.sum(dtype=np.int64)),
+        "tokens_cut": int(embeddings.n_truncated.sum(dtype=np.int64)),
+        "texts_cut": int((embeddings.n_truncated > 0).sum()),
+        "zero_rows": int((embeddings.oov == Oov.ZERO).sum()),
+        "errors": [asdict(bad) for bad in block.bad],
+    }
+
+
+def _write_errors(target: Path, errors: list[JSON]) -> Path | None:
+    path = target.with_name(target.name + ".errors.jsonl")
+    if not errors:
+        path.unlink(missing_ok=True)
+        return None
+    with written_whole(path) as (stream,):
+        for error in errors:
+            stream.write(json.dumps(error, ensure_ascii=False).encode("utf-8") + b"\n")
+    return path
+
+
+def _nothing(records: list[JSON], report: Report) -> str:
+    names = ", ".join(record["input"] for record in records)
+    return (
+        f"{names}: holds no text that can be encoded ({report.skipped:,} bad rows)"
+        if report.skipped
+        else f"{names}: holds no texts, it is empty"
+    )

@@ -1,0 +1,135 @@
+"""Sentence vectors: the models of sentence-transformers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import Self, Unpack
+
+from semvec.encoders.model_folder import check_folder, first_line, tokenizer_hash, weights_hash
+from semvec.encoders.options import EncodeOptions, OptionChanges
+from semvec.encoders.quiet import quiet_loading
+from semvec.encoders.transformer import Transformer, choose_device
+from semvec.encoders.transformer_encoder import TransformerEncoder
+from semvec.errors import ModelError, SemvecError
+from semvec.types import Metric, Pooling
+
+POOLING_NAMES = {
+    "mean": Pooling.MEAN,
+    "cls": Pooling.CLS,
+    "max": Pooling.MAX,
+    "lasttoken": Pooling.LAST_TOKEN,
+    "weightedmean": Pooling.WEIGHTED_MEAN,
+    "mean_sqrt_len_tokens": Pooling.MEAN_SQRT,
+}
+METRICS = {
+    "cosine": Metric.COSINE,
+    "dot": Metric.DOT,
+    "euclidean": Metric.EUCLIDEAN,
+    "manhattan": Metric.EUCLIDEAN,  # the nearest of ours
+}
+AFTER_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")
+PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
+
+
+class SentenceEncoder(TransformerEncoder):
+    """A sentence-transformers model, with the token, word, span and chunk vectors of its transformer too.
+
+    At the levels text, chunk and span the vectors go through all of the model's modules, so a text's is
+    what ``SentenceTransformer.encode`` returns (cosine at least 0.99999); only a text without a token is a
+    flagged zero row here. Words and tokens are those of the transformer, before pooling.
+    """
+
+    family = "sentence"
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        device: str | None = None,
+        trust_pickle: bool = False,
+        trust_remote_code: bool = False,
+        **changes: Unpack[OptionChanges],
+    ) -> Self:
+        """Return the model in the folder ``path``, in float32, on ``device`` (the best there is).
+
+        Raises `ModelError` for a folder that holds none, or one with modules between the transformer and
+        the pooling; `PickleRefused` and `RemoteCodeRefused` as `ContextualEncoder.from_pretrained`.
+        """
+        folder = Path(path)
+        check_folder(folder, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
+        try:
+            with quiet_loading():
+                import torch
+                from sentence_transformers import SentenceTransformer
+
+                place = choose_device(device)
+                loaded = SentenceTransformer(
+                    str(folder),
+                    device=place,
+                    trust_remote_code=trust_remote_code,
+                    local_files_only=True,
+                    model_kwargs={"dtype": torch.float32},
+                )
+            return cls.of(
+                loaded,
+                name=name or folder.name,
+                weights=weights_hash(folder),
+                tokenizer=tokenizer_hash(folder),
+                options=EncodeOptions().changed(changes),
+            )
+        except SemvecError:
+            raise
+        except Exception as error:  # whatever a library says of a folder it cannot make sense of
+            raise ModelError(f"{folder}: sentence-transformers cannot load it ({first_line(error)})") from error
+
+    @classmethod
+    def of(cls, loaded: Any, *, name: str, weights: str, tokenizer: str = "", options: EncodeOptions | None = None) -> Self:
+        """Return an encoder around a ``SentenceTransformer`` that is loaded already."""
+        modules = list(loaded)
+        kinds = [type(module).__name__ for module in modules]
+        if kinds[:2] != ["Transformer", "Pooling"] or any(kind not in AFTER_POOLING for kind in kinds[2:]):
+            raise ModelError(
+                f"{name}: a sentence model of {', '.join(kinds)}; only Transformer, Pooling, {', '.join(AFTER_POOLING)} are read"
+            )
+        sized = {"Dense", "LayerNorm"} & set(kinds)
+        first, pooling, tail = modules[0], modules[1], modules[2:]
+        modes = (pooling.pooling_mode,) if isinstance(pooling.pooling_mode, str) else tuple(pooling.pooling_mode)
+        return cls(
+            Transformer.of(first.tokenizer, first.auto_model, str(loaded.device), loaded.max_seq_length),
+            model=name,
+            weights=weights,
+            tokenizer_hash=tokenizer,
+            options=options,
+            own_pooling=tuple(POOLING_NAMES[mode] for mode in modes),
+            pool_front=pooling.include_prompt,
+            post=_chain(tail) if tail else None,
+            post_name="".join(f"+{kind.lower()}" for kind in kinds[2:] if kind != "Dropout"),
+            post_dims=(pooling.get_embedding_dimension(), loaded.get_embedding_dimension()) if sized else None,
+            normalized="Normalize" in kinds,
+            metric=METRICS[str(loaded.similarity_fn_name)],
+            prompts={key: text for key, text in (loaded.prompts or {}).items() if text},
+            default_prompt=(loaded.prompts or {}).get(loaded.default_prompt_name or ""),
+        )
+
+    def prompted(self, kind: str) -> Self:
+        """Return this encoder with the model's prompt for ``kind`` ("query" or "document"), if it has one."""
+        if self.options.prompt is not None:
+            return self
+        found = next((self.prompts[name] for name in PROMPT_NAMES[kind] if name in self.prompts), None)
+        return self if found is None else self.with_options(prompt=found)
+
+
+def _chain(modules: list[Any]) -> Callable[[Any], Any]:
+    def run(vectors: Any) -> Any:
+        features = {"sentence_embedding": vectors}
+        for module in modules:
+            features = module(features)
+        return features["sentence_embedding"]
+
+    return run

@@ -1,0 +1,139 @@
+"""A transformer and its tokenizer: token ids in, the hidden states of the layers asked for out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.encoders.tokens import Tokenizer
+from semvec.types import LayerMix
+
+if TYPE_CHECKING:
+    import torch
+
+PAD_OFFSET = (
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "data2vec-text",
+    "longformer",
+    "mpnet",
+    "xmod",
+    "esm",
+    "luke",
+)
+"""Model types whose positions start behind the id of the padding token, and are counted by the model itself."""
+
+UNBOUNDED = 1 << 20
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
+
+
+@dataclass
+class Transformer:
+    """A model of transformers with its tokenizer, on one device, in evaluation mode.
+
+    ``n_layers`` and ``hidden`` size are the model's, ``max_tokens`` is how many tokens it reads at once.
+    """
+
+    tokenizer: Tokenizer
+    model: Any
+    max_tokens: int
+    n_layers: int
+    hidden: int
+    device: str
+
+    @classmethod
+    def of(cls, tokenizer: Any, model: Any, device: str, max_tokens: int | None = None) -> Transformer:
+        """Put ``model`` to work on ``device``; of an encoder-decoder only the encoder is used."""
+        config = model.config
+        if getattr(config, "is_encoder_decoder", False):
+            model = model.get_encoder()
+        text = config.get_text_config()
+        limit = model_limit(tokenizer, text)
+        return cls(
+            tokenizer=Tokenizer(tokenizer),
+            model=model.to(device).eval(),
+            max_tokens=min(limit, max_tokens or limit),
+            n_layers=int(text.num_hidden_layers),
+            hidden=int(text.hidden_size),
+            device=device,
+        )
+
+    def __post_init__(self) -> None:
+        accepted = inspect.signature(self.model.forward).parameters
+        own_positions = self.model.config.model_type in PAD_OFFSET
+        self._give_positions = "position_ids" in accepted and self.tokenizer.left and not own_positions
+        self._cache = {"use_cache": False} if "use_cache" in accepted else {}
+
+    def batch(
+        self, ids: Sequence[Sequence[int]], shape: tuple[int, int] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return padded ids and attention mask (rows, length), on the side the tokenizer pads."""
+        rows, length = shape or (len(ids), max(map(len, ids)))
+        padded = np.full((rows, length), self.tokenizer.pad, dtype=np.int64)
+        mask = np.zeros((rows, length), dtype=np.int64)
+        mask[len(ids) :, -1 if self.tokenizer.left else 0] = 1  # a row of the fixed shape that nobody asked for
+        for row, one in enumerate(ids):
+            place = slice(length - len(one), length) if self.tokenizer.left else slice(len(one))
+            padded[row, place] = one
+            mask[row, place] = 1
+        return padded, mask
+
+    def hidden_states(self, ids: NDArray[np.int64], mask: NDArray[np.int64], layers: list[int], mix: LayerMix) -> torch.Tensor:
+        """Return the mixed hidden states (rows, length, dim) of ``layers`` (0 is the embedding layer)."""
+        import torch
+
+        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        if self._give_positions:
+            inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        inputs = {name: tensor.to(self.device) for name, tensor in inputs.items()}
+        only_last = layers == [self.n_layers]
+        with torch.inference_mode():
+            output = self.model(**inputs, **self._cache, output_hidden_states=not only_last, return_dict=True)
+            if only_last:
+                return output.last_hidden_state  # type: ignore[no-any-return]
+            return mix_layers([output.hidden_states[layer] for layer in layers], mix)
+
+
+def mix_layers(states: list[torch.Tensor], mix: LayerMix) -> torch.Tensor:
+    """Return several hidden states (…, dim) as one; ``concat`` puts them side by side, the first first."""
+    import torch
+
+    if len(states) == 1:
+        return states[0]
+    if mix == LayerMix.CONCAT:
+        return torch.cat(states, dim=-1)
+    total = torch.stack(states).sum(0)
+    return total / len(states) if mix == LayerMix.MEAN else total
+
+
+def model_limit(tokenizer: Any, config: Any) -> int:
+    """Return how many tokens, special ones included, the model reads at once."""
+    limit = getattr(config, "max_position_embeddings", None) or UNBOUNDED
+    if config.model_type in PAD_OFFSET and limit < UNBOUNDED:
+        limit -= (config.pad_token_id or 0) + 1
+    if getattr(config, "relative_attention", False) and not getattr(config, "position_biased_input", True):
+        limit = max(limit, UNBOUNDED)
+    stated = tokenizer.model_max_length or UNBOUNDED
+    return int(min(limit, stated, UNBOUNDED))
+
+
+def choose_device(device: str | None) -> str:
+    """Return ``device``, or the best there is: cuda, mps, cpu. Raises `OptionError` for one that is not there."""
+    import torch
+
+    from semvec.errors import OptionError
+
+    if device is None or device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise OptionError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return device

@@ -1,0 +1,313 @@
+"""What sentence and contextual encoders share: tokens → windows → batches → rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.embeddings.fingerprint import Fingerprint
+from semvec.encoders.base import BaseEncoder, TextInput, TextRows
+from semvec.encoders.batches import Budget, Ceiling, in_batches, on_grid, run_within_memory
+from semvec.encoders.layout import Frame, Layout, Reading, lay_out
+from semvec.encoders.options import EncodeOptions, layer_numbers, shared_settings
+from semvec.encoders.pooling import Groups, pool, pool_tensor
+from semvec.encoders.transformer import BATCH_TOKENS, Transformer
+from semvec.encoders.windows import Window
+from semvec.errors import InputError, OptionError, OverflowRefused
+from semvec.types import JSON, LayerMix, Level, Metric, Oov, Overflow, Pooling
+
+if TYPE_CHECKING:
+    import torch
+
+POOLED = (Level.TEXT, Level.CHUNK, Level.SPAN)
+WINDOW_TEXTS = 2048
+"""So many texts are tokenised and sorted by length together; it bounds memory and is enough to save padding."""
+
+
+@dataclass
+class _Unit:
+    """One window of one reading, to be run through the model."""
+
+    reading: Reading
+    window: Window
+    ids: list[int]
+    out: _Output
+
+
+@dataclass
+class _Output:
+    """What is found for one reading: its rows, or the pieces of its matrix until it is whole."""
+
+    vectors: NDArray[np.float32] | None = None
+    pieces: dict[int, NDArray[np.float32]] | None = None
+
+
+class TransformerEncoder(BaseEncoder):
+    """An encoder with a transformer inside; it gives every level.
+
+    ``model`` is what the user called it, ``weights`` a sha256 over them. ``own_pooling`` are the model's
+    own ways of pooling (several are put side by side), ``post`` what it does to pooled vectors after that,
+    and ``post_dims`` the dimensions it takes and gives, if it does not take any.
+    """
+
+    family = "contextual"
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        *,
+        model: str,
+        weights: str,
+        tokenizer_hash: str = "",
+        options: EncodeOptions | None = None,
+        own_pooling: tuple[Pooling, ...] = (Pooling.MEAN,),
+        pool_front: bool = True,
+        post: Callable[[Any], Any] | None = None,
+        post_name: str = "",
+        post_dims: tuple[int, int] | None = None,
+        normalized: bool = False,
+        metric: Metric = Metric.COSINE,
+        prompts: dict[str, str] | None = None,
+        default_prompt: str | None = None,
+    ) -> None:
+        super().__init__(options)
+        self.transformer = transformer
+        self.model = model
+        self.weights = weights
+        self._tokenizer_hash = tokenizer_hash
+        self._own_pooling = own_pooling
+        self._pool_front = pool_front
+        self._post = post
+        self._post_name = post_name
+        self._post_dims = post_dims
+        self._own_normalized = normalized
+        self._metric = metric
+        self.prompts = prompts or {}
+        self._default_prompt = default_prompt
+        self._ceiling = Ceiling()
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        return tuple(Level)
+
+    @property
+    def metric(self) -> Metric:
+        return self._metric
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens, special ones included, are read at once."""
+        asked = self.options.max_tokens
+        return self.transformer.max_tokens if asked is None else min(asked, self.transformer.max_tokens)
+
+    @property
+    def _budget(self) -> Budget:
+        device = self.transformer.device.split(":")[0]
+        return Budget(self.options.batch_tokens or BATCH_TOKENS.get(device, BATCH_TOKENS["cpu"]), self._ceiling)
+
+    @property
+    def _pooled(self) -> bool:
+        return self.options.level in POOLED
+
+    @property
+    def _prompt(self) -> str:
+        return self.options.prompt if self.options.prompt is not None else self._default_prompt or ""
+
+    def _check_options(self) -> None:
+        layer_numbers(self.options.layers, self.transformer.n_layers)
+        own = self.transformer.max_tokens
+        if (self.options.max_tokens or 0) > own:
+            raise OptionError(f"max_tokens {self.options.max_tokens} is more than the {own} this model reads")
+        if (self.options.truncate_dim or 0) > self._full_dim():
+            raise OptionError(
+                f"truncate_dim {self.options.truncate_dim} is more than the {self._full_dim()} dimensions there are"
+            )
+
+    def _full_dim(self) -> int:
+        """Return the dimensions of a row before any are cut off."""
+        numbers = layer_numbers(self.options.layers, self.transformer.n_layers)
+        dim = self.transformer.hidden * (len(numbers) if self.options.layer_mix == LayerMix.CONCAT else 1)
+        if not self._pooled:
+            return dim
+        dim *= len(self._poolings())
+        if self._post_dims is None:
+            return dim
+        if dim != self._post_dims[0]:
+            raise OptionError(
+                f"layers and pooling give {dim} dimensions where the model's {self._post_name} wants {self._post_dims[0]}"
+            )
+        return self._post_dims[1]
+
+    def _poolings(self) -> tuple[Pooling, ...]:
+        return self._own_pooling if self.options.pooling is None else (self.options.pooling,)
+
+    def _fingerprint(self) -> Fingerprint:
+        options, full = self.options, self._full_dim()
+        settings: dict[str, JSON] = {
+            "tokenizer": self._tokenizer_hash,
+            "layers": layer_numbers(options.layers, self.transformer.n_layers),
+            "max_tokens": self.max_tokens,
+            "overflow": str(options.overflow),
+            "prompt": self._prompt,
+            **shared_settings(options),
+        }
+        if len(settings["layers"]) > 1:
+            settings["layer_mix"] = str(options.layer_mix)
+        if options.overflow == Overflow.WINDOWS:
+            settings["window_overlap"] = "a quarter" if options.window_overlap is None else options.window_overlap
+        if options.level == Level.WORD:
+            settings["subword"] = str(options.subword)
+        if self._pooled:
+            settings["pooling"] = "+".join(self._poolings()) + self._post_name
+        return Fingerprint(
+            family=self.family,
+            model=self.model,
+            weights=self.weights,
+            level=options.level,
+            dim=min(options.truncate_dim or full, full),
+            dtype=options.dtype,
+            metric=self.metric,
+            normalized=options.normalize or (self._pooled and self._own_normalized),
+            settings=settings,
+        )
+
+    def _encode_rows(self, inputs: Sequence[TextInput]) -> list[TextRows]:
+        self._check_options()
+        found: list[TextRows] = []
+        with deterministic_algorithms() if self.options.deterministic else nullcontext():
+            for at in range(0, len(inputs), WINDOW_TEXTS):
+                found += self._encode_window(inputs[at : at + WINDOW_TEXTS])
+        return found
+
+    def _encode_window(self, inputs: Sequence[TextInput]) -> list[TextRows]:
+        layouts = self._lay_out(inputs)
+        outputs = [[_Output() for _ in layout.readings] for layout in layouts]
+        units = [
+            _Unit(reading, window, [*reading.front, *reading.ids[window.start : window.end].tolist(), *reading.back], output)
+            for layout, outs in zip(layouts, outputs, strict=True)
+            for reading, output in zip(layout.readings, outs, strict=True)
+            for window in reading.windows
+        ]
+        budget = self._budget
+        for batch in in_batches(units, self._length, budget):
+            run_within_memory(batch, self._run, self._length, budget)
+        return [self._rows(layout, outs) for layout, outs in zip(layouts, outputs, strict=True)]
+
+    def _count_tokens(self, inputs: Sequence[TextInput]) -> list[tuple[int, int]]:
+        options = self.options
+        alone = options.level == Level.CHUNK and not options.late
+        uncut = alone or options.overflow == Overflow.WINDOWS
+        tokens = self.transformer.tokenizer([one.text for one in inputs], prompt=self._prompt, offsets=False)
+        return [(len(its), 0 if uncut else max(len(its) - self._frame.room(its.n_prompt), 0)) for its in tokens]
+
+    @property
+    def _frame(self) -> Frame:
+        tokenizer = self.transformer.tokenizer
+        return Frame(tokenizer.prefix, tokenizer.suffix, self.max_tokens, self._pool_front or not self._prompt)
+
+    def _lay_out(self, inputs: Sequence[TextInput]) -> list[Layout]:
+        """Return what the model would read for each of ``inputs``, without running it."""
+        prompt = self._prompt
+        tokens = self.transformer.tokenizer([one.text for one in inputs], prompt=prompt, offsets=self.options.level != Level.TEXT)
+        frame = self._frame
+        layouts: list[Layout] = []
+        for one, its in zip(inputs, tokens, strict=True):
+            try:
+                layouts.append(lay_out(one, its, frame, self.options))
+            except (OverflowRefused, InputError) as error:
+                raise type(error)(f"{one.text[:40]!r}…: {error}") from None
+        return layouts
+
+    def _length(self, unit: _Unit) -> int:
+        return on_grid(len(unit.ids), self.max_tokens) if self.options.deterministic else len(unit.ids)
+
+    def _run(self, batch: Sequence[_Unit]) -> None:
+        """Run the model on ``batch`` and put what each unit is read for into its output."""
+        length = max(map(self._length, batch))
+        shape = (max(self._budget.rows(length), len(batch)), length) if self.options.deterministic else None
+        ids, mask = self.transformer.batch([unit.ids for unit in batch], shape)
+        numbers = layer_numbers(self.options.layers, self.transformer.n_layers)
+        states = self.transformer.hidden_states(ids, mask, numbers, self.options.layer_mix)
+        flat = states.reshape(-1, states.shape[-1])
+        length = ids.shape[1]
+        starts = [
+            row * length + (length - len(unit.ids) if self.transformer.tokenizer.left else 0) for row, unit in enumerate(batch)
+        ]
+        whole = [(unit, at) for unit, at in zip(batch, starts, strict=True) if len(unit.reading.windows) == 1]
+        groups = Groups.concatenate([unit.reading.groups.shifted(at) for unit, at in whole])
+        vectors = _to_numpy(self._pool(flat, groups))
+        row = 0
+        for unit, _ in whole:
+            n = len(unit.reading.groups.lengths)
+            unit.out.vectors = vectors[row : row + n]
+            row += n
+        for unit, at in zip(batch, starts, strict=True):
+            if len(unit.reading.windows) > 1:
+                low, high = kept(unit.reading, unit.window)
+                pieces = unit.out.pieces = unit.out.pieces or {}
+                pieces[unit.window.start] = _to_numpy(flat[at + low : at + high])
+
+    def _pool(self, flat: torch.Tensor, groups: Groups) -> torch.Tensor:
+        """Return the rows that ``groups`` of the tokens ``flat`` (tokens, dim) make at the present level."""
+        import torch
+
+        if not self._pooled:
+            how = str(self.options.subword) if self.options.level == Level.WORD else "first"
+            return pool_tensor(flat, groups, how).float()
+        with torch.inference_mode():
+            pooled = torch.cat([pool_tensor(flat, groups, str(how)).float() for how in self._poolings()], dim=-1)
+            return self._post(pooled) if self._post is not None and len(pooled) else pooled
+
+    def _rows(self, layout: Layout, outputs: list[_Output]) -> TextRows:
+        rows = len(layout.start)
+        vectors = np.zeros((rows, self._full_dim()), dtype=np.float32)
+        oov = np.full(rows, Oov.ZERO, dtype=np.uint8)
+        if layout.readings:
+            solid = np.concatenate([reading.solid for reading in layout.readings])
+            vectors[solid] = np.concatenate([self._vectors(r, out) for r, out in zip(layout.readings, outputs, strict=True)])
+            oov[solid] = Oov.EXACT
+        return TextRows(vectors, layout.start, layout.end, layout.special, oov, layout.n_tokens, layout.n_truncated)
+
+    def _vectors(self, reading: Reading, output: _Output) -> NDArray[np.float32]:
+        if output.vectors is not None:
+            return output.vectors
+        import torch
+
+        pieces = output.pieces or {}
+        stitched = np.concatenate([pieces[start] for start in sorted(pieces)])
+        output.pieces = None
+        if not self._pooled:
+            how = str(self.options.subword) if self.options.level == Level.WORD else "first"
+            return pool(stitched, reading.groups, how)
+        device = self.transformer.device
+        return _to_numpy(self._pool(torch.from_numpy(stitched).to(device), reading.groups))
+
+
+def kept(reading: Reading, window: Window) -> tuple[int, int]:
+    """Return which positions of what was read in ``window`` belong to it when the windows are stitched."""
+    front = len(reading.front)
+    low = 0 if window.start == 0 else front + window.own_start - window.start
+    last = window.end == reading.windows[-1].end
+    return low, front + window.own_end - window.start + (len(reading.back) if last else 0)
+
+
+def _to_numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(tensor.float().cpu().numpy())
+
+
+@contextmanager
+def deterministic_algorithms() -> Iterator[None]:
+    """Ask torch for algorithms whose result does not vary from run to run, and put its choice back after."""
+    import torch
+
+    enabled, warn_only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

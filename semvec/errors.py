@@ -1,0 +1,88 @@
+"""Every error semvec raises on purpose.
+
+    SemvecError
+    ├── InputError          a text, a row or a source that cannot be encoded      (ValueError)
+    ├── OptionError         an option or a choice that does not exist or fit      (ValueError)
+    │   └── LevelError      a level this encoder cannot give
+    ├── OverflowRefused     a text longer than the model, under overflow="error"  (ValueError)
+    ├── ModelNotFound       no model of that name anywhere we may look            (LookupError)
+    ├── ModelError          a model that is broken or not one we can run          (ValueError)
+    │   ├── PickleRefused       it could only be read as a pickle
+    │   └── RemoteCodeRefused   it could only be run with code from its repository
+    ├── FormatError         a vectors file that is foreign, damaged or half there (ValueError)
+    ├── FingerprintMismatch vectors of two different encoders meet                (ValueError)
+    ├── OutputError         an output that cannot be written                      (OSError)
+    │   └── OutputExists    … because something is there already                  (FileExistsError)
+    ├── ResumeMismatch      an unfinished run made with other input or options    (ValueError)
+    ├── MissingExtra        an optional dependency that is not installed          (ImportError)
+    └── BatchTooLarge       a single window that does not fit into memory         (MemoryError)
+
+Each also derives from the builtin in brackets, which is what a caller who knows nothing of semvec
+would catch.
+"""
+
+from __future__ import annotations
+
+
+class SemvecError(Exception):
+    """The root of every error semvec raises on purpose."""
+
+
+class InputError(SemvecError, ValueError):
+    """A text, a row or a source that cannot be encoded."""
+
+
+class OptionError(SemvecError, ValueError):
+    """An option or a choice that does not exist or does not fit the others."""
+
+
+class LevelError(OptionError):
+    """A level this encoder cannot give."""
+
+
+class OverflowRefused(SemvecError, ValueError):
+    """A text longer than the model reads, under ``overflow="error"``."""
+
+
+class ModelNotFound(SemvecError, LookupError):
+    """No model of that name in any of the places that were tried."""
+
+
+class ModelError(SemvecError, ValueError):
+    """A model that is broken, or not one that semvec can run."""
+
+
+class PickleRefused(ModelError):
+    """A model that could only be read by unpickling, without the user's word for it."""
+
+
+class RemoteCodeRefused(ModelError):
+    """A model that could only be run with code of its own, without the user's word for it."""
+
+
+class FormatError(SemvecError, ValueError):
+    """A vectors file that is foreign, damaged or only half there."""
+
+
+class FingerprintMismatch(SemvecError, ValueError):
+    """Vectors made by two different encoders were about to be mixed."""
+
+
+class OutputError(SemvecError, OSError):
+    """An output that cannot be written."""
+
+
+class OutputExists(OutputError, FileExistsError):
+    """An output that is there already."""
+
+
+class ResumeMismatch(SemvecError, ValueError):
+    """An unfinished run that was made with other input, another model or other options."""
+
+
+class MissingExtra(SemvecError, ImportError):
+    """An optional dependency that is not installed; the message holds the pip command."""
+
+
+class BatchTooLarge(SemvecError, MemoryError):
+    """A single window that does not fit into memory, so that nothing is left to halve."""

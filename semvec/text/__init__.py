@@ -1,0 +1,1 @@
+"""Source → Document: reading text from files, and cutting it into words, sentences and spans."""

@@ -1,0 +1,233 @@
+"""One reader a kind of source: each gives the rows of a file as they stand, good or bad."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from semvec.errors import InputError
+from semvec.text.sources import Source
+
+TEXT_FIELDS = ("text", "sentence", "document", "content", "body")
+ID_FIELDS = ("id", "_id")
+
+
+NO_ID = object()
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How sources are read.
+
+    ``text_field`` and ``id_field`` name columns; left out, a column called ``text`` (or the only one)
+    and one called ``id`` or ``_id`` are taken. ``max_chars`` is the longest text accepted.
+    ``keep_blank`` makes blank rows texts of their own instead of bad rows.
+    """
+
+    text_field: str | None = None
+    id_field: str | None = None
+    max_chars: int = 4_000_000
+    keep_blank: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as it stands: its line (from 1), the cells taken from it, or what is wrong with it.
+
+    ``id`` is `NO_ID` where the source has no ids at all, and None where this row's is missing.
+    """
+
+    line: int
+    text: object = None
+    id: object = NO_ID
+    problem: str | None = None
+
+
+Reader = Callable[[Source, ReadOptions], Iterator[Row]]
+
+
+def decode(line: bytes) -> str:
+    """Return ``line`` as text; bytes that are not UTF-8 stay visible as lone surrogates."""
+    return line.decode("utf-8", "surrogateescape")
+
+
+def lines_of(stream: IO[bytes], limit: int) -> Iterator[tuple[int, str | None]]:
+    """Give line number and line, without its end and a byte order mark; None for one over ``limit`` bytes.
+
+    Lines end at LF or CRLF and nowhere else, so that U+2028 or a vertical tab stays inside its text.
+    """
+    number = 0
+    while line := stream.readline(limit):
+        number += 1
+        if len(line) >= limit and not line.endswith(b"\n"):
+            while (rest := stream.readline(limit)) and not rest.endswith(b"\n"):
+                pass
+            yield number, None
+            continue
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        yield number, decode(line)
+
+
+def _too_long(options: ReadOptions) -> str:
+    return f"the row is longer than {options.max_chars:,} characters; raise --max-chars if that is meant"
+
+
+def _limit(options: ReadOptions) -> int:
+    return 4 * options.max_chars + 2  # four bytes a character at most, and the end of the line
+
+
+def read_lines(source: Source, options: ReadOptions) -> Iterator[Row]:
+    """A line is a text; its id is the line number."""
+    with source.open() as stream:
+        for number, line in lines_of(stream, _limit(options)):
+            if line is None:
+                yield Row(number, problem=_too_long(options))
+            else:
+                yield Row(number, text=line)
+
+
+def read_file(source: Source, options: ReadOptions) -> Iterator[Row]:
+    """The whole file is one text."""
+    with source.open() as stream:
+        content = stream.read(_limit(options))
+    if len(content) >= _limit(options):
+        yield Row(1, problem=_too_long(options))
+    else:
+        yield Row(1, text=decode(content.removeprefix(b"\xef\xbb\xbf")).replace("\r\n", "\n"))
+
+
+def read_jsonl(source: Source, options: ReadOptions) -> Iterator[Row]:
+    """A line is a JSON object; the fields are looked up by name, which the first one settles."""
+    fields: tuple[str, str | None] | None = None
+    with source.open() as stream:
+        for number, line in lines_of(stream, 6 * _limit(options)):
+            record, problem = _json_object(line, options)
+            if record is not None and fields is None:
+                fields = choose_fields(source.name, list(record), options)
+            if record is None or fields is None:
+                yield Row(number, text="", problem=problem)
+                continue
+            text_field, id_field = fields
+            if text_field not in record:
+                yield Row(number, problem=f"no field {text_field!r}; there are {', '.join(map(repr, record)) or 'none'}")
+            else:
+                yield Row(number, text=record[text_field], id=record.get(id_field) if id_field else NO_ID)
+
+
+def _json_object(line: str | None, options: ReadOptions) -> tuple[dict[str, object] | None, str | None]:
+    """Return the object a line holds, or None and what is wrong (nothing, for a blank line)."""
+    if line is None:
+        return None, _too_long(options)
+    if not line.strip():
+        return None, None
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return None, f"not JSON: {error}"
+    return (record, None) if isinstance(record, dict) else (None, f"not a JSON object but {type(record).__name__}")
+
+
+def read_csv(source: Source, options: ReadOptions) -> Iterator[Row]:
+    """A table with a header; cells may be quoted and hold line breaks."""
+    yield from _read_table(source, options, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+
+
+def read_tsv(source: Source, options: ReadOptions) -> Iterator[Row]:
+    """A table with a header; tabs separate cells and nothing is quoted."""
+    yield from _read_table(source, options, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting: Any) -> Iterator[Row]:
+    csv.field_size_limit(max(csv.field_size_limit(), _limit(options)))
+    too_long: set[int] = set()
+    with source.open() as stream:
+        table = csv.reader(_table_lines(stream, options, too_long), delimiter=delimiter, quoting=quoting, strict=True)
+        header = next(table, None)
+        if header is None:
+            return
+        text_field, id_field = choose_fields(source.name, header, options)
+        text_at, id_at = header.index(text_field), header.index(id_field) if id_field else None
+        while True:
+            line = table.line_num + 1
+            try:
+                cells = next(table)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Row(line, problem=f"not a row of a table: {error}")
+                continue
+            if too_long:
+                too_long.clear()
+                yield Row(line, problem=_too_long(options))
+            elif not cells:
+                yield Row(line, text="")
+            elif len(cells) != len(header):
+                yield Row(line, problem=f"{len(cells)} cells where the header has {len(header)}")
+            else:
+                yield Row(line, text=cells[text_at], id=cells[id_at] if id_at is not None else NO_ID)
+
+
+def _table_lines(stream: IO[bytes], options: ReadOptions, too_long: set[int]) -> Iterator[str]:
+    """Lines with the ends that a quoted cell may hold; one that is too long is noted and left empty."""
+    for number, line in lines_of(stream, _limit(options)):
+        if line is None:
+            too_long.add(number)
+        yield (line or "") + "\n"
+
+
+def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
+    """A Parquet file, row group by row group; only the columns needed are read."""
+    import pyarrow
+    import pyarrow.parquet
+
+    if source.path.endswith((".gz", ".zst")):
+        raise InputError(f"{source.name}: Parquet is compressed inside, unpack the file around it first")
+    try:
+        file = pyarrow.parquet.ParquetFile(source.path)
+        text_field, id_field = choose_fields(source.name, file.schema_arrow.names, options)
+        kind = file.schema_arrow.field(text_field).type
+        if pyarrow.types.is_dictionary(kind):
+            kind = kind.value_type
+        if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind)):
+            raise InputError(f"{source.name}: column {text_field!r} holds {kind}, not strings; --text-field names another")
+        line = 0
+        for batch in file.iter_batches(batch_size=1024, columns=[text_field] + ([id_field] if id_field else [])):
+            texts = batch.column(text_field).to_pylist()
+            ids = batch.column(id_field).to_pylist() if id_field else [NO_ID] * len(texts)
+            for text, name in zip(texts, ids, strict=True):
+                line += 1
+                yield Row(line, text=text, id=name)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{source.name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
+
+
+READERS: dict[str, Reader] = {
+    "lines": read_lines,
+    "file": read_file,
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+}
+
+
+def choose_fields(where: str, names: list[str], options: ReadOptions) -> tuple[str, str | None]:
+    """Return the text and the id column of ``names``; raise `InputError` listing those there are."""
+    there = ", ".join(map(repr, names)) or "none"
+    if options.text_field is None:
+        found = [name for name in TEXT_FIELDS if name in names] or (names if len(names) == 1 else [])
+        if not found:
+            raise InputError(f"{where}: no column called 'text'; --text-field names one of {there}")
+        text_field = found[0]
+    else:
+        text_field = options.text_field
+    id_field = options.id_field or next((name for name in ID_FIELDS if name in names and name != text_field), None)
+    for name, flag in ((text_field, "--text-field"), (id_field, "--id-field")):
+        if name is not None and name not in names:
+            raise InputError(f"{where}: no column {name!r} ({flag}); there are {there}")
+    return text_field, id_field

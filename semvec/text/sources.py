@@ -1,0 +1,170 @@
+"""The inputs a user names → the files to read, in a fixed order, and what identifies them."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from semvec.errors import InputError, OptionError
+from semvec.types import JSON, did_you_mean
+
+TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+KINDS = ("lines", "csv", "tsv", "jsonl", "parquet", "file")
+COMPRESSED = (".gz", ".zst")
+STDIN = "-"
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to read.
+
+    ``kind`` is one of `KINDS` (``file``: all of it is one text), ``name`` is what messages call it,
+    ``argument`` the input, as the user gave it, that it came from.
+    """
+
+    path: str
+    kind: str
+    name: str
+    argument: str
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Give the bytes, decompressed; raise `InputError` for a file that cannot be read or is cut."""
+        with _plain_errors(self.name):
+            if self.path == STDIN:
+                yield sys.stdin.buffer
+            elif self.path.endswith(".gz"):
+                with gzip.open(self.path, "rb") as stream:
+                    yield stream  # type: ignore[misc]
+            elif self.path.endswith(".zst"):
+                import pyarrow
+
+                with io.BufferedReader(pyarrow.input_stream(self.path, compression="zstd"), BLOCK) as stream:
+                    yield stream
+            else:
+                with open(self.path, "rb") as stream:
+                    yield stream
+
+
+@contextmanager
+def _plain_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, BrokenPipeError):
+        raise
+    except (OSError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno and not isinstance(error, gzip.BadGzipFile):
+            raise InputError(f"{name}: cannot be read: {os.strerror(error.errno)}") from error
+        raise InputError(f"{name}: damaged or cut short ({error})") from error
+
+
+def find_sources(inputs: Sequence[str | Path], *, kind: str | None = None) -> list[Source]:
+    """Return the files behind ``inputs``, each a file, a folder, a glob or ``-``.
+
+    A file named by itself is read by rows: a table by its suffix (``.csv .tsv .jsonl .parquet``),
+    anything else a text a line. Folders and globs give a text a file, tables in them excepted;
+    hidden files are left out, and the order is that of the sorted names. ``kind`` overrides what
+    the names say. Raises `InputError` for an input that is not there or names nothing.
+    """
+    if kind is not None and kind not in KINDS:
+        raise OptionError(f"input format {kind!r} is unknown: choose from {', '.join(KINDS)}{did_you_mean(kind, list(KINDS))}")
+    if not inputs:
+        raise InputError("no input: name files, folders, globs, or - for standard input")
+    names = [os.fspath(name) for name in inputs]
+    if names.count(STDIN) > 1:
+        raise InputError("standard input (-) can be read only once")
+    return [source for name in names for source in _expand(name, kind)]
+
+
+def _expand(name: str, kind: str | None) -> list[Source]:
+    if name == STDIN:
+        if kind == "parquet":
+            raise InputError("standard input cannot be read as parquet: name a file")
+        return [Source(STDIN, kind or "lines", "standard input", name)]
+    if os.path.isfile(name) or (os.path.exists(name) and not os.path.isdir(name)):
+        return [Source(name, kind or _kind(name) or "lines", name, name)]
+    if os.path.isdir(name):
+        found = [os.path.join(folder, file) for folder, _, files in _walk(name) for file in files]
+    elif glob.has_magic(name):
+        found = glob.glob(name, recursive=True)
+    else:
+        raise InputError(f"{name}: no such file or folder")
+    paths = sorted(path for path in found if os.path.isfile(path) and not os.path.basename(path).startswith("."))
+    if not paths:
+        raise InputError(f"{name}: no files there")
+    return [Source(path, kind or _kind(path) or "file", path, name) for path in paths]
+
+
+def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    for at, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield at, folders, files
+
+
+def _kind(path: str) -> str | None:
+    bare = path
+    for suffix in COMPRESSED:
+        bare = bare.removesuffix(suffix)
+    return TABLES.get(os.path.splitext(bare)[1].lower())
+
+
+def identify(sources: Iterable[Source]) -> tuple[list[JSON], int | None]:
+    """Return what identifies the content of ``sources``, and how many texts they hold if that is cheap.
+
+    One record an input argument: its name, how many files and bytes, and a sha256 over all of them.
+    Standard input has none. The count is an estimate (a quoted table cell may hold line breaks) and
+    None where something is compressed or piped.
+    """
+    records: dict[str, JSON] = {}
+    digests: dict[str, hashlib._Hash] = {}
+    total: int | None = 0
+    for source in sources:
+        record = records.setdefault(source.argument, {"input": source.argument, "kind": source.kind, "files": 0, "bytes": 0})
+        if source.path == STDIN:
+            total = None
+            continue
+        digest = digests.setdefault(source.argument, hashlib.sha256())
+        if record["files"] or source.path != source.argument:
+            digest.update(source.path.removeprefix(source.argument).encode() + b"\0")
+        size, lines = _hash_file(source, digest)
+        record["files"] += 1
+        record["bytes"] += size
+        total = None if total is None or source.path.endswith(COMPRESSED) else total + _rows(source, lines)
+    for argument, digest in digests.items():
+        records[argument]["sha256"] = digest.hexdigest()
+    return list(records.values()), total
+
+
+def _hash_file(source: Source, digest: hashlib._Hash) -> tuple[int, int]:
+    size = lines = 0
+    block = b""
+    with _plain_errors(source.name), open(source.path, "rb") as stream:
+        while piece := stream.read(BLOCK):
+            block = piece
+            digest.update(block)
+            size += len(block)
+            lines += block.count(b"\n")
+    return size, lines + (not block.endswith(b"\n") and size > 0)
+
+
+def _rows(source: Source, lines: int) -> int:
+    if source.kind == "file":
+        return 1
+    if source.kind == "parquet":
+        import pyarrow.parquet
+
+        try:
+            return int(pyarrow.parquet.read_metadata(source.path).num_rows)
+        except Exception:  # a damaged file is the reader's to report, not the estimate's
+            return 0
+    return max(lines - (source.kind in ("csv", "tsv")), 0)

@@ -1,0 +1,92 @@
+"""Words and where they stand: Unicode-aware splitting, a user's splitter, texts split already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from semvec.errors import InputError
+
+Span: TypeAlias = tuple[int, int]
+"""A character range ``[start, end)``."""
+
+Splitter: TypeAlias = Callable[[str], "Iterable[str] | Iterable[Span]"]
+"""Gives the words of a text, as strings in the order of the text or as character ranges."""
+
+SCRIPTS_WITHOUT_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+
+
+@lru_cache(maxsize=1)
+def _pattern() -> Any:
+    import regex
+
+    letter = rf"(?:(?![{SCRIPTS_WITHOUT_SPACES}])[\p{{L}}\p{{N}}_])[\p{{M}}\u200c\u200d]*"
+    return regex.compile(
+        rf"""
+        [{SCRIPTS_WITHOUT_SPACES}]\p{{M}}*              # one character of a script without spaces
+        | {letter}(?:{letter}                           # letters and digits, and inside them
+            | (?<=\p{{L}}\p{{M}}*)['’\-\u2010\u2011·](?=\p{{L}})   # don't, well-known
+            | (?<=\p{{N}})[.,'’](?=\p{{N}}))*           # 1,000.5
+        | (?=\p{{Extended_Pictographic}}|\p{{RI}})\X    # an emoji with all its joiners
+        """,
+        flags=regex.VERBOSE | regex.V1,
+    )
+
+
+def split_words(text: str) -> list[Span]:
+    """Return the character ranges of the words of ``text``.
+
+    A word is a run of letters, marks and digits with the apostrophes, hyphens and decimal points
+    inside it; a single character in scripts written without spaces (Chinese, Japanese, Thai, …);
+    or an emoji with all its joiners. White space and punctuation belong to no word.
+    """
+    return [match.span() for match in _pattern().finditer(text)]
+
+
+def find_words(text: str, splitter: Splitter | None) -> list[Span]:
+    """Return the ranges of the words that ``splitter`` (default: `split_words`) finds.
+
+    A splitter that gives strings (``jieba.cut``, ``str.split``) is followed through the text;
+    empty ones and bare white space are left out. Raises `InputError` for a word that does not
+    stand in the text where the order says, and for a range outside the text.
+    """
+    if splitter is None:
+        return split_words(text)
+    spans: list[Span] = []
+    at = 0
+    for word in splitter(text):
+        if isinstance(word, str):
+            if not word.strip():
+                continue
+            start = text.find(word, at)
+            if start < 0:
+                raise InputError(f"the splitter gave {word!r}, which does not stand in {text!r:.60} after {at}")
+            at = start + len(word)
+            spans.append((start, at))
+        else:
+            spans.append(check_span(text, word))
+    return spans
+
+
+def check_span(text: str, span: Sequence[int]) -> Span:
+    """Return ``span`` as two ints; raise `InputError` where it is not a range of ``text``."""
+    try:
+        start, end = (int(edge) for edge in span)
+    except (TypeError, ValueError):
+        raise InputError(f"{span!r} is not a character range (start, end)") from None
+    if not 0 <= start < end <= len(text):
+        raise InputError(f"span ({start}, {end}) is empty or outside its text of {len(text)} characters")
+    return start, end
+
+
+def join_words(words: Sequence[str]) -> tuple[str, list[Span]]:
+    """Return the text that ``words`` make with one space between them, and the range of each."""
+    spans: list[Span] = []
+    at = 0
+    for word in words:
+        if not isinstance(word, str):
+            raise InputError(f"a word is not a string but {type(word).__name__} ({word!r:.60})")
+        spans.append((at, at + len(word)))
+        at += len(word) + 1
+    return " ".join(words), spans

@@ -1,0 +1,133 @@
+"""The closed choices, each a string enum: strings become members once, at the edge."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+if sys.version_info >= (3, 11):
+    from enum import StrEnum
+else:
+    from enum import Enum
+
+    class StrEnum(str, Enum):
+        """The part of Python 3.11's ``StrEnum`` that semvec uses."""
+
+        def __str__(self) -> str:
+            return str(self.value)
+
+
+from semvec.errors import OptionError
+
+JSON: TypeAlias = Any
+"""A value that ``json.dumps`` takes."""
+
+
+def did_you_mean(value: str, known: list[str]) -> str:
+    """Return ``" (did you mean 'x'?)"``, or an empty string where nothing comes near."""
+    near = difflib.get_close_matches(value, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+class Choice(StrEnum):
+    """A string enum whose misses list what there is."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Choice:
+        known = [str(member.value) for member in cls]
+        name = "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__).strip("_")
+        hint = did_you_mean(str(value), known)
+        raise OptionError(f"{name} {value!r} is unknown: choose from {', '.join(known)}{hint}")
+
+
+class Level(Choice):
+    """What one row of an `Embeddings` stands for."""
+
+    TEXT = "text"
+    CHUNK = "chunk"
+    SPAN = "span"
+    WORD = "word"
+    TOKEN = "token"
+
+
+class Pooling(Choice):
+    """How the token vectors of a text, chunk or span become one vector."""
+
+    MEAN = "mean"
+    CLS = "cls"
+    MAX = "max"
+    LAST_TOKEN = "last_token"
+    WEIGHTED_MEAN = "weighted_mean"
+    MEAN_SQRT = "mean_sqrt"
+
+
+class Subword(Choice):
+    """How the sub-word vectors of a word become one vector."""
+
+    FIRST = "first"
+    LAST = "last"
+    MEAN = "mean"
+    MAX = "max"
+
+
+class LayerMix(Choice):
+    """How several layers become one."""
+
+    MEAN = "mean"
+    SUM = "sum"
+    CONCAT = "concat"
+
+
+class Overflow(Choice):
+    """What happens to a text that is longer than the model reads."""
+
+    TRUNCATE = "truncate"
+    ERROR = "error"
+    WINDOWS = "windows"
+
+
+class ChunkBy(Choice):
+    """Where ``level="chunk"`` may cut a text."""
+
+    TOKENS = "tokens"
+    SENTENCES = "sentences"
+
+
+class Dtype(Choice):
+    """How a vector's numbers are kept."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+    BINARY = "binary"
+
+
+class Metric(Choice):
+    """How two vectors are compared; the score is always the greater the nearer."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+    EUCLIDEAN = "euclidean"
+
+
+class OnError(Choice):
+    """What a bad row does to a run over files."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+class Oov(IntEnum):
+    """The out-of-vocabulary ladder: the rung on which a row's vector was found.
+
+    ``ZERO`` is the last rung: there was nothing to make a vector of, and the row is all zeros.
+    """
+
+    EXACT = 0
+    CASE = 1
+    FOLD = 2
+    SUBWORD = 3
+    SPELLING = 4
+    ZERO = 5
