@@ -45,7 +45,7 @@ CHOICES = {
 )
 @click.option("--max-tokens", type=click.IntRange(1), help="Read at most so many tokens at once.  [default: the model's limit]")
 @click.option("--chunk-by", type=click.Choice(CHOICES["chunk_by"]), default="tokens", help="Where chunks end.")
-@click.option("--chunk-tokens", type=click.IntRange(1), default=128, help="Size of a chunk.")
+@click.option("--chunk-tokens", type=click.IntRange(1), help="Size of a chunk.  [default: 128, or what the model reads]")
 @click.option("--chunk-overlap", type=click.IntRange(0), default=0, help="Tokens a chunk shares with the one before.")
 @click.option("--late", is_flag=True, help="Read the whole text, then pool each chunk (late chunking).")
 @click.option("--special", is_flag=True, help="Give rows for CLS, SEP, … too (--level token).")

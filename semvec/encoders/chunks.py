@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from semvec.encoders.tokens import Tokens
 from semvec.text.sentences import split_sentences
+from semvec.text.words import split_words
 from semvec.types import ChunkBy
 
 
@@ -31,6 +34,23 @@ def cut_into_chunks(text: str, tokens: Tokens, by: ChunkBy, size: int, overlap: 
     return chunks
 
 
+def chunk_edges(text: str, tokens: Tokens, chunks: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the characters of each of ``chunks``: up to where the next token begins, less the space around.
+
+    What no token was made of (a character the tokenizer drops, punctuation between words) thus still
+    belongs to the chunk it stands in.
+    """
+    first = tokens.start[tokens.n_prompt :].tolist()
+    edges = np.zeros((len(chunks), 2), dtype=np.int32)
+    for row, (a, b) in enumerate(chunks):
+        start, end = first[a] if a else 0, first[b] if b < len(first) else len(text)
+        piece = text[start:end]
+        bare = piece.strip() or piece
+        start += piece.index(bare)
+        edges[row] = start, start + len(bare)
+    return edges[:, 0].copy(), edges[:, 1].copy()
+
+
 def _last(breaks: NDArray[np.int64], after: int, upto: int) -> int | None:
     """Return the last break in ``(after, upto]``."""
     at = int(np.searchsorted(breaks, upto, side="right"))
@@ -44,14 +64,12 @@ def _first(breaks: NDArray[np.int64], since: int, upto: int) -> int:
 
 
 def _word_starts(text: str, tokens: Tokens) -> NDArray[np.int64]:
-    """Return the tokens that begin behind white space, or that are no letters or digits continuing a word."""
-    start, end = tokens.start[tokens.n_prompt :], tokens.end[tokens.n_prompt :]
-    fresh = [
-        i
-        for i in range(1, len(start))
-        if start[i] > end[i - 1] or not (text[start[i] : start[i] + 1].isalnum() and text[start[i] - 1 : start[i]].isalnum())
-    ]
-    return np.array(fresh, dtype=np.int64)
+    """Return the tokens, but for the first, that do not begin inside a word."""
+    start = tokens.start[tokens.n_prompt :]
+    words = np.array(split_words(text), dtype=np.int64).reshape(-1, 2)
+    before = np.searchsorted(words[:, 0], start, side="left") - 1  # the last word that begins before the token
+    inside = (before >= 0) & (start < words[np.maximum(before, 0), 1]) if len(words) else np.zeros(len(start), dtype=bool)
+    return np.flatnonzero(~inside[1:]) + 1
 
 
 def _sentence_starts(text: str, tokens: Tokens) -> NDArray[np.int64]:

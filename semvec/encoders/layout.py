@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.encoders.base import TextInput
-from semvec.encoders.chunks import cut_into_chunks
+from semvec.encoders.chunks import chunk_edges, cut_into_chunks
 from semvec.encoders.options import EncodeOptions
 from semvec.encoders.pooling import Groups
 from semvec.encoders.tokens import Tokens
@@ -86,7 +86,7 @@ def lay_out(one: TextInput, tokens: Tokens, frame: Frame, options: EncodeOptions
             Reading(body[a:b], [Window(0, b - a, 0, b - a)], front, back, _whole(first, len(front) + b - a + len(back)), _yes(1))
             for a, b in chunks
         ]
-        start, end = _edges(tokens, np.array(chunks, dtype=np.int64).reshape(-1, 2))
+        start, end = chunk_edges(one.text, tokens, chunks)
         special = np.zeros(len(chunks), dtype=bool)
     else:
         start, end, groups, solid, special = ROWS[options.level](
@@ -110,9 +110,10 @@ def _windows(n: int, room: int, options: EncodeOptions) -> list[Window]:
 
 
 def _chunks(one: TextInput, tokens: Tokens, options: EncodeOptions, room: int) -> list[tuple[int, int]]:
-    if not options.late and options.chunk_tokens > room:
-        raise OptionError(f"chunk_tokens ({options.chunk_tokens}) is more than the {room} tokens the model reads at once")
-    return cut_into_chunks(one.text, tokens, options.chunk_by, options.chunk_tokens, options.chunk_overlap)
+    size = options.chunk_size(room)
+    if not options.late and size > room:
+        raise OptionError(f"chunk_tokens ({size}) is more than the {room} tokens the model reads at once")
+    return cut_into_chunks(one.text, tokens, options.chunk_by, size, options.chunk_overlap)
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,11 @@ def _span_rows(rows: _Rows) -> RowParts:
 
 
 def _chunk_rows(rows: _Rows) -> RowParts:
-    ranges = np.array([(a, min(b, rows.n_read)) for a, b in rows.chunks if a < rows.n_read], dtype=np.int64).reshape(-1, 2)
-    start, end = _edges(rows.tokens, ranges)
+    chunks = [(a, min(b, rows.n_read)) for a, b in rows.chunks if a < rows.n_read]
+    ranges = np.array(chunks, dtype=np.int64).reshape(-1, 2)
+    start, end = chunk_edges(rows.one.text, rows.tokens, chunks)
     groups = Groups.ranges(ranges[:, 0], ranges[:, 1]).shifted(rows.front)
-    return start, end, groups, _yes(len(ranges)), np.zeros(len(ranges), dtype=bool)
+    return start, end, groups, _yes(len(chunks)), np.zeros(len(chunks), dtype=bool)
 
 
 ROWS: dict[Level, Callable[[_Rows], RowParts]] = {
@@ -192,12 +194,6 @@ def _range_rows(rows: _Rows, edges: NDArray[np.int32]) -> RowParts:
     picked = Groups.ranges(first[solid], last[solid])
     groups = Groups(solid_tokens[picked.tokens] + rows.front, picked.lengths)
     return edges[:, 0].copy(), edges[:, 1].copy(), groups, solid, np.zeros(len(edges), dtype=bool)
-
-
-def _edges(tokens: Tokens, ranges: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the characters from the first to the last token of each range."""
-    start, end = tokens.start[tokens.n_prompt :], tokens.end[tokens.n_prompt :]
-    return start[ranges[:, 0]], end[ranges[:, 1] - 1]
 
 
 def _whole(first: int, last: int) -> Groups:

@@ -12,6 +12,8 @@ from semvec.errors import OptionError
 from semvec.text.words import Splitter
 from semvec.types import JSON, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword, did_you_mean
 
+CHUNK_TOKENS = 128
+
 CHOICES = {
     "level": Level,
     "layer_mix": LayerMix,
@@ -35,7 +37,7 @@ class OptionChanges(TypedDict, total=False):
     max_tokens: int | None
     window_overlap: int | None
     chunk_by: ChunkBy | str
-    chunk_tokens: int
+    chunk_tokens: int | None
     chunk_overlap: int
     late: bool
     special: bool
@@ -66,7 +68,8 @@ class EncodeOptions:
     ``max_tokens``      read at most so many tokens at a time, special ones included; None is the model's limit
     ``window_overlap``  tokens that neighbouring windows share; None is a quarter of a window
     ``chunk_by``        where chunks may end: tokens (at word starts) or sentences
-    ``chunk_tokens``    size of a chunk; ``chunk_overlap``: tokens it shares with the one before
+    ``chunk_tokens``    size of a chunk; None is 128, or less if the model reads less
+    ``chunk_overlap``   tokens a chunk shares with the one before
     ``late``            read the whole text first and pool each chunk after (late chunking,
                         arXiv:2409.04701), instead of reading each chunk by itself
     ``special``         give rows for CLS, SEP, BOS, … too (``level="token"``)
@@ -91,7 +94,7 @@ class EncodeOptions:
     max_tokens: int | None = None
     window_overlap: int | None = None
     chunk_by: ChunkBy = ChunkBy.TOKENS
-    chunk_tokens: int = 128
+    chunk_tokens: int | None = None
     chunk_overlap: int = 0
     late: bool = False
     special: bool = False
@@ -117,8 +120,14 @@ class EncodeOptions:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < limit):
                 raise OptionError(f"{name} must be a whole number of at least {limit}, not {value!r}")
-        if self.chunk_overlap >= self.chunk_tokens:
-            raise OptionError(f"chunk_overlap ({self.chunk_overlap}) must be less than chunk_tokens ({self.chunk_tokens})")
+        self.chunk_size(CHUNK_TOKENS)
+
+    def chunk_size(self, room: int) -> int:
+        """Return the size of a chunk where the model reads ``room`` tokens at once."""
+        size = min(CHUNK_TOKENS, room) if self.chunk_tokens is None else self.chunk_tokens
+        if self.chunk_overlap >= size:
+            raise OptionError(f"chunk_overlap ({self.chunk_overlap}) must be less than chunk_tokens ({size})")
+        return size
 
     def changed(self, changes: OptionChanges) -> EncodeOptions:
         """Return these options with ``changes``; raise `OptionError` for a name or a value that is none."""
@@ -163,8 +172,9 @@ def shared_settings(options: EncodeOptions) -> dict[str, JSON]:
     if options.level == Level.CHUNK:
         names = ("chunk_by", "chunk_tokens", "chunk_overlap", "late")
         settings = {name: getattr(options, name) for name in names}
-    if options.level == Level.WORD and options.splitter is not None:
-        settings["splitter"] = f"{options.splitter.__module__}.{getattr(options.splitter, '__qualname__', '?')}"
+    if options.splitter is not None:
+        home = getattr(options.splitter, "__module__", None) or "builtins"
+        settings["splitter"] = f"{home}.{getattr(options.splitter, '__qualname__', type(options.splitter).__name__)}"
     if options.truncate_dim is not None:
         settings["truncate_dim"] = options.truncate_dim
     return settings

@@ -58,7 +58,7 @@ class Tokenizer:
         raise ModelError(f"the tokenizer {type(self.inner).__name__} puts its special tokens elsewhere than around the text")
 
     def __call__(self, texts: Sequence[str], *, prompt: str = "", offsets: bool = True) -> list[Tokens]:
-        """Return the tokens of each of ``texts``, uncut, read behind ``prompt``.
+        """Return the tokens of each of ``texts``, uncut, read behind ``prompt``; none of a blank text.
 
         ``offsets=False`` leaves ``start`` and ``end`` at 0 (unless there is a prompt), which is quicker.
         """
@@ -75,11 +75,11 @@ class Tokenizer:
             padding=False,
             verbose=False,
         )
+        every = [ids if text.strip() else [] for text, ids in zip(texts, found["input_ids"], strict=True)]
         if offsets:
-            pairs = zip(texts, found["input_ids"], found["offset_mapping"], strict=True)
-            return [_tokens(text, ids, edges, len(prompt)) for text, ids, edges in pairs]
-        every = [np.array(ids, dtype=np.int64) for ids in found["input_ids"]]
-        return [Tokens(ids, np.zeros(len(ids), np.int32), np.zeros(len(ids), np.int32)) for ids in every]
+            pairs = zip(texts, every, found["offset_mapping"], strict=True)
+            return [_tokens(text, ids, edges[: len(ids)], len(prompt)) for text, ids, edges in pairs]
+        return [Tokens(np.array(ids, np.int64), np.zeros(len(ids), np.int32), np.zeros(len(ids), np.int32)) for ids in every]
 
 
 def _tokens(text: str, ids: list[int], offsets: list[tuple[int, int]], shift: int) -> Tokens:

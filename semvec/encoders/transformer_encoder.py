@@ -139,7 +139,7 @@ class TransformerEncoder(BaseEncoder):
             return dim
         if dim != self._post_dims[0]:
             raise OptionError(
-                f"layers and pooling give {dim} dimensions where the model's {self._post_name} wants {self._post_dims[0]}"
+                f"layers and pooling give {dim} dimensions where the model's {self._post_name[1:]} wants {self._post_dims[0]}"
             )
         return self._post_dims[1]
 

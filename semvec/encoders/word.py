@@ -13,8 +13,8 @@ from typing_extensions import Self, Unpack
 
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.encoders.base import BaseEncoder, TextInput, TextRows
-from semvec.encoders.chunks import cut_into_chunks
-from semvec.encoders.options import EncodeOptions, OptionChanges, shared_settings
+from semvec.encoders.chunks import chunk_edges, cut_into_chunks
+from semvec.encoders.options import CHUNK_TOKENS, EncodeOptions, OptionChanges, shared_settings
 from semvec.encoders.pooling import Groups, pool
 from semvec.encoders.tokens import Tokens
 from semvec.encoders.word_table import WordTable, read_word_file
@@ -92,8 +92,6 @@ class WordEncoder(BaseEncoder):
         settings: dict[str, JSON] = shared_settings(options)
         if options.level in (Level.TEXT, Level.CHUNK, Level.SPAN):
             settings["pooling"] = "doc2vec" if self._infers else self._how
-        if options.splitter is not None:
-            settings["splitter"] = f"{options.splitter.__module__}.{getattr(options.splitter, '__qualname__', '?')}"
         return Fingerprint(
             family="word",
             model=self.model,
@@ -155,9 +153,9 @@ class WordEncoder(BaseEncoder):
         elif level == Level.CHUNK:
             tokens = Tokens(np.arange(n), edges[:, 0], edges[:, 1])
             options = self.options
-            chunks = cut_into_chunks(one.text, tokens, options.chunk_by, options.chunk_tokens, options.chunk_overlap)
+            chunks = cut_into_chunks(one.text, tokens, options.chunk_by, options.chunk_size(CHUNK_TOKENS), options.chunk_overlap)
             ranges = np.array(chunks, dtype=np.int64).reshape(-1, 2)
-            places = np.stack([edges[ranges[:, 0], 0], edges[ranges[:, 1] - 1, 1]], axis=1)
+            places = np.stack(chunk_edges(one.text, tokens, chunks), axis=1)
         else:
             places = np.array(one.spans, dtype=np.int32).reshape(-1, 2)
             first = np.searchsorted(edges[:, 1], places[:, 0], side="right")

@@ -1,0 +1,186 @@
+"""Tiny seeded models of every kind, made on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.sample import TEXTS
+
+HIDDEN, LAYERS, POSITIONS = 32, 3, 64
+
+
+def wordpiece() -> Any:
+    """A BERT tokenizer (lower case, accents stripped), trained on the sample."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False))
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=POSITIONS,
+    )
+
+
+def byte_level(*, roberta: bool) -> Any:
+    """A GPT-2 tokenizer (no pad token), or RoBERTa's with its special tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>"] if roberta else ["<|endoftext|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=420, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    if not roberta:
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", model_max_length=POSITIONS)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        unk_token="<unk>",
+        model_max_length=POSITIONS,
+    )
+
+
+def metaspace() -> Any:
+    """A SentencePiece-like tokenizer with a token before the text only, as Llama has, padding on the left."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=["<unk>", "<s>"], unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", unk_token="<unk>", padding_side="left", model_max_length=POSITIONS
+    )
+
+
+def _bert(vocabulary: int) -> Any:
+    from transformers import BertConfig, BertModel
+
+    return BertModel(
+        BertConfig(
+            vocab_size=vocabulary,
+            hidden_size=HIDDEN,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=POSITIONS,
+        )
+    )
+
+
+def _roberta(vocabulary: int) -> Any:
+    from transformers import RobertaConfig, RobertaModel
+
+    return RobertaModel(
+        RobertaConfig(
+            vocab_size=vocabulary,
+            hidden_size=HIDDEN,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=POSITIONS + 2,
+            pad_token_id=1,
+            bos_token_id=0,
+            eos_token_id=2,
+        )
+    )
+
+
+def _gpt2(vocabulary: int) -> Any:
+    from transformers import GPT2Config, GPT2Model
+
+    return GPT2Model(GPT2Config(vocab_size=vocabulary, n_embd=HIDDEN, n_layer=LAYERS, n_head=4, n_positions=POSITIONS))
+
+
+def _llama(vocabulary: int) -> Any:
+    from transformers import LlamaConfig, LlamaModel
+
+    return LlamaModel(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=HIDDEN,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=POSITIONS,
+        )
+    )
+
+
+def _t5(vocabulary: int) -> Any:
+    from transformers import T5Config, T5Model
+
+    return T5Model(
+        T5Config(vocab_size=vocabulary, d_model=HIDDEN, num_layers=LAYERS, num_heads=4, d_kv=8, d_ff=64, decoder_start_token_id=0)
+    )
+
+
+KINDS = {
+    "bert": (wordpiece, _bert),
+    "roberta": (lambda: byte_level(roberta=True), _roberta),
+    "gpt2": (lambda: byte_level(roberta=False), _gpt2),
+    "llama": (metaspace, _llama),
+    "t5": (metaspace, _t5),
+}
+
+
+def make_model(kind: str, folder: Path, *, spread: float = 8.0) -> Path:
+    """Save a tiny model of ``kind`` with seeded weights, wide enough apart that its vectors differ."""
+    import torch
+
+    make_tokenizer, make = KINDS[kind]
+    tokenizer = make_tokenizer()
+    state = torch.get_rng_state()
+    torch.manual_seed(7)
+    model = make(len(tokenizer)).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim > 1 and "embed" not in name and "wte" not in name:
+                weight.mul_(spread)
+    torch.set_rng_state(state)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_sentence_model(
+    folder: Path, *, pooling: str = "mean", dense: bool = False, normalize: bool = True, **options: Any
+) -> Path:
+    """Save a sentence-transformers model around a tiny BERT."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
+
+    inner = make_model("bert", folder / "inner")
+    modules: list[Any] = [Transformer(str(inner))]
+    modules.append(Pooling(HIDDEN, pooling_mode=pooling, include_prompt=options.pop("include_prompt", True)))
+    if dense:
+        torch.manual_seed(3)
+        modules.append(Dense(HIDDEN, 24))
+    if normalize:
+        modules.append(Normalize())
+    SentenceTransformer(modules=modules, device="cpu", **options).save_pretrained(str(folder / "model"))
+    return folder / "model"
