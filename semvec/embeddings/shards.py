@@ -121,7 +121,7 @@ class ShardWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._lock.release()
-        if error is not None and not self.shards:
+        if error is not None and not any(header.texts for header in self.headers):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -16,6 +16,7 @@ ID_FIELDS = ("id", "_id")
 
 
 NO_ID = object()
+EMPTY = "the row is empty"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def read_jsonl(source: Source, options: ReadOptions) -> Iterator[Row]:
             if record is not None and fields is None:
                 fields = choose_fields(source.name, list(record), options)
             if record is None or fields is None:
-                yield Row(number, text="", problem=problem)
+                yield Row(number, problem=problem)
                 continue
             text_field, id_field = fields
             if text_field not in record:
@@ -120,11 +121,11 @@ def read_jsonl(source: Source, options: ReadOptions) -> Iterator[Row]:
 
 
 def _json_object(line: str | None, options: ReadOptions) -> tuple[dict[str, object] | None, str | None]:
-    """Return the object a line holds, or None and what is wrong (nothing, for a blank line)."""
+    """Return the object a line holds, or None and what is wrong."""
     if line is None:
         return None, _too_long(options)
     if not line.strip():
-        return None, None
+        return None, EMPTY
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -165,7 +166,7 @@ def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting
                 too_long.clear()
                 yield Row(line, problem=_too_long(options))
             elif not cells:
-                yield Row(line, text="")
+                yield Row(line, problem=EMPTY)
             elif len(cells) != len(header):
                 yield Row(line, problem=f"{len(cells)} cells where the header has {len(header)}")
             else:
