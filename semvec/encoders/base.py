@@ -19,6 +19,7 @@ from semvec.embeddings.quantise import Calibration, quantise
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Text
+from semvec.encoders.rows import RowBatch
 from semvec.errors import InputError, LevelError
 from semvec.text.brackets import read_brackets
 from semvec.text.document import flaw
@@ -38,19 +39,6 @@ class TextInput:
     words: tuple[Span, ...] | None = None
     spans: tuple[Span, ...] = ()
     shown: tuple[Span, ...] = ()
-
-
-@dataclass
-class TextRows:
-    """The rows of one text: float32 vectors (rows, dim), and where each stands in ``TextInput.text``."""
-
-    vectors: Any
-    start: Any
-    end: Any
-    special: Any
-    oov: Any
-    n_tokens: int
-    n_truncated: int = 0
 
 
 @dataclass
@@ -86,8 +74,8 @@ class BaseEncoder(ABC):
         """Return the fingerprint under the present options."""
 
     @abstractmethod
-    def _encode_rows(self, inputs: Sequence[TextInput]) -> list[TextRows]:
-        """Return the rows of each of ``inputs``, which are distinct."""
+    def _encode_rows(self, inputs: Sequence[TextInput]) -> RowBatch:
+        """Return the rows of ``inputs``, which are distinct."""
 
     @abstractmethod
     def _count_tokens(self, inputs: Sequence[TextInput]) -> list[tuple[int, int]]:
@@ -165,7 +153,7 @@ class BaseEncoder(ABC):
         inputs, surfaces = self._inputs(list(texts), spans)
         seen = _Seen.of(inputs)
         found = self._encode_rows(seen.distinct)
-        return self._result([found[i] for i in seen.which], inputs, surfaces)
+        return self._result(found.take(seen.which), inputs, surfaces)
 
     def _inputs(self, texts: list[Text], spans: Sequence[Sequence[Span]] | None) -> tuple[list[TextInput], list[str]]:
         """Return what the model reads, and the text that offsets refer to, for each of ``texts``."""
@@ -183,30 +171,25 @@ class BaseEncoder(ABC):
             shown.append(text if isinstance(text, str) else one.text)
         return inputs, shown
 
-    def _result(self, found: list[TextRows], inputs: list[TextInput], surfaces: list[str]) -> Embeddings:
-        fingerprint = self.fingerprint
-        counts = [len(rows.vectors) for rows in found]
-        full = np.concatenate([rows.vectors for rows in found]) if found else np.zeros((0, self.dim), np.float32)
-        vectors, calibration = self._finish(full)
-        shown = [_shown(rows, one) for rows, one in zip(found, inputs, strict=True)]
+    def _result(self, found: RowBatch, inputs: list[TextInput], surfaces: list[str]) -> Embeddings:
+        vectors, calibration = self._finish(found.vectors)
+        owner = np.repeat(np.arange(len(inputs), dtype=np.int64), found.counts)
+        if any(one.shown for one in inputs):
+            shown = np.array([span for one in inputs for span in one.shown], dtype=np.int32)
+            found = replace(found, start=shown[:, 0].copy(), end=shown[:, 1].copy())
+        edges = zip(owner.tolist(), found.start.tolist(), found.end.tolist(), strict=True)
         return Embeddings(
             vectors=vectors,
             level=self.options.level,
-            text_index=np.repeat(np.arange(len(found), dtype=np.int64), counts),
-            start=_joined([edges[0] for edges in shown], np.int32),
-            end=_joined([edges[1] for edges in shown], np.int32),
-            surface=strings(
-                [
-                    text[a:b]
-                    for (starts, ends), text in zip(shown, surfaces, strict=True)
-                    for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
-                ]
-            ),
-            special=_joined([rows.special for rows in found], np.bool_),
-            oov=_joined([rows.oov for rows in found], np.uint8),
-            n_tokens=np.array([rows.n_tokens for rows in found], dtype=np.int32),
-            n_truncated=np.array([rows.n_truncated for rows in found], dtype=np.int32),
-            fingerprint=fingerprint,
+            text_index=owner,
+            start=found.start,
+            end=found.end,
+            surface=strings([surfaces[i][a:b] for i, a, b in edges]),
+            special=found.special,
+            oov=found.oov,
+            n_tokens=found.n_tokens,
+            n_truncated=found.n_truncated,
+            fingerprint=self.fingerprint,
             calibration=calibration,
         )
 
@@ -242,15 +225,3 @@ def _input(text: Text, spans: Sequence[Span] | None, *, brackets: bool) -> TextI
         bare, inner, outer = read_brackets(one.text)
         return TextInput(bare, spans=tuple(inner), shown=tuple(outer))
     return one
-
-
-def _shown(rows: TextRows, one: TextInput) -> tuple[Any, Any]:
-    """Return the rows' offsets in the text as the user gave it."""
-    if one.shown:
-        edges = np.array(one.shown, dtype=np.int32)
-        return edges[:, 0], edges[:, 1]
-    return rows.start, rows.end
-
-
-def _joined(parts: list[Any], dtype: Any) -> Any:
-    return np.concatenate([np.asarray(part, dtype=dtype) for part in parts]) if parts else np.zeros(0, dtype=dtype)

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.fingerprint import Fingerprint
-from semvec.encoders.base import BaseEncoder, TextInput, TextRows
+from semvec.encoders.base import BaseEncoder, TextInput
 from semvec.encoders.batches import Budget, Ceiling, in_batches, on_grid, run_within_memory
 from semvec.encoders.layout import Frame, Layout, Reading, lay_out
 from semvec.encoders.options import EncodeOptions, layer_numbers, shared_settings
 from semvec.encoders.pooling import Groups, pool, pool_tensor
+from semvec.encoders.rows import RowBatch
 from semvec.encoders.transformer import BATCH_TOKENS, Transformer
 from semvec.encoders.windows import Window
 from semvec.errors import InputError, OptionError, OverflowRefused
@@ -176,15 +177,15 @@ class TransformerEncoder(BaseEncoder):
             settings=settings,
         )
 
-    def _encode_rows(self, inputs: Sequence[TextInput]) -> list[TextRows]:
+    def _encode_rows(self, inputs: Sequence[TextInput]) -> RowBatch:
         self._check_options()
-        found: list[TextRows] = []
+        found: list[RowBatch] = []
         with deterministic_algorithms() if self.options.deterministic else nullcontext():
             for at in range(0, len(inputs), WINDOW_TEXTS):
                 found += self._encode_window(inputs[at : at + WINDOW_TEXTS])
-        return found
+        return RowBatch.concatenate(found, self._full_dim())
 
-    def _encode_window(self, inputs: Sequence[TextInput]) -> list[TextRows]:
+    def _encode_window(self, inputs: Sequence[TextInput]) -> list[RowBatch]:
         layouts = self._lay_out(inputs)
         outputs = [[_Output() for _ in layout.readings] for layout in layouts]
         units = [
@@ -263,7 +264,7 @@ class TransformerEncoder(BaseEncoder):
             pooled = torch.cat([pool_tensor(flat, groups, str(how)).float() for how in self._poolings()], dim=-1)
             return self._post(pooled) if self._post is not None and len(pooled) else pooled
 
-    def _rows(self, layout: Layout, outputs: list[_Output]) -> TextRows:
+    def _rows(self, layout: Layout, outputs: list[_Output]) -> RowBatch:
         rows = len(layout.start)
         vectors = np.zeros((rows, self._full_dim()), dtype=np.float32)
         oov = np.full(rows, Oov.ZERO, dtype=np.uint8)
@@ -271,7 +272,8 @@ class TransformerEncoder(BaseEncoder):
             solid = np.concatenate([reading.solid for reading in layout.readings])
             vectors[solid] = np.concatenate([self._vectors(r, out) for r, out in zip(layout.readings, outputs, strict=True)])
             oov[solid] = Oov.EXACT
-        return TextRows(vectors, layout.start, layout.end, layout.special, oov, layout.n_tokens, layout.n_truncated)
+        counts = (np.array([n], dtype=kind) for n, kind in ((layout.n_tokens, np.int32), (layout.n_truncated, np.int32)))
+        return RowBatch(np.array([rows]), vectors, layout.start, layout.end, layout.special, oov, *counts)
 
     def _vectors(self, reading: Reading, output: _Output) -> NDArray[np.float32]:
         if output.vectors is not None:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from typing_extensions import Self, Unpack
 
 from semvec.embeddings.fingerprint import Fingerprint
-from semvec.encoders.base import BaseEncoder, TextInput, TextRows
+from semvec.encoders.base import BaseEncoder, TextInput
 from semvec.encoders.chunks import chunk_edges, cut_into_chunks
 from semvec.encoders.options import CHUNK_TOKENS, EncodeOptions, OptionChanges, shared_settings
 from semvec.encoders.pooling import Groups, pool
+from semvec.encoders.rows import RowBatch
 from semvec.encoders.tokens import Tokens
 from semvec.encoders.word_table import WordTable, read_word_file
 from semvec.errors import OptionError
@@ -104,19 +105,28 @@ class WordEncoder(BaseEncoder):
             settings=settings,
         )
 
-    def _encode_rows(self, inputs: Sequence[TextInput]) -> list[TextRows]:
+    def _encode_rows(self, inputs: Sequence[TextInput]) -> RowBatch:
         self._check_options()
         spans = [self._words(one) for one in inputs]
-        words = [one.text[a:b] for one, its in zip(inputs, spans, strict=True) for a, b in its]
-        vectors, rungs = self._look_up(words)
-        found: list[TextRows] = []
-        at = 0
-        for one, its in zip(inputs, spans, strict=True):
-            end = at + len(its)
-            edges = np.array(its, dtype=np.int32).reshape(-1, 2)
-            found.append(self._rows(one, edges, vectors[at:end], rungs[at:end]))
-            at = end
-        return found
+        n_words = np.array([len(its) for its in spans], dtype=np.int64)
+        edges = np.array([span for its in spans for span in its], dtype=np.int32).reshape(-1, 2)
+        vectors, rungs = self._look_up([one.text[a:b] for one, its in zip(inputs, spans, strict=True) for a, b in its])
+        n_tokens = n_words.astype(np.int32)
+        if self.options.level in (Level.WORD, Level.TOKEN):
+            return RowBatch.solid(n_words, vectors, edges, oov=rungs, n_tokens=n_tokens)
+        first = np.cumsum(n_words) - n_words
+        found = [
+            self._ranges(one, edges[at : at + n]) for one, at, n in zip(inputs, first.tolist(), n_words.tolist(), strict=True)
+        ]
+        counts = np.array([len(ranges) for ranges, _ in found], dtype=np.int64)
+        ranges = np.array([pair for its, _ in found for pair in its], dtype=np.int64).reshape(-1, 2)
+        places = np.array([pair for _, its in found for pair in its], dtype=np.int32).reshape(-1, 2)
+        pooled, oov = self._pooled(vectors, rungs, ranges + np.repeat(first, counts)[:, None])
+        if self._infers:
+            for row in np.flatnonzero(n_words).tolist():
+                words = [inputs[row].text[a:b] for a, b in spans[row]]
+                pooled[row], oov[row] = infer(self.table.documents, words), Oov.EXACT
+        return RowBatch.solid(counts, pooled, places, oov=oov, n_tokens=n_tokens)
 
     def _count_tokens(self, inputs: Sequence[TextInput]) -> list[tuple[int, int]]:
         return [(len(self._words(one)), 0) for one in inputs]
@@ -140,40 +150,33 @@ class WordEncoder(BaseEncoder):
         rungs[~distinct.any(axis=1)] = Oov.ZERO
         return distinct[which], rungs[which]
 
-    def _rows(self, one: TextInput, edges: NDArray[np.int32], vectors: NDArray[np.float32], rungs: NDArray[np.uint8]) -> TextRows:
-        level, n = self.options.level, len(edges)
-        if level in (Level.WORD, Level.TOKEN):
-            return TextRows(vectors, edges[:, 0], edges[:, 1], np.zeros(n, dtype=bool), rungs, n)
-        if level == Level.TEXT:
-            if self._infers and n:
-                vectors = infer(self.table.documents, [one.text[a:b] for a, b in edges.tolist()])[None]
-                edges, rungs = np.array([[0, len(one.text)]], dtype=np.int32), np.zeros(1, dtype=np.uint8)
-            ranges = np.array([[0, len(edges)]], dtype=np.int64)
-            places = np.array([[0, len(one.text)]], dtype=np.int32)
-        elif level == Level.CHUNK:
+    def _ranges(self, one: TextInput, edges: NDArray[np.int32]) -> tuple[Sequence[Span], Sequence[Span]]:
+        """Return which of its words make each row of a text, and the characters the row stands for."""
+        options, n = self.options, len(edges)
+        if options.level == Level.TEXT:
+            return [(0, n)], [(0, len(one.text))]
+        if options.level == Level.CHUNK:
             tokens = Tokens(np.arange(n), edges[:, 0], edges[:, 1])
-            options = self.options
-            chunks = cut_into_chunks(one.text, tokens, options.chunk_by, options.chunk_size(CHUNK_TOKENS), options.chunk_overlap)
-            ranges = np.array(chunks, dtype=np.int64).reshape(-1, 2)
-            places = np.stack(chunk_edges(one.text, tokens, chunks), axis=1)
-        else:
-            places = np.array(one.spans, dtype=np.int32).reshape(-1, 2)
-            first = np.searchsorted(edges[:, 1], places[:, 0], side="right")
-            ranges = np.stack([first, np.maximum(np.searchsorted(edges[:, 0], places[:, 1]), first)], axis=1)
-        return self._pooled(vectors, rungs, ranges, places, n)
+            size = options.chunk_size(CHUNK_TOKENS)
+            chunks = cut_into_chunks(one.text, tokens, options.chunk_by, size, options.chunk_overlap)
+            start, end = chunk_edges(one.text, tokens, chunks)
+            return chunks, list(zip(start.tolist(), end.tolist(), strict=True))
+        asked = np.array(one.spans, dtype=np.int32).reshape(-1, 2)
+        first = np.searchsorted(edges[:, 1], asked[:, 0], side="right")
+        last = np.maximum(np.searchsorted(edges[:, 0], asked[:, 1]), first)
+        return list(zip(first.tolist(), last.tolist(), strict=True)), one.spans
 
     def _pooled(
-        self, vectors: NDArray[np.float32], rungs: NDArray[np.uint8], ranges: NDArray[np.int64], places: NDArray[np.int32], n: int
-    ) -> TextRows:
-        """Return one row for each of ``ranges`` (rows, 2) of the words, leaving out those nobody knows."""
+        self, vectors: NDArray[np.float32], rungs: NDArray[np.uint8], ranges: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return a vector and a rung for each of ``ranges`` (rows, 2) of the words, unknown ones left out."""
         known = np.flatnonzero(rungs != Oov.ZERO)
         first, last = np.searchsorted(known, ranges[:, 0]), np.searchsorted(known, ranges[:, 1])
         solid = last > first
         picked = Groups.ranges(first[solid], last[solid])
         pooled = np.zeros((len(ranges), vectors.shape[1]), dtype=np.float32)
         pooled[solid] = pool(vectors, Groups(known[picked.tokens], picked.lengths), self._how)
-        oov = np.where(solid, Oov.EXACT, Oov.ZERO).astype(np.uint8)
-        return TextRows(pooled, places[:, 0], places[:, 1], np.zeros(len(ranges), dtype=bool), oov, n)
+        return pooled, np.where(solid, Oov.EXACT, Oov.ZERO).astype(np.uint8)
 
 
 def infer(model: Any, words: list[str]) -> NDArray[np.float32]:

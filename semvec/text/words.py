@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -15,6 +16,10 @@ Splitter: TypeAlias = Callable[[str], "Iterable[str] | Iterable[Span]"]
 """Gives the words of a text, as strings in the order of the text or as character ranges."""
 
 SCRIPTS_WITHOUT_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+
+
+ASCII = re.compile(r"\w+(?:(?:(?<=[A-Za-z])['\-](?=[A-Za-z])|(?<=\d)[.,'](?=\d))\w+)*", re.ASCII)
+"""What `_pattern` finds, for a text without any other character; several times as fast."""
 
 
 @lru_cache(maxsize=1)
@@ -41,7 +46,8 @@ def split_words(text: str) -> list[Span]:
     inside it; a single character in scripts written without spaces (Chinese, Japanese, Thai, …);
     or an emoji with all its joiners. White space and punctuation belong to no word.
     """
-    return [match.span() for match in _pattern().finditer(text)]
+    pattern = ASCII if text.isascii() else _pattern()
+    return [match.span() for match in pattern.finditer(text)]
 
 
 def find_words(text: str, splitter: Splitter | None) -> list[Span]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from semvec_cli.main import COMMANDS, main
 
 import semvec
-from semvec_cli.main import COMMANDS, main
 
 
 def run(*args: object, stdin: bytes | None = None) -> Result:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from semvec.text.brackets import read_brackets
 from semvec.text.sentences import split_sentences
-from semvec.text.words import find_words, join_words, split_words
+from semvec.text.words import _pattern, find_words, join_words, split_words
 from tests.sample import AWKWARD
 
 
@@ -45,6 +45,11 @@ def test_words_lose_no_letter(text: str) -> None:
     covered = {i for a, b in spans for i in range(a, b)}
     assert all(i in covered for i, char in enumerate(text) if char.isalnum())
     assert not any(text[i].isspace() for i in covered)
+
+
+@given(st.text(alphabet="aB9_'-., \t!", max_size=40))
+def test_the_quick_way_for_ascii_finds_the_same(text: str) -> None:
+    assert split_words(text) == [match.span() for match in _pattern().finditer(text)]
 
 
 def test_splitters() -> None:
