@@ -1,0 +1,77 @@
+"""What the benchmarks share: the machine they ran on, texts to run on, and where results go."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import platform
+import random
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("semvec", "numpy", "torch", "transformers", "sentence-transformers", "gensim", "pyarrow", "tokenizers")
+
+
+def machine() -> dict[str, Any]:
+    """Return the processor, cores, memory and versions in use."""
+    cpu, memory = platform.processor(), 0
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            cpu = line.split(":", 1)[1].strip()
+            break
+    if hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "memory_gb": round(memory / 2**30, 1),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def keep(name: str, results: dict[str, Any]) -> None:
+    """Write ``results`` to ``results/NAME.json`` with the machine and the date, and print them."""
+    RESULTS.mkdir(exist_ok=True)
+    record = {"benchmark": name, "date": datetime.now(timezone.utc).date().isoformat(), "machine": machine(), "results": results}
+    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(results, indent=1, ensure_ascii=False), flush=True)
+
+
+def sentences(data: Path) -> list[str]:
+    """Return the 67,000 short sentences of SST-2 (about 9 words each)."""
+    return [line.split("\t", 1)[1] for line in (data / "sst2" / "train.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+
+
+def mixed(data: Path, count: int, seed: int = 0) -> list[str]:
+    """Return ``count`` texts of very different length and script: queries, sentences, reviews, abstracts, Chinese."""
+    pools = [
+        sentences(data),
+        [json.loads(line)["text"] for line in (data / "scifact" / "queries.jsonl").read_text(encoding="utf-8").splitlines()],
+        [f"{row['title']}. {row['text']}" for row in corpus(data / "scifact")],
+        [line.split("\t", 1)[1] for line in zipped(data / "imdb" / "train.tsv.gz")][1:2000],
+        [
+            line.split("\t", 1)[1]
+            for line in (data / "chnsenticorp_htl_zh" / "dev.tsv").read_text(encoding="utf-8").splitlines()[1:]
+        ],
+    ]
+    rng = random.Random(seed)
+    return [rng.choice(rng.choice(pools)) for _ in range(count)]
+
+
+def corpus(folder: Path) -> Iterator[dict[str, str]]:
+    """Give the documents of a BEIR folder."""
+    for line in zipped(folder / "corpus.jsonl.gz"):
+        yield json.loads(line)
+
+
+def zipped(path: Path) -> list[str]:
+    """Return the lines of a gzipped file."""
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        return stream.read().splitlines()

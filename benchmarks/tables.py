@@ -1,0 +1,76 @@
+"""Make docs/benchmarks.md from benchmarks/results: python benchmarks/tables.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+HEAD = """# Benchmarks
+
+Made by `python benchmarks/tables.py` from `benchmarks/results/*.json`, which hold the full figures, versions and machine.
+`make bench DATA=FOLDER` runs them all.
+"""
+
+
+def parity(results: dict[str, Any]) -> list[str]:
+    text, words = results["sentence_vectors"], results["word_vectors"]
+    rows = [
+        f"| text, MiniLM | sentence-transformers' `encode` | {text['texts']:,} texts, up to {text['tokens_most']:,} tokens | least cosine "
+        f"{text['cosine_least']:.7f}, max abs difference {text['max_abs_difference']:.1e} |"
+    ]
+    rows += [
+        f"| token, MiniLM, padded {one['padded']} | `AutoModel`, each text alone | {one['tokens']:,} tokens | max abs difference "
+        f"{one['max_abs_difference']:.1e} |"
+        for one in results["token_vectors"]
+    ]
+    rows.append(
+        f"| word, GloVe 50d | gensim | {words['in_vocabulary']:,} words | max abs difference {words['max_abs_difference']:.1e} |"
+    )
+    rows += [
+        f"| text, MiniLM, {name} | the same text alone | {results['neighbours']['texts']} texts | max abs difference "
+        f"{one['max_abs_difference_to_alone']:.1e}{', bits equal in every batch' if one['bits_equal'] else ''} |"
+        for name, one in results["neighbours"].items()
+        if isinstance(one, dict)
+    ]
+    return ["| vectors | compared with | on | found |", "|---|---|---|---|", *rows]
+
+
+def memory(results: dict[str, Any]) -> list[str]:
+    rows = []
+    for one in results.values():
+        lines = "; ".join(f"{int(count):,} lines {found['peak_mb']:,.0f} MB" for count, found in one["lines"].items())
+        rows.append(f"| {one['model']} | {lines} | {one['ratio']:.3f} | {one['allowed']} |")
+    return ["| model | peak resident memory | ratio | at most |", "|---|---|---|---|", *rows]
+
+
+def kill(results: dict[str, Any]) -> list[str]:
+    rows = [f"| {model} | {one['lines']:,} | {one['kills']} | {one['bytes_equal']} |" for model, one in results.items()]
+    return ["| model | lines | `kill -9` at random moments | resumed to equal bytes |", "|---|---|---|---|", *rows]
+
+
+SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
+    "parity": ("Are the vectors those of the libraries they come from?", parity),
+    "memory": ("Is memory bounded by the batch?", memory),
+    "kill": ("Does an interrupted run end with the same bytes?", kill),
+}
+
+
+def main() -> None:
+    parts = [HEAD]
+    for name, (title, table) in SECTIONS.items():
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            record = json.loads(path.read_text(encoding="utf-8"))
+            made = record["machine"]
+            versions = ", ".join(f"{package} {number}" for package, number in made["versions"].items())
+            where = f"`python benchmarks/{name}.py --data FOLDER`, {record['date']}, {made['cpu']}, {made['cores']} cores, {versions}."
+            parts.append("\n".join([f"## {title}", "", *table(record["results"]), "", where, ""]))
+    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
