@@ -46,6 +46,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except SemvecError as error:
             _fail(str(error) if not isinstance(error, OSError) else str(error.args[-1]))
+        except KeyboardInterrupt:
+            _fail("interrupted; a run that writes a file goes on with --resume", 130)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
@@ -54,9 +56,9 @@ class LazyGroup(click.Group):
             _fail(f"{where}{error.strerror or error}")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 2) -> None:
     click.echo(f"Error: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    sys.exit(code)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -16,6 +16,7 @@
     ├── ResumeMismatch      an unfinished run made with other input or options    (ValueError)
     ├── MissingExtra        an optional dependency that is not installed          (ImportError)
     └── BatchTooLarge       a single window that does not fit into memory         (MemoryError)
+    TextsCut                a warning: texts were longer than the model reads     (UserWarning)
 
 Each also derives from the builtin in brackets, which is what a caller who knows nothing of semvec
 would catch.
@@ -82,6 +83,10 @@ class ResumeMismatch(SemvecError, ValueError):
 
 class MissingExtra(SemvecError, ImportError):
     """An optional dependency that is not installed; the message holds the pip command."""
+
+
+class TextsCut(UserWarning):
+    """Texts were longer than the model reads, and cut; ``Embeddings.n_truncated`` says which."""
 
 
 class BatchTooLarge(SemvecError, MemoryError):

@@ -125,6 +125,11 @@ class ShardWriter:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def discard(path: Path) -> None:
+    """Remove what is left of an unfinished output at ``path``, if anything is."""
+    shutil.rmtree(unfinished(path), ignore_errors=True)
+
+
 def finished_job(path: Path) -> JSON:
     """Return the job of the finished output at ``path``, or None where there is none or it tells of none."""
     try:

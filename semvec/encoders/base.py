@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from semvec.embeddings.transforms import normalize
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Text
 from semvec.encoders.rows import RowBatch
-from semvec.errors import InputError, LevelError
+from semvec.errors import InputError, LevelError, TextsCut
 from semvec.text.brackets import read_brackets
 from semvec.text.document import flaw
 from semvec.text.words import Span, check_span, join_words
@@ -68,6 +69,11 @@ class BaseEncoder(ABC):
     @property
     @abstractmethod
     def metric(self) -> Metric: ...
+
+    @property
+    def device(self) -> str:
+        """Where the encoder computes."""
+        return "cpu"
 
     @abstractmethod
     def _fingerprint(self) -> Fingerprint:
@@ -152,8 +158,18 @@ class BaseEncoder(ABC):
             raise InputError("texts must be a list of texts, not one string: encode([text])")
         inputs, surfaces = self._inputs(list(texts), spans)
         seen = _Seen.of(inputs)
-        found = self._encode_rows(seen.distinct)
-        return self._result(found.take(seen.which), inputs, surfaces)
+        found = self._encode_rows(seen.distinct).take(seen.which)
+        self._warn_of_cuts(found)
+        return self._result(found, inputs, surfaces)
+
+    def _warn_of_cuts(self, found: RowBatch) -> None:
+        if cut := int((found.n_truncated > 0).sum()):
+            share = 100 * int(found.n_truncated.sum()) / int(found.n_tokens.sum())
+            warnings.warn(
+                f"{cut:,} of {len(found.counts):,} texts were cut, {share:.1f} % of tokens; overflow='windows' reads them whole",
+                TextsCut,
+                stacklevel=4,
+            )
 
     def _inputs(self, texts: list[Text], spans: Sequence[Sequence[Span]] | None) -> tuple[list[TextInput], list[str]]:
         """Return what the model reads, and the text that offsets refer to, for each of ``texts``."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from semvec.encoders.model_folder import first_line
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Encoder
 from semvec.errors import ModelError, ModelNotFound, OptionError
@@ -123,9 +124,10 @@ def find_model(name: str | os.PathLike[str], *, offline: bool = False) -> Found:
             return Found(cached, "cache", known)
         tried.append("the Hugging Face cache")
         if not offline and not _offline():
-            if (downloaded := _snapshot(hub, local=False)) is not None:
+            reasons: list[str] = []
+            if (downloaded := _snapshot(hub, local=False, reasons=reasons)) is not None:
                 return Found(downloaded, "hub", known)
-            tried.append(f"the hub ({hub})")
+            tried.append(f"the hub ({hub}: {reasons[0] if reasons else 'no model there'})")
     raise ModelNotFound(_miss(text, known, hub, tried))
 
 
@@ -180,12 +182,14 @@ def _offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _snapshot(hub: str, *, local: bool) -> Path | None:
+def _snapshot(hub: str, *, local: bool, reasons: list[str] | None = None) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(hub, local_files_only=local, ignore_patterns=NOT_NEEDED))
-    except Exception:  # not cached, no network, no such model: each is a miss, and the message says where we looked
+    except Exception as error:  # not cached, no network, no such model: each is a miss, and the message says why
+        if reasons is not None:
+            reasons.append(first_line(error))
         return None
     return folder if any(folder.rglob("config.json")) else None
 

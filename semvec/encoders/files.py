@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,10 +17,10 @@ import numpy as np
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import written_whole
 from semvec.embeddings.formats.layout import Header
-from semvec.embeddings.shards import ShardWriter, compare_jobs, finished_job, unfinished
+from semvec.embeddings.shards import ShardWriter, compare_jobs, discard, finished_job
 from semvec.embeddings.storage import check_output, read_header
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError, OptionError, OverflowRefused, ResumeMismatch
+from semvec.errors import InputError, OptionError, OverflowRefused, ResumeMismatch, TextsCut
 from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
 from semvec.text.readers import ReadOptions
@@ -117,8 +118,8 @@ def encode_files(
     sources = find_sources([os.fspath(name) for name in inputs], kind=input_format)
     records, total = identify(sources)
     job = _job(encoder, options, records)
-    if resume and target.exists() and not unfinished(target).exists():
-        return _already_done(target, job)
+    if resume and target.exists() and (done := _already_done(target, job, overwrite=overwrite)):
+        return done
     started = perf_counter()
     with ShardWriter.open(target, job, resume=resume, overwrite=overwrite) as writer:
         report = Report(target)
@@ -146,19 +147,24 @@ def encode_files(
 
 
 def _job(encoder: Encoder, options: ReadOptions, records: list[JSON]) -> dict[str, JSON]:
-    run = {"deterministic": encoder.options.deterministic, "batch_tokens": encoder.options.batch_tokens}
+    run: dict[str, JSON] = {name: getattr(encoder.options, name) for name in ("deterministic", "batch_tokens")}
+    run["device"] = encoder.device
     model: dict[str, JSON] = encoder.fingerprint.to_json()
     return json.loads(json.dumps({"input": records, "reading": asdict(options), "model": model, "run": run}))  # type: ignore[no-any-return]
 
 
-def _already_done(target: Path, job: Mapping[str, JSON]) -> Report:
+def _already_done(target: Path, job: Mapping[str, JSON], *, overwrite: bool) -> Report | None:
+    """Return a report of the finished output at ``target``, or None if it is to be replaced."""
     there = finished_job(target)
+    if there is not None and not compare_jobs(there, job):
+        discard(target)
+        header = read_header(target)
+        return Report(target, header, texts=header.texts, rows=header.rows, resumed=header.texts)
+    if overwrite:
+        return None
     if there is None:
         raise ResumeMismatch(f"{target}: exists, but was not made by a run that could go on; --overwrite replaces it")
-    if differences := compare_jobs(there, job):
-        raise ResumeMismatch(f"{target}: was made by another run ({'; '.join(differences)}); --overwrite replaces it")
-    header = read_header(target)
-    return Report(target, header, texts=header.texts, rows=header.rows, resumed=header.texts)
+    raise ResumeMismatch(f"{target}: was made by another run ({'; '.join(compare_jobs(there, job))}); --overwrite replaces it")
 
 
 def _skip_done(items: Iterator[Document | BadRow], writer: ShardWriter, report: Report) -> hashlib._Hash:
@@ -224,7 +230,9 @@ def _encode(encoder: Encoder, block: Block, on_error: OnError, writer: ShardWrit
     """Return the vectors of a block; texts that are refused for their length become bad rows of it."""
     if encoder.options.overflow == Overflow.ERROR:
         _refuse_long(encoder, block, on_error, writer)
-    found = encoder.encode([document.text for document in block.documents])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TextsCut)  # the report says it, once for all blocks
+        found = encoder.encode([document.text for document in block.documents])
     return found.with_ids([document.id for document in block.documents])
 
 

@@ -49,6 +49,10 @@ class Encoder(Protocol):
         """How its vectors are meant to be compared."""
 
     @property
+    def device(self) -> str:
+        """Where the encoder computes: cpu, cuda, …"""
+
+    @property
     def fingerprint(self) -> Fingerprint:
         """What decides its vectors."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class _Output:
     """What is found for one reading: its rows, or the pieces of its matrix until it is whole."""
 
     vectors: NDArray[np.float32] | None = None
-    pieces: dict[int, NDArray[np.float32]] | None = None
+    pieces: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class TransformerEncoder(BaseEncoder):
@@ -99,6 +99,10 @@ class TransformerEncoder(BaseEncoder):
     @property
     def metric(self) -> Metric:
         return self._metric
+
+    @property
+    def device(self) -> str:
+        return self.transformer.device
 
     @property
     def max_tokens(self) -> int:
@@ -250,8 +254,10 @@ class TransformerEncoder(BaseEncoder):
         for unit, at in zip(batch, starts, strict=True):
             if len(unit.reading.windows) > 1:
                 low, high = kept(unit.reading, unit.window)
-                pieces = unit.out.pieces = unit.out.pieces or {}
-                pieces[unit.window.start] = _to_numpy(flat[at + low : at + high])
+                unit.out.pieces[unit.window.start] = _to_numpy(flat[at + low : at + high])
+                if len(unit.out.pieces) == len(unit.reading.windows):
+                    unit.out.vectors = self._stitched(unit.reading, unit.out.pieces)
+                    unit.out.pieces = {}
 
     def _pool(self, flat: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return the rows that ``groups`` of the tokens ``flat`` (tokens, dim) make at the present level."""
@@ -270,24 +276,20 @@ class TransformerEncoder(BaseEncoder):
         oov = np.full(rows, Oov.ZERO, dtype=np.uint8)
         if layout.readings:
             solid = np.concatenate([reading.solid for reading in layout.readings])
-            vectors[solid] = np.concatenate([self._vectors(r, out) for r, out in zip(layout.readings, outputs, strict=True)])
+            vectors[solid] = np.concatenate([out.vectors for out in outputs if out.vectors is not None])
             oov[solid] = Oov.EXACT
         counts = (np.array([n], dtype=kind) for n, kind in ((layout.n_tokens, np.int32), (layout.n_truncated, np.int32)))
         return RowBatch(np.array([rows]), vectors, layout.start, layout.end, layout.special, oov, *counts)
 
-    def _vectors(self, reading: Reading, output: _Output) -> NDArray[np.float32]:
-        if output.vectors is not None:
-            return output.vectors
+    def _stitched(self, reading: Reading, pieces: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the rows of a reading whose windows have all been read."""
         import torch
 
-        pieces = output.pieces or {}
-        stitched = np.concatenate([pieces[start] for start in sorted(pieces)])
-        output.pieces = None
+        matrix = np.concatenate([pieces[start] for start in sorted(pieces)])
         if not self._pooled:
             how = str(self.options.subword) if self.options.level == Level.WORD else "first"
-            return pool(stitched, reading.groups, how)
-        device = self.transformer.device
-        return _to_numpy(self._pool(torch.from_numpy(stitched).to(device), reading.groups))
+            return pool(matrix, reading.groups, how)
+        return _to_numpy(self._pool(torch.from_numpy(matrix).to(self.transformer.device), reading.groups))
 
 
 def kept(reading: Reading, window: Window) -> tuple[int, int]:

@@ -303,3 +303,16 @@ def test_killed_at_any_moment(tmp_path: Path, glove_file: Path) -> None:
             assert one.read_bytes() == other.read_bytes()
         assert not unfinished(out).exists()
     assert kills
+
+
+def test_what_is_left_of_a_finished_run_is_cleared_away(tmp_path: Path, source: Path, word: WordEncoder) -> None:
+    out = tmp_path / "x.npy"
+    encode_files([source], out, word)
+    interrupted(out, source, word, overwrite=True)
+    before = out.read_bytes()
+    assert encode_files([source], out, word, resume=True).resumed == 64
+    assert out.read_bytes() == before
+    assert not unfinished(out).exists()
+    other = word.with_options(normalize=True)
+    assert encode_files([source], out, other, resume=True, overwrite=True).resumed == 0
+    assert read_embeddings(out).fingerprint == other.fingerprint

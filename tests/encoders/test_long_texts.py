@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from semvec.encoders.contextual import ContextualEncoder
 from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.windows import overlapping
-from semvec.errors import OptionError, OverflowRefused
+from semvec.errors import OptionError, OverflowRefused, TextsCut
 from semvec.types import Oov
 from tests.sample import TEXTS
 
@@ -156,3 +157,12 @@ def test_sizes_that_do_not_fit(sentence: SentenceEncoder) -> None:
 def test_max_tokens_of_a_folder(sentence_folder: Path, sentence: SentenceEncoder) -> None:
     assert sentence.max_tokens == 64
     assert sentence.encode([LONG], max_tokens=32).n_truncated[0] == sentence.encode([LONG]).n_truncated[0] + 32
+
+
+def test_a_cut_is_warned_of_where_the_user_called(sentence: SentenceEncoder) -> None:
+    with pytest.warns(TextsCut, match=r"1 of 2 texts were cut, \d+\.\d % of tokens") as caught:
+        sentence.encode([LONG, "short"])
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sentence.encode([LONG, "short"], overflow="windows")
