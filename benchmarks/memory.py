@@ -16,7 +16,7 @@ from typing import Any
 
 import harness
 
-ENCODE = "from semvec_cli.main import main; main()"
+ENCODE = "from semvec_cli.main import run; run()"
 
 
 def write_lines(path: Path, lines: list[str], count: int) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
+
+LARGE = 256 << 20
 
 
 @click.command()
 @click.argument("file", type=click.Path())
-@click.option("-n", "--rows", default=3, show_default=True, type=click.IntRange(0), help="Show so many rows.")
+@click.option("-n", "--rows", type=click.IntRange(0), help="Show so many rows.  [default: 3, or none of a file over 256 MB]")
 @click.option("--json", "as_json", is_flag=True, help="Print the header as JSON.")
-def inspect(file: str, rows: int, as_json: bool) -> None:
+def inspect(file: str, rows: int | None, as_json: bool) -> None:
     """Show what the vectors file FILE holds and what made it.
 
     \b
@@ -34,6 +37,8 @@ def inspect(file: str, rows: int, as_json: bool) -> None:
         click.echo(f"  {name}: {value}")
     if header.calibration:
         click.echo(f"  int8 scale: {header.calibration.scale:.6g} (fitted on {header.calibration.rows:,} rows)")
+    if rows is None:
+        rows = 0 if Path(file).stat().st_size > LARGE and not file.endswith(".npy") else 3
     if not rows:
         return
     embeddings = read_embeddings(file)
@@ -41,6 +46,6 @@ def inspect(file: str, rows: int, as_json: bool) -> None:
     click.echo(f"{int(embeddings.n_tokens.sum()):,} tokens, {cut:,} texts cut")
     for row in range(min(rows, embeddings.rows)):
         text = int(embeddings.text_index[row])
-        name = embeddings.ids[text] if embeddings.ids is not None else text
+        name = str(text) if embeddings.ids is None else embeddings.ids[text]
         numbers = " ".join(f"{x:.3f}" for x in embeddings.vectors[row, :4])
         click.echo(f"  {name}  [{numbers} …]  {embeddings.surface[row][:60]!r}")

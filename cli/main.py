@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -13,6 +14,9 @@ COMMANDS = {
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
     "inspect": ("semvec_cli.inspect", "Show what a vectors file holds and what made it."),
 }
+
+
+INTERRUPTED = "interrupted; a run that writes a file goes on with --resume"
 
 
 class LazyGroup(click.Group):
@@ -47,7 +51,7 @@ class LazyGroup(click.Group):
         except SemvecError as error:
             _fail(str(error) if not isinstance(error, OSError) else str(error.args[-1]))
         except KeyboardInterrupt:
-            _fail("interrupted; a run that writes a file goes on with --resume", 130)
+            _fail(INTERRUPTED, 130)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
@@ -56,7 +60,7 @@ class LazyGroup(click.Group):
             _fail(f"{where}{error.strerror or error}")
 
 
-def _fail(message: str, code: int = 2) -> None:
+def _fail(message: str, code: int = 2) -> NoReturn:
     click.echo(f"Error: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
@@ -72,3 +76,20 @@ def main() -> None:
       semvec encode reviews.csv -o reviews.parquet --text-field review --model minilm
       semvec inspect notes.npy
     """
+
+
+def run() -> None:
+    """Run the command line; where click would print its usage and an error, print the error alone."""
+    try:
+        code = main.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "semvec"
+        _fail(f"{error.format_message()} ({path} --help shows what there is)")
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except click.Abort:
+        _fail(INTERRUPTED, 130)
+    sys.exit(code if isinstance(code, int) else 0)

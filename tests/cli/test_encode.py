@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from semvec_cli.main import COMMANDS, main
 
 import semvec
+from semvec_cli.main import COMMANDS, main
+
+PROGRAM = str(Path(sys.executable).parent / "semvec")
 
 
 def run(*args: object, stdin: bytes | None = None) -> Result:
@@ -224,6 +226,28 @@ def test_models_lists_what_is_here() -> None:
     assert "glove-50d" in run("models").stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["encode"], ["Missing argument", "semvec encode --help"]),
+        (["encode", "x", "--pooling", "maen"], ["'maen' is not one of 'mean', 'cls'"]),
+        (["encode", "x", "--bogus"], ["--bogus"]),
+        (["enc"], ["did you mean 'encode'"]),
+        (["encode", "absent.txt", "-o", "x.npy"], ["absent.txt: no such file or folder"]),
+    ],
+)
+def test_an_error_is_one_line(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert all(word in done.stderr for word in words)
+
+
+def test_without_arguments_it_helps() -> None:
+    done = subprocess.run([PROGRAM], capture_output=True, text=True, check=True)
+    assert "Commands:" in done.stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_examples(command: str) -> None:
     done = run(command, "--help")
@@ -232,6 +256,6 @@ def test_help_has_examples(command: str) -> None:
 
 
 def test_a_closed_pipe_is_no_error(texts: Path, glove_file: Path, tmp_path: Path) -> None:
-    shell = f"{sys.executable} -c 'from semvec_cli.main import main; main()' models | head -c 1; exit ${{PIPESTATUS[0]}}"
+    shell = f"{sys.executable} -c 'from semvec_cli.main import run; run()' models | head -c 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
