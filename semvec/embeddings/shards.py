@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,14 +16,16 @@ from filelock import FileLock, Timeout
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import plain_errors, sync_folder, written_whole
 from semvec.embeddings.formats import safetensors
-from semvec.embeddings.formats.layout import Header, MemoryPart, first_calibration, header_of, total_header
+from semvec.embeddings.formats.layout import Header, MemoryPart, header_of
 from semvec.embeddings.formats.safetensors import ShardPart
 from semvec.embeddings.quantise import Calibration
 from semvec.embeddings.storage import check_output, format_of, read_header
 from semvec.errors import FormatError, OutputError, OutputExists, ResumeMismatch
 from semvec.types import JSON
 
+MANIFEST = "job.json"
 STOPPED = "stopped"
+LOCK = "lock"
 
 
 def unfinished(path: Path) -> Path:
@@ -36,20 +39,25 @@ class ShardWriter:
     ``job`` (JSON values) is what must be the same for a run to be continued. Each `commit` is one file,
     flushed and renamed, so a shard is there whole or not at all; it carries a ``note`` of the caller's,
     which is how far the input had been read. `finish` joins the shards into the output, byte for byte
-    the same however often the run was interrupted, and only then removes them.
+    the same however often the run was interrupted, and only then removes them. What is held in memory
+    for a shard is a path and a number.
     """
 
     def __init__(self, path: Path, job: Mapping[str, JSON], folder: Path, lock: FileLock) -> None:
         self.path = path
         self.folder = folder
         self.job = dict(job)
+        self.note: JSON = None
+        self.calibration: Calibration | None = None
         self._lock = lock
-        self.shards = sorted(folder.glob("[0-9]*.safetensors"))
-        self.headers = [safetensors.read_header(shard) for shard in self.shards]
+        self._parts: list[ShardPart] = []
+        self._rows = 0
+        for shard in sorted(folder.glob("[0-9]*.safetensors")):
+            self._count(shard, safetensors.read_header(shard))
 
     @classmethod
     def open(cls, path: Path, job: Mapping[str, JSON], *, resume: bool = False, overwrite: bool = False) -> ShardWriter:
-        """Begin the output at ``path``, or go on with it.
+        """Begin the output at ``path``, or go on with it: then ``note`` is that of its last shard.
 
         Raises `OutputExists` where an output, or an unfinished one, is there and neither ``resume`` nor
         ``overwrite`` was asked for; `ResumeMismatch` where what is there was made by another job;
@@ -64,35 +72,36 @@ class ShardWriter:
                 )
             folder.mkdir(exist_ok=True)
             lock = _lock(folder)
-            if overwrite and not resume:
-                _clear(folder)
-            manifest = folder / "job.json"
-            if manifest.exists():
-                there = json.loads(manifest.read_bytes())
-                stopped = (folder / STOPPED).exists()
-                _same_job(path, there, {**job, "input": there.get("input")} if stopped else job)
-            else:
-                _clear(folder)
-            _write_json(manifest, job)
-            (folder / STOPPED).unlink(missing_ok=True)
-        return cls(path, job, folder, lock)
+            try:
+                _make_ready(path, folder, job, keep=resume or not overwrite)
+                return cls(path, job, folder, lock)
+            except BaseException:
+                lock.release()
+                raise
 
-    @property
-    def notes(self) -> list[JSON]:
-        """The note of every committed shard, in order."""
-        return [header.job for header in self.headers]
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """The calibration of the committed shards, or None where there are none."""
-        return first_calibration(self.headers)
+    def begin(self) -> None:
+        """Put the job on the disk: from here on, this is the run that can be gone on with."""
+        with plain_errors(self.path):
+            with written_whole(self.folder / MANIFEST) as (stream,):
+                stream.write(json.dumps(self.job, ensure_ascii=False, indent=1).encode("utf-8") + b"\n")
+            (self.folder / STOPPED).unlink(missing_ok=True)
 
     def commit(self, embeddings: Embeddings, note: JSON) -> None:
         """Put ``embeddings`` on the disk as the next shard; when this returns, they survive a crash."""
-        shard = self.folder / f"{len(self.shards):08d}.safetensors"
-        safetensors.write(shard, header_of(embeddings, note), [MemoryPart(embeddings, note)])
-        self.shards.append(shard)
-        self.headers.append(header_of(embeddings, note))
+        shard = self.folder / f"{len(self._parts):08d}.safetensors"
+        header = header_of(embeddings, note)
+        safetensors.write(shard, header, [MemoryPart(embeddings)])
+        self._count(shard, header)
+
+    def _count(self, shard: Path, header: Header) -> None:
+        self._parts.append(ShardPart(shard, header.texts))
+        self._rows += header.rows
+        self.calibration = self.calibration or header.calibration
+        self.note = header.job
+
+    def notes(self) -> Iterator[JSON]:
+        """Give the note of every shard, read from the disk again."""
+        return (safetensors.read_header(part.path).job for part in self._parts)
 
     @contextmanager
     def keeping_what_is_done(self, *kinds: type[BaseException]) -> Iterator[None]:
@@ -108,10 +117,11 @@ class ShardWriter:
 
     def finish(self) -> Header:
         """Join the shards into the output, remove them, and return the output's header."""
-        parts = [ShardPart(shard) for shard in self.shards]
-        header = total_header(parts, self.job)
         with plain_errors(self.path):
-            format_of(self.path).write(self.path, header, parts)
+            first = safetensors.read_header(self._parts[0].path)
+            texts = sum(part.texts for part in self._parts)
+            header = replace(first, texts=texts, rows=self._rows, calibration=self.calibration, job=self.job)
+            format_of(self.path).write(self.path, header, self._parts)
             shutil.rmtree(self.folder)
             sync_folder(self.path.parent)
         return header
@@ -120,9 +130,9 @@ class ShardWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._lock.release()
-        if error is not None and not any(header.texts for header in self.headers):
+        if error is not None and not any(part.texts for part in self._parts):
             shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
 
 
 def discard(path: Path) -> None:
@@ -155,27 +165,29 @@ def _short(value: JSON) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _same_job(path: Path, there: Mapping[str, JSON], asked: Mapping[str, JSON]) -> None:
-    asked = json.loads(json.dumps(asked))
+def _make_ready(path: Path, folder: Path, job: Mapping[str, JSON], *, keep: bool) -> None:
+    """Check that what is in ``folder`` belongs to ``job``, or clear it away."""
+    manifest = folder / MANIFEST
+    if not keep or not manifest.exists():
+        for file in folder.iterdir():
+            if file.name != LOCK:
+                file.unlink()
+        return
+    try:
+        there = json.loads(manifest.read_bytes())
+    except ValueError as error:
+        raise FormatError(f"{manifest}: damaged ({error}); --overwrite starts again") from error
+    asked = json.loads(json.dumps(job))
+    if (folder / STOPPED).exists():
+        asked["input"] = there.get("input")
     if differences := compare_jobs(there, asked):
         raise ResumeMismatch(f"{path}: the unfinished run was another one ({'; '.join(differences)}); --overwrite starts again")
 
 
 def _lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / "lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise OutputError(errno.EAGAIN, f"{folder}: another process is writing there") from None
     return lock
-
-
-def _clear(folder: Path) -> None:
-    for file in folder.iterdir():
-        if file.name != "lock":
-            file.unlink()
-
-
-def _write_json(path: Path, value: JSON) -> None:
-    with written_whole(path) as (stream,):
-        stream.write(json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8") + b"\n")

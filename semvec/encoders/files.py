@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -29,8 +30,8 @@ from semvec.types import JSON, Level, OnError, Oov, Overflow
 
 logger = logging.getLogger(__name__)
 
-BLOCK_TEXTS = 4096
-BLOCK_CHARS = 1 << 22
+BLOCK_TEXTS = 1024
+BLOCK_CHARS = 1 << 19
 BLOCK_BYTES = 1 << 27
 CHARS_A_ROW = 3
 """A rough lower bound of characters a token or word, to keep the vectors of a block within `BLOCK_BYTES`."""
@@ -43,10 +44,8 @@ class Block:
     documents: list[Document] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
 
-    @property
-    def items(self) -> int:
-        """How many rows of the input this block has used up."""
-        return len(self.documents) + len(self.bad)
+
+COUNTED = ("texts", "rows", "tokens", "tokens_cut", "texts_cut", "zero_rows", "skipped")
 
 
 @dataclass
@@ -71,11 +70,20 @@ class Report:
     skipped: int = 0
     errors_file: Path | None = None
 
-    def count(self, note: Mapping[str, JSON]) -> None:
-        """Add what the note of one shard says."""
-        for name in ("texts", "rows", "tokens", "tokens_cut", "texts_cut", "zero_rows"):
-            setattr(self, name, getattr(self, name) + note[name])
-        self.skipped += len(note["errors"])
+    def count(self, block: Block, embeddings: Embeddings) -> None:
+        """Add one block."""
+        self.texts += len(embeddings)
+        self.rows += embeddings.rows
+        self.tokens += int(embeddings.n_tokens.sum(dtype=np.int64))
+        self.tokens_cut += int(embeddings.n_truncated.sum(dtype=np.int64))
+        self.texts_cut += int((embeddings.n_truncated > 0).sum())
+        self.zero_rows += int((embeddings.oov == Oov.ZERO).sum())
+        self.skipped += len(block.bad)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts so far, as a shard's note keeps them."""
+        return {name: getattr(self, name) for name in COUNTED}
 
 
 Progress = Callable[[int, "int | None"], None]
@@ -122,25 +130,23 @@ def encode_files(
         return done
     started = perf_counter()
     with ShardWriter.open(target, job, resume=resume, overwrite=overwrite) as writer:
-        report = Report(target)
         items = read_documents(sources, options)
-        digest = _skip_done(items, writer, report)
+        report, digest = _skip_done(items, writer)
+        writer.begin()
         encoder = encoder.with_options(calibration=writer.calibration) if writer.calibration else encoder
         with writer.keeping_what_is_done(InputError, OverflowRefused):
-            for block in _blocks(_sifted(items, on_error, writer), encoder):
+            for block in _blocks(_sifted(items, on_error, report), encoder):
                 _feed(digest, block.documents)
-                embeddings = _encode(encoder, block, on_error, writer)
+                embeddings = _encode(encoder, block, on_error, report)
                 if embeddings.calibration is not None:
                     encoder = encoder.with_options(calibration=embeddings.calibration)
-                note = _note(block, embeddings, digest, writer)
-                writer.commit(embeddings, note)
-                report.count(note)
+                report.count(block, embeddings)
+                writer.commit(embeddings, _note(block, report, digest))
                 if progress:
-                    progress(note["items"], total)
-        if not report.texts:
-            raise InputError(_nothing(records, report))
-        errors = [bad for note in writer.notes for bad in note["errors"]]
-        report.errors_file = _write_errors(target, errors)
+                    progress(report.texts + report.skipped, total)
+            if not report.texts:
+                raise InputError(_nothing(records, report))
+        report.errors_file = _write_errors(target, writer, report)
         report.header = writer.finish()
     report.seconds = perf_counter() - started
     return report
@@ -167,24 +173,20 @@ def _already_done(target: Path, job: Mapping[str, JSON], *, overwrite: bool) -> 
     raise ResumeMismatch(f"{target}: was made by another run ({'; '.join(compare_jobs(there, job))}); --overwrite replaces it")
 
 
-def _skip_done(items: Iterator[Document | BadRow], writer: ShardWriter, report: Report) -> hashlib._Hash:
+def _skip_done(items: Iterator[Document | BadRow], writer: ShardWriter) -> tuple[Report, hashlib._Hash]:
     """Read past what the committed shards hold; raise `ResumeMismatch` if that is not what they were made of."""
     digest = hashlib.sha256()
-    for note in writer.notes:
-        report.count(note)
-    if not writer.notes:
-        return digest
-    last = writer.notes[-1]
-    for _ in range(last["items"]):
-        item = next(items, None)
+    if writer.note is None:
+        return Report(writer.path), digest
+    report = Report(writer.path, **writer.note["counts"], resumed=writer.note["counts"]["texts"])
+    for item in islice(items, report.texts + report.skipped):
         if isinstance(item, Document):
             _feed(digest, [item])
-    if digest.hexdigest() != last["digest"]:
+    if digest.hexdigest() != writer.note["digest"]:
         raise ResumeMismatch(
             f"{writer.path}: the {report.texts:,} texts done so far came from another input; --overwrite starts again"
         )
-    report.resumed = report.texts
-    return digest
+    return report, digest
 
 
 def _feed(digest: hashlib._Hash, documents: Sequence[Document]) -> None:
@@ -194,16 +196,15 @@ def _feed(digest: hashlib._Hash, documents: Sequence[Document]) -> None:
             digest.update(len(content).to_bytes(8, "little") + content)
 
 
-def _sifted(items: Iterable[Document | BadRow], on_error: OnError, writer: ShardWriter) -> Iterator[Document | BadRow]:
+def _sifted(items: Iterable[Document | BadRow], on_error: OnError, report: Report) -> Iterator[Document | BadRow]:
     for item in items:
         if isinstance(item, BadRow) and on_error == OnError.STOP:
-            raise _stop(InputError, item, writer)
+            raise _stop(InputError, item, report)
         yield item
 
 
-def _stop(kind: type[InputError] | type[OverflowRefused], bad: BadRow, writer: ShardWriter) -> Exception:
-    done = sum(note["texts"] for note in writer.notes)
-    kept = f"; {done:,} texts are done and kept, --resume goes on from there" if done else ""
+def _stop(kind: type[InputError] | type[OverflowRefused], bad: BadRow, report: Report) -> Exception:
+    kept = f"; {report.texts:,} texts are done and kept, --resume goes on from there" if report.texts else ""
     return kind(f"{bad.where}: {bad.reason}; mend it, or leave such rows out with --on-error skip{kept}")
 
 
@@ -222,21 +223,21 @@ def _blocks(items: Iterable[Document | BadRow], encoder: Encoder) -> Iterator[Bl
             block, chars = Block(), 0
         block.documents.append(item)
         chars += len(item.text)
-    if block.items:
+    if block.documents or block.bad:
         yield block
 
 
-def _encode(encoder: Encoder, block: Block, on_error: OnError, writer: ShardWriter) -> Embeddings:
+def _encode(encoder: Encoder, block: Block, on_error: OnError, report: Report) -> Embeddings:
     """Return the vectors of a block; texts that are refused for their length become bad rows of it."""
     if encoder.options.overflow == Overflow.ERROR:
-        _refuse_long(encoder, block, on_error, writer)
+        _refuse_long(encoder, block, on_error, report)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TextsCut)  # the report says it, once for all blocks
         found = encoder.encode([document.text for document in block.documents])
     return found.with_ids([document.id for document in block.documents])
 
 
-def _refuse_long(encoder: Encoder, block: Block, on_error: OnError, writer: ShardWriter) -> None:
+def _refuse_long(encoder: Encoder, block: Block, on_error: OnError, report: Report) -> None:
     n_tokens, n_truncated = encoder.count_tokens([document.text for document in block.documents])
     documents, block.documents = block.documents, []
     for document, n, over in zip(documents, n_tokens.tolist(), n_truncated.tolist(), strict=True):
@@ -245,33 +246,23 @@ def _refuse_long(encoder: Encoder, block: Block, on_error: OnError, writer: Shar
             continue
         bad = BadRow(document.where, document.source, document.line, f"{n:,} tokens where the model reads {n - over:,}")
         if on_error == OnError.STOP:
-            raise _stop(OverflowRefused, bad, writer)
+            raise _stop(OverflowRefused, bad, report)
         block.bad.append(bad)
 
 
-def _note(block: Block, embeddings: Embeddings, digest: hashlib._Hash, writer: ShardWriter) -> dict[str, JSON]:
-    before = writer.notes[-1]["items"] if writer.notes else 0
-    return {
-        "items": before + block.items,
-        "digest": digest.hexdigest(),
-        "texts": len(embeddings),
-        "rows": embeddings.rows,
-        "tokens": int(embeddings.n_tokens.sum(dtype=np.int64)),
-        "tokens_cut": int(embeddings.n_truncated.sum(dtype=np.int64)),
-        "texts_cut": int((embeddings.n_truncated > 0).sum()),
-        "zero_rows": int((embeddings.oov == Oov.ZERO).sum()),
-        "errors": [asdict(bad) for bad in block.bad],
-    }
+def _note(block: Block, report: Report, digest: hashlib._Hash) -> dict[str, JSON]:
+    return {"counts": report.counts, "digest": digest.hexdigest(), "errors": [asdict(bad) for bad in block.bad]}
 
 
-def _write_errors(target: Path, errors: list[JSON]) -> Path | None:
+def _write_errors(target: Path, writer: ShardWriter, report: Report) -> Path | None:
     path = target.with_name(target.name + ".errors.jsonl")
-    if not errors:
+    if not report.skipped:
         path.unlink(missing_ok=True)
         return None
     with written_whole(path) as (stream,):
-        for error in errors:
-            stream.write(json.dumps(error, ensure_ascii=False).encode("utf-8") + b"\n")
+        for note in writer.notes():
+            for error in note["errors"]:
+                stream.write(json.dumps(error, ensure_ascii=False).encode("utf-8") + b"\n")
     return path
 
 

@@ -48,7 +48,7 @@ def write_rows(stream: IO[bytes], header: Header, parts: Sequence[Part], *, vect
         first = 0
         for part in parts:
             writer.write_table(to_table(header, part, first, vectors=vectors).cast(columns))
-            first += part.header.texts
+            first += part.texts
 
 
 def read_rows(path: Path, header: Header) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def write(path: Path, header: Header, parts: Sequence[Part]) -> None:
         first = 0
         for part in parts:
             _write_part(stream, header, part, first)
-            first += part.header.texts
+            first += part.texts
 
 
 def _write_part(stream: IO[bytes], header: Header, part: Part, first: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
@@ -109,9 +109,11 @@ class Header:
 
 
 class Part(Protocol):
-    """Some consecutive texts of an output: its header, and its flat arrays, fetched one at a time."""
+    """Some consecutive texts of an output: how many, and their flat arrays, fetched one at a time."""
 
-    header: Header
+    @property
+    def texts(self) -> int:
+        """How many texts there are."""
 
     def array(self, name: str) -> Array:
         """Return one flat array."""
@@ -123,8 +125,8 @@ class Part(Protocol):
 class MemoryPart:
     """An `Embeddings` as a part."""
 
-    def __init__(self, embeddings: Embeddings, job: JSON = None) -> None:
-        self.header = header_of(embeddings, job)
+    def __init__(self, embeddings: Embeddings) -> None:
+        self.texts = len(embeddings)
         self._arrays = to_arrays(embeddings)
 
     def array(self, name: str) -> Array:
@@ -146,18 +148,6 @@ def header_of(embeddings: Embeddings, job: JSON = None) -> Header:
     )
 
 
-def total_header(parts: Sequence[Part], job: JSON) -> Header:
-    """Return the header of all ``parts`` together."""
-    first = parts[0].header
-    texts, rows = (sum(getattr(part.header, name) for part in parts) for name in ("texts", "rows"))
-    return Header(texts, rows, first.has_ids, first.fingerprint, first_calibration(part.header for part in parts), job)
-
-
-def first_calibration(headers: Iterable[Header]) -> Calibration | None:
-    """Return the calibration of the first part that has one: parts without rows have none."""
-    return next((header.calibration for header in headers if header.calibration is not None), None)
-
-
 def pieces(parts: Sequence[Part], name: str, header: Header) -> Iterator[Array]:
     """Give one flat array part by part, as it is stored, ``text_index`` counted through."""
     before = 0
@@ -165,7 +155,7 @@ def pieces(parts: Sequence[Part], name: str, header: Header) -> Iterator[Array]:
         piece = part.array(name)
         if name == "text_index":
             piece = piece + before
-        before += part.header.texts
+        before += part.texts
         yield np.ascontiguousarray(piece, dtype=header.stored_type(name))
 
 

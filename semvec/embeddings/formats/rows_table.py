@@ -37,7 +37,7 @@ def to_table(header: Header, part: Part, first_text: int, *, vectors: bool) -> p
     """Return one part as a table; ``first_text`` is the number of its first text in the whole."""
     import pyarrow as pa
 
-    texts = part.header.texts
+    texts = part.texts
     index = part.array("text_index")
     missing = np.flatnonzero(np.bincount(index, minlength=texts)[:texts] == 0)
     owner = np.concatenate([index, missing])

@@ -46,9 +46,11 @@ def write(path: Path, header: Header, parts: Sequence[Part]) -> None:
 class ShardPart:
     """A file of this format as a part; arrays are fetched from disk each time they are asked for."""
 
-    def __init__(self, path: Path) -> None:
+    __slots__ = ("path", "texts")
+
+    def __init__(self, path: Path, texts: int) -> None:
         self.path = path
-        self.header = read_header(path)
+        self.texts = texts
 
     def array(self, name: str) -> Array:
         return _fetch(self.path, [name])[name]

@@ -39,7 +39,7 @@ def write(path: Path, header: Header, parts: Sequence[Part]) -> None:
             lines = _lines(part.array("vectors"), binary)
             for key, line in zip(_keys(header, part, first), lines, strict=True):
                 stream.write(key.encode("utf-8") + b" " + line)
-            first += part.header.texts
+            first += part.texts
 
 
 def _keys(header: Header, part: Part, first: int) -> Iterator[str]:
