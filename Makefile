@@ -12,10 +12,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV) (torch among it: this takes minutes the first time)"
 	$(PIP) -e ".[offline]"
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV) (torch among it: this takes minutes the first time)"
 	$(PIP) -e ".[test]"
 	@touch $@ $(VENV)/.installed
 

@@ -42,8 +42,7 @@ def against_automodel(texts: list[str], side: str) -> dict[str, Any]:
 
     folder = find_model("minilm").path
     encoder = ContextualEncoder.from_pretrained(folder, device="cpu", max_tokens=256)
-    encoder.transformer.tokenizer.left = side == "left"
-    encoder.transformer.__post_init__()
+    encoder.transformer.left = side == "left"
     found = encoder.encode(texts, level="token")
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     largest, rows = 0.0, 0

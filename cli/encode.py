@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+
+from semvec.types import ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword
 
 if TYPE_CHECKING:
     from semvec.encoders.files import Report
@@ -13,14 +17,30 @@ if TYPE_CHECKING:
     from semvec.text.readers import ReadOptions
 
 CHOICES = {
-    "level": ("text", "chunk", "word", "token"),
-    "layer_mix": ("mean", "sum", "concat"),
-    "subword": ("first", "last", "mean", "max"),
-    "pooling": ("mean", "cls", "max", "last_token", "weighted_mean", "mean_sqrt"),
-    "overflow": ("truncate", "error", "windows"),
-    "chunk_by": ("tokens", "sentences"),
-    "dtype": ("float32", "float16", "int8", "binary"),
+    name: [str(choice.value) for choice in kind if choice != Level.SPAN]
+    for name, kind in {
+        "level": Level,
+        "layer_mix": LayerMix,
+        "subword": Subword,
+        "pooling": Pooling,
+        "overflow": Overflow,
+        "chunk_by": ChunkBy,
+        "dtype": Dtype,
+    }.items()
 }
+"""The closed choices (a span needs ranges, which files do not hold)."""
+
+NEEDS = {
+    "chunk_by": ("level", ("chunk",)),
+    "chunk_tokens": ("level", ("chunk",)),
+    "chunk_overlap": ("level", ("chunk",)),
+    "late": ("level", ("chunk",)),
+    "special": ("level", ("token",)),
+    "subword": ("level", ("word",)),
+    "pooling": ("level", ("text", "chunk")),
+    "window_overlap": ("overflow", ("windows",)),
+}
+"""Options that do something only beside another."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -44,10 +64,13 @@ CHOICES = {
     help="What happens to texts longer than the model reads.",
 )
 @click.option("--max-tokens", type=click.IntRange(1), help="Read at most so many tokens at once.  [default: the model's limit]")
+@click.option("--window-overlap", type=click.IntRange(0), help="Tokens that windows share.  [default: a quarter of a window]")
 @click.option("--chunk-by", type=click.Choice(CHOICES["chunk_by"]), default="tokens", help="Where chunks end.")
 @click.option("--chunk-tokens", type=click.IntRange(1), help="Size of a chunk.  [default: 128, or what the model reads]")
 @click.option("--chunk-overlap", type=click.IntRange(0), default=0, help="Tokens a chunk shares with the one before.")
-@click.option("--late", is_flag=True, help="Read the whole text, then pool each chunk (late chunking).")
+@click.option(
+    "--late", is_flag=True, help="Read the whole text, then pool each chunk (late chunking); long texts need --overflow windows."
+)
 @click.option("--special", is_flag=True, help="Give rows for CLS, SEP, … too (--level token).")
 @click.option("--prompt", help="Put before every text.  [default: the model's own]")
 @click.option("--as", "kind", type=click.Choice(["query", "document"]), help="Use the model's prompt for queries or documents.")
@@ -57,7 +80,9 @@ CHOICES = {
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
 @click.option("--batch-tokens", type=click.IntRange(1), help="Most tokens in one forward pass.  [default: by device]")
 @click.option("--deterministic", is_flag=True, help="The same bits for a text whatever stands beside it; slower.")
-@click.option("--id-field", help="Column with the ids.  [default: id or _id, else line numbers]")
+@click.option(
+    "--id-field", help="Column with the ids.  [default: id or _id, else line numbers, with the file's name if there are several]"
+)
 @click.option("--text-field", help="Column with the texts.  [default: text, or the only one]")
 @click.option(
     "--format",
@@ -65,6 +90,7 @@ CHOICES = {
     type=click.Choice(["lines", "csv", "tsv", "jsonl", "parquet", "file"]),
     help="Read inputs as this, whatever their names say.",
 )
+@click.option("--delimiter", help="What separates the cells of a table.  [default: a comma in .csv, a tab in .tsv]")
 @click.option("--max-chars", type=click.IntRange(1), default=4_000_000, help="Longest text accepted.")
 @click.option("--keep-blank", is_flag=True, help="Encode blank rows as flagged zero vectors instead of refusing them.")
 @click.option(
@@ -79,11 +105,13 @@ CHOICES = {
 @click.option("--trust-pickle", is_flag=True, help="Read models that are pickles, which can run any code.")
 @click.option("--trust-remote-code", is_flag=True, help="Run the Python code that a model brings along.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-def encode(**options: Any) -> None:
+@click.pass_context
+def encode(context: click.Context, /, **options: Any) -> None:
     """Write the vectors of the texts in INPUT... to a file.
 
     INPUT is a file (.txt: a line is a text; .csv .tsv .jsonl .parquet: a row is a text; .gz and .zst of
-    these), a folder or a quoted glob (a file is a text), or - for standard input.
+    these), a folder or a quoted glob (a file is a text, tables in them by rows), or - for standard input
+    (lines, unless --format says otherwise).
 
     \b
     Examples:
@@ -95,19 +123,25 @@ def encode(**options: Any) -> None:
       semvec encode big.jsonl -o big.npy --resume --on-error skip
       semvec encode notes.txt --dry-run
     """
-    from semvec.embeddings.storage import check_output
     from semvec.encoders.catalog import load_encoder
-    from semvec.encoders.files import encode_files
+    from semvec.encoders.files import check_run, encode_files
     from semvec.text.readers import ReadOptions
-    from semvec.text.sources import find_sources
 
     if not options["output"] and not options["dry_run"]:
         raise click.UsageError("where to? Name the vectors file with -o OUT (or ask for --dry-run)")
+    _refuse_idle(context)
     inputs = list(options["inputs"])
-    find_sources(inputs, kind=options["input_format"])  # what is not there should not have to wait for the model
-    if options["output"]:
-        check_output(options["output"], overwrite=options["overwrite"] or options["resume"] or options["dry_run"])
-    read = ReadOptions(options["text_field"], options["id_field"], options["max_chars"], options["keep_blank"])
+    read = ReadOptions(
+        options["text_field"], options["id_field"], options["max_chars"], options["keep_blank"], options["delimiter"]
+    )
+    check_run(
+        inputs,
+        None if options["dry_run"] else options["output"],
+        read=read,
+        input_format=options["input_format"],
+        resume=options["resume"],
+        overwrite=options["overwrite"],
+    )
     encoder = load_encoder(
         options["model"],
         family=options["family"],
@@ -117,7 +151,9 @@ def encode(**options: Any) -> None:
         **_changes(options),
     )
     if options["kind"]:
-        encoder = encoder.prompted(options["kind"])
+        bare, encoder = encoder, encoder.prompted(options["kind"])
+        if encoder is bare and not options["quiet"]:
+            click.echo(f"{options['model']} has no prompt for a {options['kind']}: texts are read as they are", err=True)
     if options["dry_run"]:
         _dry_run(inputs, encoder, read, options["input_format"], options["quiet"])
         return
@@ -137,13 +173,21 @@ def encode(**options: Any) -> None:
         _print(report, encoder)
 
 
+def _refuse_idle(context: click.Context) -> None:
+    """Refuse an option that was given but does nothing beside the others."""
+    for name, (other, wanted) in NEEDS.items():
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[other] not in wanted:
+            flags = f"--{name.replace('_', '-')} does nothing without --{other.replace('_', '-')}"
+            raise click.UsageError(f"{flags} {' or '.join(wanted)}")
+
+
 def _changes(options: dict[str, Any]) -> Any:
     """Return what was asked for that is a field of `EncodeOptions`."""
-    names = (*CHOICES, "max_tokens", "chunk_tokens", "chunk_overlap", "late", "special", "prompt", "normalize")
+    names = (*CHOICES, "max_tokens", "window_overlap", "chunk_tokens", "chunk_overlap", "late", "special", "prompt", "normalize")
     names = (*names, "truncate_dim", "batch_tokens", "deterministic")
     changes = {name: options[name] for name in names if options[name] is not None}
     layers = options["layers"]
-    changes["layers"] = int(layers) if layers.lstrip("-").isdigit() else layers
+    changes["layers"] = int(layers) if re.fullmatch(r"-?[0-9]+", layers) else layers
     return changes
 
 

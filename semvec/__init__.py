@@ -30,8 +30,11 @@ _HOMES = {
     "WordEncoder": "semvec.encoders.word",
     "load_encoder": "semvec.encoders.catalog",
     "encode_files": "semvec.encoders.files",
+    "ReadOptions": "semvec.text.readers",
     "SemvecError": "semvec.errors",
+    "TextsCut": "semvec.errors",
     "Level": "semvec.types",
+    "Oov": "semvec.types",
 }
 
 __all__ = [*_HOMES, "__version__"]
@@ -52,7 +55,10 @@ if TYPE_CHECKING:
     from semvec.encoders.sentence import SentenceEncoder as SentenceEncoder
     from semvec.encoders.word import WordEncoder as WordEncoder
     from semvec.errors import SemvecError as SemvecError
+    from semvec.errors import TextsCut as TextsCut
+    from semvec.text.readers import ReadOptions as ReadOptions
     from semvec.types import Level as Level
+    from semvec.types import Oov as Oov
 
 
 def __getattr__(name: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.embeddings.quantise import Calibration, Vectors, dequantise, stored_width
-from semvec.errors import FormatError
-from semvec.types import Dtype, Level
+from semvec.errors import FormatError, InputError
+from semvec.types import Dtype, Level, Oov
 
 ARRAYS = ("vectors", "text_index", "start", "end", "surface", "special", "oov", "n_tokens", "n_truncated")
 PER_ROW = ARRAYS[:7]
@@ -93,14 +94,22 @@ class Embeddings:
         return len(self.vectors)
 
     def floats(self) -> Vectors:
-        """Return the vectors as float32 (rows, dim), whatever they are stored as."""
-        return dequantise(self.vectors, self.fingerprint.dtype, self.dim, self.calibration)
+        """Return the vectors as float32 (rows, dim), whatever they are stored as; bits are −1 and 1."""
+        floats = dequantise(self.vectors, self.fingerprint.dtype, self.dim, self.calibration)
+        if self.fingerprint.dtype == Dtype.BINARY:
+            floats[self.oov == Oov.ZERO] = 0
+        return floats
 
     def __len__(self) -> int:
         return len(self.n_tokens)
 
-    def __getitem__(self, text: int) -> Embeddings:
-        """Return the rows of one text, as an `Embeddings` of that text alone (views, not copies)."""
+    def __getitem__(self, text: int | slice) -> Embeddings:
+        """Return the rows of one text, or of a range of texts, as an `Embeddings` (views, not copies)."""
+        if isinstance(text, slice):
+            first, last, step = text.indices(len(self))
+            if step != 1:
+                raise IndexError("a range of texts has step 1")
+            return self.slice(first, max(first, last))
         if not -len(self) <= text < len(self):
             raise IndexError(f"text {text} of {len(self)}")
         return self.slice(text % len(self), text % len(self) + 1)
@@ -122,7 +131,17 @@ class Embeddings:
         )
 
     def with_ids(self, ids: Sequence[str]) -> Embeddings:
-        """Return the same rows with ``ids`` (texts,) for their texts."""
+        """Return the same rows with ``ids`` (texts,) for their texts, all different.
+
+        Raises `InputError` for too many or too few, for one that is no string, and for one that comes twice.
+        """
+        if len(ids) != len(self):
+            raise InputError(f"{len(ids):,} ids for {len(self):,} texts")
+        if strange := next((name for name in ids if not isinstance(name, str)), None):
+            raise InputError(f"an id is not a string but {type(strange).__name__} ({strange!r:.60})")
+        if len(set(ids)) < len(ids):
+            twice = next(name for name, count in Counter(ids).items() if count > 1)
+            raise InputError(f"id {twice!r} comes more than once")
         return replace(self, ids=strings(ids))
 
     def __eq__(self, other: object) -> bool:
@@ -151,7 +170,9 @@ class Embeddings:
         for part in parts[1:]:
             first.fingerprint.require(part.fingerprint)
             if first.calibration != part.calibration or (first.ids is None) != (part.ids is None):
-                raise FormatError("parts with different calibrations, or with and without ids")
+                raise FormatError(
+                    "parts with different calibrations (give calibration= to the later calls), or with and without ids"
+                )
         offsets = np.cumsum([0] + [len(part) for part in parts[:-1]])
         joined: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ARRAYS}
         joined["text_index"] = np.concatenate([p.text_index + at for p, at in zip(parts, offsets, strict=True)])

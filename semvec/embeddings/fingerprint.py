@@ -61,9 +61,19 @@ class Fingerprint:
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
     def __str__(self) -> str:
-        extra = "".join(f", {name} {value}" for name, value in sorted(self.settings.items()) if name != "tokenizer")
+        extra = "".join(f", {name} {value}" for name, value in sorted(self.settings.items()) if name != "config" and value != "")
         unit = ", normalized" if self.normalized else ""
         return f"{self.model} [{self.level}, {self.dim} × {self.dtype}, {self.metric}{unit}{extra}, weights {self.weights[:12]}]"
+
+    def require_comparable(self, other: Fingerprint) -> None:
+        """Raise `FingerprintMismatch`, printing both, unless distances to vectors of ``other`` mean something.
+
+        Prompts, levels and number types may differ (a query and a chunk do); the model, its layers and the
+        dimensions may not.
+        """
+        mine, theirs = ((made.weights, made.dim, made.settings.get("layers")) for made in (self, other))
+        if mine != theirs:
+            raise FingerprintMismatch(f"vectors of two encoders cannot be compared: {self} against {other}")
 
     def require(self, other: Fingerprint) -> None:
         """Raise `FingerprintMismatch`, printing both, unless ``other`` makes the same vectors."""

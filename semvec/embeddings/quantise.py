@@ -14,6 +14,7 @@ from semvec.types import JSON, Dtype
 
 Vectors: TypeAlias = NDArray[Any]
 LIMIT = 127
+KEPT = 0.9999
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,14 @@ class Calibration:
 
     @classmethod
     def fit(cls, vectors: Vectors) -> Calibration:
-        """Return the calibration under which the largest number in ``vectors`` (rows, dim) is kept."""
-        largest = float(np.abs(vectors, dtype=np.float32).max(initial=0.0))
-        return cls(scale=largest / LIMIT or 1.0, rows=len(vectors))
+        """Return a calibration for vectors like ``vectors`` (rows, dim).
+
+        All but one in ten thousand of the numbers are kept without clipping, so that a single outlier does
+        not take the room of all others; rows of zeros do not count. Of zeros alone the scale is 1.
+        """
+        sizes = np.abs(vectors[np.any(vectors, axis=1)], dtype=np.float32)
+        largest = float(np.quantile(sizes, KEPT, method="higher")) if sizes.size else 0.0
+        return cls(scale=largest / LIMIT or 1.0, rows=len(sizes))
 
     def to_json(self) -> dict[str, JSON]:
         """Return the calibration as JSON values."""

@@ -52,7 +52,9 @@ class ShardWriter:
         self._lock = lock
         self._parts: list[ShardPart] = []
         self._rows = 0
-        for shard in sorted(folder.glob("[0-9]*.safetensors")):
+        for number, shard in enumerate(sorted(folder.glob("[0-9]*.safetensors"))):
+            if shard.name != _shard_name(number):
+                raise FormatError(f"{folder}: {_shard_name(number)} is missing; --overwrite starts again")
             self._count(shard, safetensors.read_header(shard))
 
     @classmethod
@@ -64,16 +66,14 @@ class ShardWriter:
         `OutputError` where nothing can be written or another process is writing it.
         """
         check_output(path, overwrite=overwrite or resume)
+        job = json.loads(json.dumps(job))
         folder = unfinished(path)
         with plain_errors(path):
-            if folder.exists() and not (resume or overwrite):
-                raise OutputExists(
-                    f"{path}: an unfinished run is there ({folder.name}); --resume goes on with it, --overwrite starts again"
-                )
+            check_unfinished(path, resume=resume, overwrite=overwrite)
             folder.mkdir(exist_ok=True)
             lock = _lock(folder)
             try:
-                _make_ready(path, folder, job, keep=resume or not overwrite)
+                _make_ready(path, folder, job, keep=resume, replace_other=overwrite)
                 return cls(path, job, folder, lock)
             except BaseException:
                 lock.release()
@@ -88,7 +88,7 @@ class ShardWriter:
 
     def commit(self, embeddings: Embeddings, note: JSON) -> None:
         """Put ``embeddings`` on the disk as the next shard; when this returns, they survive a crash."""
-        shard = self.folder / f"{len(self._parts):08d}.safetensors"
+        shard = self.folder / _shard_name(len(self._parts))
         header = header_of(embeddings, note)
         safetensors.write(shard, header, [MemoryPart(embeddings)])
         self._count(shard, header)
@@ -135,9 +135,26 @@ class ShardWriter:
         self._lock.release()
 
 
-def discard(path: Path) -> None:
-    """Remove what is left of an unfinished output at ``path``, if anything is."""
-    shutil.rmtree(unfinished(path), ignore_errors=True)
+def _shard_name(number: int) -> str:
+    return f"{number:08d}.safetensors"
+
+
+def check_unfinished(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raise where an unfinished output is in the way of a new one at ``path``."""
+    folder = unfinished(path)
+    if folder.exists() and not folder.is_dir():
+        raise OutputExists(f"{folder}: is in the way, it is not a folder of an unfinished run")
+    if folder.exists() and not (resume or overwrite):
+        raise OutputExists(
+            f"{path}: an unfinished run is there ({folder.name}); --resume goes on with it, --overwrite starts again"
+        )
+
+
+def discard(path: Path, job: Mapping[str, JSON]) -> None:
+    """Remove what is left of an unfinished output at ``path``, if it is one of ``job``."""
+    manifest = unfinished(path) / MANIFEST
+    if manifest.exists() and not compare_jobs(_read_manifest(manifest), job):
+        shutil.rmtree(unfinished(path), ignore_errors=True)
 
 
 def finished_job(path: Path) -> JSON:
@@ -153,9 +170,13 @@ def compare_jobs(there: Mapping[str, JSON], asked: Mapping[str, JSON]) -> list[s
     lines: list[str] = []
     for name in sorted({*there, *asked}):
         old, new = there.get(name), asked.get(name)
+        if old == new:
+            continue
+        if isinstance(old, list) and isinstance(new, list) and all(isinstance(one, dict) for one in old + new):
+            old, new = ({one.get(name, str(i)): one for i, one in enumerate(several)} for several in (old, new))
         if isinstance(old, dict) and isinstance(new, dict):
             lines += [f"{name} {line}" for line in compare_jobs(old, new)]
-        elif old != new:
+        else:
             lines.append(f"{name}: {_short(old)} then, {_short(new)} now")
     return lines
 
@@ -165,23 +186,33 @@ def _short(value: JSON) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _make_ready(path: Path, folder: Path, job: Mapping[str, JSON], *, keep: bool) -> None:
-    """Check that what is in ``folder`` belongs to ``job``, or clear it away."""
+def _make_ready(path: Path, folder: Path, job: Mapping[str, JSON], *, keep: bool, replace_other: bool) -> None:
+    """Check that what is in ``folder`` belongs to ``job``, or clear it away if it may be replaced."""
     manifest = folder / MANIFEST
-    if not keep or not manifest.exists():
-        for file in folder.iterdir():
-            if file.name != LOCK:
-                file.unlink()
-        return
+    differences: list[str] = []
+    if keep and manifest.exists():
+        there = _read_manifest(manifest)
+        asked = {**job, "input": there.get("input")} if (folder / STOPPED).exists() else job
+        differences = compare_jobs(there, asked)
+        if not differences:
+            return
+    if differences and not replace_other:
+        raise ResumeMismatch(f"{path}: the unfinished run was another one ({'; '.join(differences)}); --overwrite starts again")
+    manifest.unlink(missing_ok=True)  # first, and for good: without it, shards left here belong to nobody
+    sync_folder(folder)
+    for file in folder.iterdir():
+        if file.name != LOCK:
+            file.unlink()
+
+
+def _read_manifest(manifest: Path) -> dict[str, JSON]:
     try:
-        there = json.loads(manifest.read_bytes())
+        job = json.loads(manifest.read_bytes())
     except ValueError as error:
         raise FormatError(f"{manifest}: damaged ({error}); --overwrite starts again") from error
-    asked = json.loads(json.dumps(job))
-    if (folder / STOPPED).exists():
-        asked["input"] = there.get("input")
-    if differences := compare_jobs(there, asked):
-        raise ResumeMismatch(f"{path}: the unfinished run was another one ({'; '.join(differences)}); --overwrite starts again")
+    if not isinstance(job, dict):
+        raise FormatError(f"{manifest}: damaged (no job); --overwrite starts again")
+    return job
 
 
 def _lock(folder: Path) -> FileLock:

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
+from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.quantise import Vectors
 from semvec.embeddings.transforms import normalize
 from semvec.errors import OptionError
 from semvec.types import Metric
 
+Rows: TypeAlias = Embeddings | Vectors
+"""An `Embeddings`, or float vectors (rows, dim)."""
 
-def similarity(queries: Vectors, documents: Vectors, metric: Metric = Metric.COSINE) -> Vectors:
+
+def similarity(queries: Rows, documents: Rows, metric: Metric | str = Metric.COSINE) -> Vectors:
     """Return the scores (queries, documents), float32, the greater the nearer.
 
     cosine and dot are what they are called (a zero vector scores 0); euclidean is the distance with its
-    sign turned. Raises `OptionError` where the dimensions differ.
+    sign turned. Of two `Embeddings` the stored numbers are read as what they stand for, and both must be
+    of one model and the same layers, else `FingerprintMismatch`; bare arrays are taken at their word.
+    Raises `OptionError` where the dimensions differ, or for an array of packed bits.
     """
-    if queries.shape[1] != documents.shape[1]:
-        raise OptionError(f"vectors of {queries.shape[1]} and of {documents.shape[1]} dimensions cannot be compared")
+    if isinstance(queries, Embeddings) and isinstance(documents, Embeddings):
+        queries.fingerprint.require_comparable(documents.fingerprint)
+    metric = Metric(metric)
+    one, other = _floats(queries), _floats(documents)
+    if one.shape[1] != other.shape[1]:
+        raise OptionError(f"vectors of {one.shape[1]} and of {other.shape[1]} dimensions cannot be compared")
     if metric == Metric.COSINE:
-        queries, documents = normalize(queries), normalize(documents)
-    products = np.asarray(queries, dtype=np.float32) @ np.asarray(documents, dtype=np.float32).T
+        one, other = normalize(one), normalize(other)
+    products = np.asarray(one @ other.T)
     if metric != Metric.EUCLIDEAN:
-        return np.asarray(products)
-    squares = (queries**2).sum(1)[:, None] + (documents**2).sum(1)[None] - 2 * products
+        return products
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * products
     return np.asarray(-np.sqrt(np.maximum(squares, 0)), dtype=np.float32)
 
 
-def nearest(queries: Vectors, documents: Vectors, k: int, metric: Metric = Metric.COSINE) -> tuple[Vectors, Vectors]:
+def nearest(queries: Rows, documents: Rows, k: int, metric: Metric | str = Metric.COSINE) -> tuple[Vectors, Vectors]:
     """Return the ``k`` best rows of ``documents`` for each query and their scores, (queries, k) each.
 
-    Fewer where there are fewer documents. Equal scores come in the order of the rows.
+    Fewer where there are fewer documents. Equal scores come in the order of the rows. Errors as `similarity`.
     """
+    if k < 1:
+        raise OptionError(f"k must be at least 1, not {k}")
     scores = similarity(queries, documents, metric)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return best, np.take_along_axis(scores, best, axis=1)
+
+
+def _floats(rows: Rows) -> Vectors:
+    if isinstance(rows, Embeddings):
+        return rows.floats()
+    if rows.ndim != 2:
+        raise OptionError(f"vectors of shape {rows.shape} where (rows, dim) is wanted; one vector is vectors[i : i + 1]")
+    if rows.dtype == np.uint8:
+        raise OptionError("packed bits cannot be compared as numbers: pass the Embeddings, or emb.floats()")
+    return np.asarray(rows, dtype=np.float32)

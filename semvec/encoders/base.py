@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,11 +22,13 @@ from semvec.embeddings.transforms import normalize
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Text
 from semvec.encoders.rows import RowBatch
-from semvec.errors import InputError, LevelError, TextsCut
+from semvec.errors import InputError, LevelError, OptionError, TextsCut
 from semvec.text.brackets import read_brackets
 from semvec.text.document import flaw
 from semvec.text.words import Span, check_span, join_words
 from semvec.types import Dtype, Level, Metric
+
+KINDS = ("query", "document")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class BaseEncoder(ABC):
     @property
     @abstractmethod
     def metric(self) -> Metric: ...
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.fingerprint})"
 
     @property
     def device(self) -> str:
@@ -151,6 +157,8 @@ class BaseEncoder(ABC):
 
     def prompted(self, kind: str) -> Self:
         """Return this encoder with the model's prompt for ``kind`` ("query" or "document"), if it has one."""
+        if kind not in KINDS:
+            raise OptionError(f"kind {kind!r} is unknown: choose from {', '.join(KINDS)}")
         return self
 
     def _encode(self, texts: Sequence[Text], spans: Sequence[Sequence[Span]] | None) -> Embeddings:
@@ -159,6 +167,8 @@ class BaseEncoder(ABC):
         inputs, surfaces = self._inputs(list(texts), spans)
         seen = _Seen.of(inputs)
         found = self._encode_rows(seen.distinct).take(seen.which)
+        if self.options.progress and inputs:
+            self.options.progress(len(inputs), len(inputs))
         self._warn_of_cuts(found)
         return self._result(found, inputs, surfaces)
 
@@ -168,7 +178,7 @@ class BaseEncoder(ABC):
             warnings.warn(
                 f"{cut:,} of {len(found.counts):,} texts were cut, {share:.1f} % of tokens; overflow='windows' reads them whole",
                 TextsCut,
-                stacklevel=4,
+                stacklevel=_users_level(),
             )
 
     def _inputs(self, texts: list[Text], spans: Sequence[Sequence[Span]] | None) -> tuple[list[TextInput], list[str]]:
@@ -219,7 +229,16 @@ class BaseEncoder(ABC):
         calibration = None
         if options.dtype == Dtype.INT8:
             calibration = options.calibration or Calibration.fit(vectors)
-        return quantise(vectors, options.dtype, calibration), calibration if len(vectors) else options.calibration
+        fitted = calibration is not None and calibration.rows > 0
+        return quantise(vectors, options.dtype, calibration), calibration if fitted else options.calibration
+
+
+def _users_level() -> int:
+    """Return the ``stacklevel`` of the first caller outside semvec, counted from the caller of this function."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("semvec."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _input(text: Text, spans: Sequence[Span] | None, *, brackets: bool) -> TextInput:
@@ -227,6 +246,8 @@ def _input(text: Text, spans: Sequence[Span] | None, *, brackets: bool) -> TextI
         if not isinstance(text, Sequence) or isinstance(text, bytes):
             raise InputError(flaw(text) or "")
         joined, words = join_words(text)
+        if brackets and spans is None:
+            raise InputError("brackets are not read in words given split: pass spans=[[(start, end), …], …]")
         reason = flaw(joined)
         one = TextInput(joined, words=tuple(words))
     else:

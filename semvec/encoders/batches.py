@@ -47,17 +47,23 @@ def on_grid(length: int, limit: int) -> int:
     return min(-(-length // GRID) * GRID, limit)
 
 
-def in_batches(items: Sequence[Item], length: Callable[[Item], int], budget: Budget) -> Iterator[list[Item]]:
+def in_batches(
+    items: Sequence[Item], length: Callable[[Item], int], budget: Budget, *, may_pad: bool = True
+) -> Iterator[list[Item]]:
     """Give ``items`` longest first, in batches that keep to ``budget`` as it is at that moment.
 
-    Longest first: padding is least, and a batch that is too large shows at once.
+    Longest first: padding is least, and a batch that is too large shows at once. Without ``may_pad`` only
+    items of equal length share a batch.
     """
     waiting = sorted(items, key=length, reverse=True)
     at = 0
     while at < len(waiting):
         size = budget.rows(length(waiting[at]))
-        yield waiting[at : at + size]
-        at += size
+        batch = waiting[at : at + size]
+        if not may_pad:
+            batch = [item for item in batch if length(item) == length(batch[0])]
+        yield batch
+        at += len(batch)
 
 
 def run_within_memory(

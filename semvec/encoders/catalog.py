@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from semvec.encoders.model_folder import first_line
+from semvec.encoders.model_folder import first_line, module_folders, weight_files
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Encoder
 from semvec.errors import ModelError, ModelNotFound, OptionError
@@ -101,7 +101,7 @@ class Found:
     known: Known | None = None
 
 
-def find_model(name: str | os.PathLike[str], *, offline: bool = False) -> Found:
+def find_model(name: str | os.PathLike[str], *, offline: bool = False, trust_pickle: bool = False) -> Found:
     """Return where the model called ``name`` lies, downloading it if need be.
 
     Tried in this order: a path; a package that carries it; the local Hugging Face cache; the hub (unless
@@ -125,7 +125,7 @@ def find_model(name: str | os.PathLike[str], *, offline: bool = False) -> Found:
         tried.append("the Hugging Face cache")
         if not offline and not _offline():
             reasons: list[str] = []
-            if (downloaded := _snapshot(hub, local=False, reasons=reasons)) is not None:
+            if (downloaded := _snapshot(hub, local=False, reasons=reasons, pickles=trust_pickle)) is not None:
                 return Found(downloaded, "hub", known)
             tried.append(f"the hub ({hub}: {reasons[0] if reasons else 'no model there'})")
     raise ModelNotFound(_miss(text, known, hub, tried))
@@ -164,7 +164,11 @@ def _cached() -> list[tuple[str, str]]:
     except CacheNotFound:
         return []
     found = [(repo.repo_id, _snapshot(repo.repo_id, local=True)) for repo in repos]
-    return [(name, recognise(folder)) for name, folder in found if folder is not None]
+    return [(name, recognise(folder)) for name, folder in found if folder is not None and _is_model(folder)]
+
+
+def _is_model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("modules.json", "config.json"))
 
 
 def _is_hub_id(text: str) -> bool:
@@ -182,26 +186,33 @@ def _offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _snapshot(hub: str, *, local: bool, reasons: list[str] | None = None) -> Path | None:
+def _snapshot(hub: str, *, local: bool, reasons: list[str] | None = None, pickles: bool = False) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(hub, local_files_only=local, ignore_patterns=NOT_NEEDED))
+        folder = Path(snapshot_download(hub, local_files_only=local, ignore_patterns=NOT_NEEDED[pickles:]))
     except Exception as error:  # not cached, no network, no such model: each is a miss, and the message says why
         if reasons is not None:
             reasons.append(first_line(error))
         return None
-    return folder if any(folder.rglob("config.json")) else None
+    return folder if any(weight_files(module) for module in _modules(folder)) else None
+
+
+def _modules(folder: Path) -> list[Path]:
+    try:
+        return module_folders(folder)
+    except ModelError:
+        return []
 
 
 def _miss(text: str, known: Known | None, hub: str | None, tried: list[str]) -> str:
     if known is not None and known.package is not None:
         advice = f"pip install {known.package}"
     elif hub is not None:
-        advice = f"with a network, 'hf download {hub}' fetches it; or give the path of a folder"
+        advice = f"with a network, 'hf download {hub}' fetches it; 'semvec models' lists what is here; or give a path"
     else:
         advice = "give the path of a model, or a name that 'semvec models' lists"
-    hint = did_you_mean(text, [*KNOWN, *(one.hub for one in KNOWN.values() if one.hub)])
+    hint = "" if known else did_you_mean(text, [*KNOWN, *(one.hub for one in KNOWN.values() if one.hub)])
     return f"no model {text!r}{hint}: tried {', '.join(tried)}; {advice}"
 
 
@@ -228,8 +239,10 @@ def load_encoder(
     if family is not None and family not in FAMILIES:
         raise OptionError(f"family {family!r} is unknown: choose from {', '.join(FAMILIES)}")
     EncodeOptions().changed(changes)  # a wrong option should not have to wait for the model
-    found = find_model(model, offline=offline)
+    found = find_model(model, offline=offline, trust_pickle=trust_pickle)
     name = found.known.name if found.known else os.fspath(model)
+    if found.known and family and (family == "word") != (found.known.family == "word"):
+        raise OptionError(f"{name} is a {found.known.family} model: it has no {family} vectors of its own")
     kind = family or (found.known.family if found.known else recognise(found.path))
     loader = LOADERS[kind]
     encoder = loader(found, name, device, trust_pickle, trust_remote_code)
@@ -251,6 +264,8 @@ def _word(found: Found, name: str, device: str | None, trust_pickle: bool, trust
     from semvec.encoders.word import WordEncoder
     from semvec.encoders.word_table import read_npy_and_parquet
 
+    if device not in (None, "auto", "cpu"):
+        raise OptionError(f"device {device!r}: word vectors are looked up on the cpu")
     if found.place == "package":
         table = read_npy_and_parquet(found.path / "glove_6B_50d_emb.npy", found.path / "glove_6B_index.parquet", "index")
         return WordEncoder(table, model=name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from typing_extensions import Self, Unpack
 
-from semvec.encoders.model_folder import check_folder, first_line, read_config, tokenizer_hash, weights_hash
+from semvec.encoders.model_folder import check_folder, config_hash, first_line, read_config, weights_hash
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.quiet import quiet_loading
 from semvec.encoders.transformer import Transformer, choose_device
@@ -66,6 +66,6 @@ class ContextualEncoder(TransformerEncoder):
             transformer,
             model=name or folder.name,
             weights=weights_hash(folder),
-            tokenizer_hash=tokenizer_hash(folder),
+            config_hash=config_hash(folder),
             options=EncodeOptions().changed(changes),
         )

@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -18,13 +18,13 @@ import numpy as np
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import written_whole
 from semvec.embeddings.formats.layout import Header
-from semvec.embeddings.shards import ShardWriter, compare_jobs, discard, finished_job
+from semvec.embeddings.shards import ShardWriter, check_unfinished, compare_jobs, discard, finished_job
 from semvec.embeddings.storage import check_output, read_header
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError, OverflowRefused, ResumeMismatch, TextsCut
 from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
-from semvec.text.readers import ReadOptions
+from semvec.text.readers import PLAIN, ReadOptions
 from semvec.text.sources import find_sources, identify
 from semvec.types import JSON, Level, OnError, Oov, Overflow
 
@@ -44,6 +44,9 @@ class Block:
     documents: list[Document] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
 
+
+NOT_THE_JOB = ("progress", "splitter", "calibration")
+"""Options that are no part of what must stay the same (or, the last two, that are told in another way)."""
 
 COUNTED = ("texts", "rows", "tokens", "tokens_cut", "texts_cut", "zero_rows", "skipped")
 
@@ -91,7 +94,7 @@ Progress = Callable[[int, "int | None"], None]
 
 
 def encode_files(
-    inputs: Sequence[str | os.PathLike[str]],
+    inputs: str | Path | Sequence[str | Path],
     output: str | os.PathLike[str],
     encoder: Encoder,
     *,
@@ -123,7 +126,7 @@ def encode_files(
         )
     target = Path(output)
     check_output(target, overwrite=overwrite or resume)
-    sources = find_sources([os.fspath(name) for name in inputs], kind=input_format)
+    sources = find_sources(inputs, kind=input_format, output=target)
     records, total = identify(sources)
     job = _job(encoder, options, records)
     if resume and target.exists() and (done := _already_done(target, job, overwrite=overwrite)):
@@ -137,7 +140,7 @@ def encode_files(
         with writer.keeping_what_is_done(InputError, OverflowRefused):
             for block in _blocks(_sifted(items, on_error, report), encoder):
                 _feed(digest, block.documents)
-                embeddings = _encode(encoder, block, on_error, report)
+                embeddings = _encode(_reporting(encoder, report, total, progress), block, on_error, report)
                 if embeddings.calibration is not None:
                     encoder = encoder.with_options(calibration=embeddings.calibration)
                 report.count(block, embeddings)
@@ -152,9 +155,42 @@ def encode_files(
     return report
 
 
+def _reporting(encoder: Encoder, report: Report, total: int | None, progress: Progress | None) -> Encoder:
+    """Return ``encoder`` telling ``progress`` how far it is, counted from what was done before."""
+    if progress is None:
+        return encoder
+    before = report.texts + report.skipped
+    return encoder.with_options(progress=lambda done, _: progress(before + done, total))
+
+
+def check_run(
+    inputs: str | Path | Sequence[str | Path],
+    output: str | os.PathLike[str] | None,
+    *,
+    read: ReadOptions | None = None,
+    input_format: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Raise what `encode_files` would, for an output or inputs that cannot be, before a model is loaded.
+
+    Of every source but standard input the first row is read, so that a missing column shows at once.
+    """
+    target = None if output is None else check_output(output, overwrite=overwrite or resume)
+    if target is not None:
+        check_unfinished(target, resume=resume, overwrite=overwrite)
+    sources = find_sources(inputs, kind=input_format, output=target)
+    for source in sources:
+        if not source.once and source.kind not in PLAIN:
+            next(read_documents([source], read), None)
+
+
 def _job(encoder: Encoder, options: ReadOptions, records: list[JSON]) -> dict[str, JSON]:
-    run: dict[str, JSON] = {name: getattr(encoder.options, name) for name in ("deterministic", "batch_tokens")}
+    run: dict[str, JSON] = {
+        f.name: getattr(encoder.options, f.name) for f in fields(encoder.options) if f.name not in NOT_THE_JOB
+    }
     run["device"] = encoder.device
+    run["calibration"] = encoder.options.calibration and encoder.options.calibration.to_json()
     model: dict[str, JSON] = encoder.fingerprint.to_json()
     return json.loads(json.dumps({"input": records, "reading": asdict(options), "model": model, "run": run}))  # type: ignore[no-any-return]
 
@@ -163,7 +199,7 @@ def _already_done(target: Path, job: Mapping[str, JSON], *, overwrite: bool) -> 
     """Return a report of the finished output at ``target``, or None if it is to be replaced."""
     there = finished_job(target)
     if there is not None and not compare_jobs(there, job):
-        discard(target)
+        discard(target, job)
         header = read_header(target)
         return Report(target, header, texts=header.texts, rows=header.rows, resumed=header.texts)
     if overwrite:
@@ -205,7 +241,7 @@ def _sifted(items: Iterable[Document | BadRow], on_error: OnError, report: Repor
 
 def _stop(kind: type[InputError] | type[OverflowRefused], bad: BadRow, report: Report) -> Exception:
     kept = f"; {report.texts:,} texts are done and kept, --resume goes on from there" if report.texts else ""
-    return kind(f"{bad.where}: {bad.reason}; mend it, or leave such rows out with --on-error skip{kept}")
+    return kind(f"{bad.where}: {bad.reason}; mend it, or --on-error skip leaves such rows out{kept}")
 
 
 def _blocks(items: Iterable[Document | BadRow], encoder: Encoder) -> Iterator[Block]:
@@ -215,14 +251,16 @@ def _blocks(items: Iterable[Document | BadRow], encoder: Encoder) -> Iterator[Bl
         most = min(most, CHARS_A_ROW * BLOCK_BYTES // (4 * encoder.dim))
     block, chars = Block(), 0
     for item in items:
-        if isinstance(item, BadRow):
-            block.bad.append(item)
-            continue
-        if block.documents and (len(block.documents) >= BLOCK_TEXTS or chars + len(item.text) > most):
+        size = len(item.text) if isinstance(item, Document) else 0
+        rows = len(block.documents) + len(block.bad)
+        if rows >= BLOCK_TEXTS or (block.documents and chars + size > most):
             yield block
             block, chars = Block(), 0
-        block.documents.append(item)
-        chars += len(item.text)
+        if isinstance(item, BadRow):
+            block.bad.append(item)
+        else:
+            block.documents.append(item)
+            chars += size
     if block.documents or block.bad:
         yield block
 
@@ -244,7 +282,8 @@ def _refuse_long(encoder: Encoder, block: Block, on_error: OnError, report: Repo
         if not over:
             block.documents.append(document)
             continue
-        bad = BadRow(document.where, document.source, document.line, f"{n:,} tokens where the model reads {n - over:,}")
+        reason = f"{n:,} tokens where the model reads {n - over:,} (--overflow windows reads all of them)"
+        bad = BadRow(document.where, document.source, document.line, reason)
         if on_error == OnError.STOP:
             raise _stop(OverflowRefused, bad, report)
         block.bad.append(bad)

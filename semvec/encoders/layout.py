@@ -157,7 +157,7 @@ def _word_rows(rows: _Rows) -> RowParts:
     words = rows.one.words if rows.one.words is not None else find_words(rows.one.text, rows.options.splitter)
     edges = np.array(words, dtype=np.int32).reshape(-1, 2)
     tokens = rows.tokens
-    if rows.n_read < len(tokens):
+    if rows.n_read < len(tokens) and rows.one.words is None:
         edges = edges[edges[:, 0] < tokens.end[tokens.n_prompt + rows.n_read - 1]]
     return _range_rows(rows, edges)
 

@@ -11,8 +11,19 @@ from pathlib import Path
 from semvec.errors import ModelError, PickleRefused, RemoteCodeRefused
 from semvec.types import JSON
 
-WEIGHTS = "*.safetensors"
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+WEIGHTS = "model*.safetensors"
+PICKLES = ("pytorch_model*.bin",)
+CONFIGS = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "sentence_bert_config.json")
+ORIGIN = (
+    "_name_or_path",
+    "name_or_path",
+    "transformers_version",
+    "architectures",
+    "torch_dtype",
+    "dtype",
+    "auto_map",
+    "__version__",
+)
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -30,20 +41,36 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, JSON]:
     return config
 
 
+def module_folders(folder: Path) -> list[Path]:
+    """Return the folders a model is loaded from: its own, and those of its modules (sentence-transformers)."""
+    if not (folder / "modules.json").is_file():
+        return [folder]
+    try:
+        modules = json.loads((folder / "modules.json").read_bytes())
+        return list(dict.fromkeys([folder, *(folder / module["path"] for module in modules)]))
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ModelError(f"{folder}: modules.json is damaged ({error})") from error
+
+
 def check_folder(folder: Path, *, trust_pickle: bool, trust_remote_code: bool) -> None:
     """Raise unless the model in ``folder`` can be loaded without unpickling or running code of its own."""
-    for config in sorted(folder.rglob("config.json")):
-        if not trust_remote_code and "auto_map" in read_config(config.parent):
-            raise RemoteCodeRefused(f"{config.parent}: the model brings Python code of its own; trust_remote_code=True runs it")
-    for module in sorted({file.parent for pattern in PICKLES for file in folder.rglob(pattern)}):
-        names = [file.name for pattern in PICKLES for file in module.glob(pattern) if file.name != "training_args.bin"]
-        if names and not any(module.glob(WEIGHTS)) and not trust_pickle:
+    weights = [weight_files(module) for module in module_folders(folder)]
+    for module in module_folders(folder):
+        if not trust_remote_code and (module / "config.json").is_file() and "auto_map" in read_config(module):
+            raise RemoteCodeRefused(f"{module}: the model brings Python code of its own; trust_remote_code=True runs it")
+    for file in (file for files in weights for file in files):
+        if file.suffix != ".safetensors" and not trust_pickle:
             raise PickleRefused(
-                f"{module}: its weights ({names[0]}) are a pickle, which can run any code when read; "
+                f"{file.parent}: its weights ({file.name}) are a pickle, which can run any code when read; "
                 "trust_pickle=True (--trust-pickle) reads it all the same"
             )
-    if not any(folder.rglob(WEIGHTS)) and not any(any(folder.rglob(pattern)) for pattern in PICKLES):
-        raise ModelError(f"{folder}: no weights there (no .safetensors file)")
+    if not any(weights):
+        raise ModelError(f"{folder}: no weights there (no model.safetensors)")
+
+
+def weight_files(module: Path) -> list[Path]:
+    """Return the files that the weights of one module are read from: safetensors if there are any, else pickles."""
+    return sorted(module.glob(WEIGHTS)) or sorted(file for pattern in PICKLES for file in module.glob(pattern))
 
 
 def weights_hash(folder: Path) -> str:
@@ -51,13 +78,24 @@ def weights_hash(folder: Path) -> str:
 
     In a Hugging Face cache a file is named by its sha256, so nothing has to be read.
     """
-    files = sorted(folder.rglob(WEIGHTS)) or sorted(file for pattern in PICKLES for file in folder.rglob(pattern))
-    return combined_hash(files)
+    return combined_hash([file for module in module_folders(folder) for file in weight_files(module)])
 
 
-def tokenizer_hash(folder: Path) -> str:
-    """Return a short hash over the files that make the tokenizer."""
-    return combined_hash([file for name in TOKENIZER_FILES for file in sorted(folder.rglob(name))])[:16]
+def config_hash(folder: Path) -> str:
+    """Return a short hash over what, besides the weights, decides the vectors: configuration and tokenizer.
+
+    What only tells where a model came from (its old name, versions) does not count.
+    """
+    digest = hashlib.sha256()
+    for module in module_folders(folder):
+        for name in CONFIGS:
+            if (module / name).is_file():
+                config = {key: value for key, value in read_config(module, name).items() if key not in ORIGIN}
+                digest.update(json.dumps([name, config], sort_keys=True).encode())
+        for name in TOKENIZER_FILES:
+            if (module / name).is_file():
+                digest.update(f"{name} {_file_hash(module / name)}".encode())
+    return digest.hexdigest()[:16]
 
 
 def combined_hash(files: Iterable[Path]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -49,6 +50,7 @@ class OptionChanges(TypedDict, total=False):
     calibration: Calibration | None
     batch_tokens: int | None
     deterministic: bool
+    progress: Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,8 @@ class EncodeOptions:
                         None is the model's own, or mean
     ``overflow``        a text longer than the model: truncate, error or windows (overlapping ones are
                         read, and every token taken from where it has context on both sides)
-    ``max_tokens``      read at most so many tokens at a time, special ones included; None is the model's limit
+    ``max_tokens``      read at most so many tokens at a time, special ones included; None is what the model is
+                        meant for (256 for all-MiniLM), and more may do, as far as it has positions
     ``window_overlap``  tokens that neighbouring windows share; None is a quarter of a window
     ``chunk_by``        where chunks may end: tokens (at word starts) or sentences
     ``chunk_tokens``    size of a chunk; None is 128, or less if the model reads less
@@ -82,6 +85,7 @@ class EncodeOptions:
     ``batch_tokens``    most tokens, padding included, in one forward pass; None chooses by device
     ``deterministic``   fixed batch shapes: a text's vector is the same to the last bit whatever stands
                         beside it, on the same machine and thread count; slower
+    ``progress``        called with the texts done and the texts there are, as a call to encode goes on
     =================== ===============================================================================
     """
 
@@ -106,6 +110,7 @@ class EncodeOptions:
     calibration: Calibration | None = None
     batch_tokens: int | None = None
     deterministic: bool = False
+    progress: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
         least = {
@@ -120,6 +125,14 @@ class EncodeOptions:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < limit):
                 raise OptionError(f"{name} must be a whole number of at least {limit}, not {value!r}")
+        if self.prompt is not None and not isinstance(self.prompt, str):
+            raise OptionError(f"prompt must be a string, not {self.prompt!r}")
+        for name in ("late", "special", "normalize", "deterministic"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        for name in ("splitter", "progress"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise OptionError(f"{name} must be a function, not {getattr(self, name)!r}")
         self.chunk_size(CHUNK_TOKENS)
 
     def chunk_size(self, room: int) -> int:
@@ -136,10 +149,10 @@ class EncodeOptions:
         for name, value in values.items():
             if name not in known:
                 raise OptionError(f"no option {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
-            if name in CHOICES and value is not None:
+            if name in CHOICES and (value is not None or name != "pooling"):
                 values[name] = CHOICES[name](value)
             elif name == "layers" and not isinstance(value, int | str):
-                values[name] = tuple(value)
+                values[name] = tuple(value) if isinstance(value, Iterable) else (value,)
         return dataclasses.replace(self, **values)
 
 
@@ -160,21 +173,33 @@ def layer_numbers(layers: int | str | tuple[int, ...], count: int) -> list[int]:
             return every[slice(*edges)]
         if isinstance(layers, str):
             return [every[int(number)] for number in layers.split(",")]
+        if isinstance(layers, bool) or layers == ():
+            raise ValueError
         return [every[number] for number in ((layers,) if isinstance(layers, int) else layers)]
     except (ValueError, IndexError, TypeError):
         wanted = f"layers {layers!r} are not among 0 … {count} (or -1 … -{count + 1})"
         raise OptionError(f"{wanted}: give a number, several, a range such as '-4:', or 'all'") from None
 
 
+def _name(splitter: Splitter) -> str:
+    """Return what tells one splitter from another: where it is defined, and what it does if it has no name."""
+    home = getattr(splitter, "__module__", None) or "builtins"
+    name = f"{home}.{getattr(splitter, '__qualname__', type(splitter).__name__)}"
+    code = getattr(splitter, "__code__", None)
+    if code is not None and "<" in name:
+        name += f"#{hashlib.sha256(code.co_code + repr((code.co_consts, code.co_names)).encode()).hexdigest()[:12]}"
+    return name
+
+
 def shared_settings(options: EncodeOptions) -> dict[str, JSON]:
     """Return what every family writes into its fingerprint besides the fields of their own."""
     settings: dict[str, JSON] = {}
     if options.level == Level.CHUNK:
-        names = ("chunk_by", "chunk_tokens", "chunk_overlap", "late")
+        names = ("chunk_by", "chunk_overlap", "late")
         settings = {name: getattr(options, name) for name in names}
+        settings["chunk_tokens"] = options.chunk_tokens or f"{CHUNK_TOKENS} at most"
     if options.splitter is not None:
-        home = getattr(options.splitter, "__module__", None) or "builtins"
-        settings["splitter"] = f"{home}.{getattr(options.splitter, '__qualname__', type(options.splitter).__name__)}"
+        settings["splitter"] = _name(options.splitter)
     if options.truncate_dim is not None:
         settings["truncate_dim"] = options.truncate_dim
     return settings

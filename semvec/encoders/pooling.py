@@ -72,8 +72,12 @@ def pool(tokens: NDArray[Any], groups: Groups, how: str) -> NDArray[np.float32]:
         return np.asarray(tokens[groups.tokens[groups.first]], dtype=np.float32)
     if how in LAST:
         return np.asarray(tokens[groups.tokens[groups.first + groups.lengths - 1]], dtype=np.float32)
-    picked = np.asarray(tokens[groups.tokens], dtype=np.float32)
     weights = groups.weights(how)
+    first, last = int(groups.tokens[0]), int(groups.tokens[-1]) + 1
+    if len(groups.lengths) == 1 and last - first == len(groups.tokens):  # a whole text: nothing has to be copied
+        whole = tokens[first:last]
+        return np.asarray(whole.max(0, keepdims=True) if weights is None else weights[None] @ whole, dtype=np.float32)
+    picked = np.asarray(tokens[groups.tokens], dtype=np.float32)
     if weights is None:
         return np.asarray(np.maximum.reduceat(picked, groups.first, axis=0))
     return np.asarray(np.add.reduceat(picked * weights[:, None], groups.first, axis=0))

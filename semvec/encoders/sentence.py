@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import Self, Unpack
 
-from semvec.encoders.model_folder import check_folder, first_line, tokenizer_hash, weights_hash
+from semvec.encoders.model_folder import check_folder, config_hash, first_line, weights_hash
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.quiet import quiet_loading
 from semvec.encoders.transformer import Transformer, choose_device
@@ -74,13 +73,13 @@ class SentenceEncoder(TransformerEncoder):
                     device=place,
                     trust_remote_code=trust_remote_code,
                     local_files_only=True,
-                    model_kwargs={"dtype": torch.float32},
+                    model_kwargs={"dtype": torch.float32, "use_safetensors": None if trust_pickle else True},
                 )
             return cls.of(
                 loaded,
                 name=name or folder.name,
                 weights=weights_hash(folder),
-                tokenizer=tokenizer_hash(folder),
+                config=config_hash(folder),
                 options=EncodeOptions().changed(changes),
             )
         except SemvecError:
@@ -89,7 +88,7 @@ class SentenceEncoder(TransformerEncoder):
             raise ModelError(f"{folder}: sentence-transformers cannot load it ({first_line(error)})") from error
 
     @classmethod
-    def of(cls, loaded: Any, *, name: str, weights: str, tokenizer: str = "", options: EncodeOptions | None = None) -> Self:
+    def of(cls, loaded: Any, *, name: str, weights: str, config: str = "", options: EncodeOptions | None = None) -> Self:
         """Return an encoder around a ``SentenceTransformer`` that is loaded already."""
         modules = list(loaded)
         kinds = [type(module).__name__ for module in modules]
@@ -104,11 +103,11 @@ class SentenceEncoder(TransformerEncoder):
             Transformer.of(first.tokenizer, first.auto_model, str(loaded.device), loaded.max_seq_length),
             model=name,
             weights=weights,
-            tokenizer_hash=tokenizer,
+            config_hash=config,
             options=options,
             own_pooling=tuple(POOLING_NAMES[mode] for mode in modes),
             pool_front=pooling.include_prompt,
-            post=_chain(tail) if tail else None,
+            post=Chain(tail) if tail else None,
             post_name="".join(f"+{kind.lower()}" for kind in kinds[2:] if kind != "Dropout"),
             post_dims=(pooling.get_embedding_dimension(), loaded.get_embedding_dimension()) if sized else None,
             normalized="Normalize" in kinds,
@@ -119,17 +118,21 @@ class SentenceEncoder(TransformerEncoder):
 
     def prompted(self, kind: str) -> Self:
         """Return this encoder with the model's prompt for ``kind`` ("query" or "document"), if it has one."""
+        same = super().prompted(kind)
         if self.options.prompt is not None:
-            return self
+            return same
         found = next((self.prompts[name] for name in PROMPT_NAMES[kind] if name in self.prompts), None)
         return self if found is None else self.with_options(prompt=found)
 
 
-def _chain(modules: list[Any]) -> Callable[[Any], Any]:
-    def run(vectors: Any) -> Any:
+class Chain:
+    """Modules of sentence-transformers, one after the other, on pooled vectors (rows, dim)."""
+
+    def __init__(self, modules: list[Any]) -> None:
+        self.modules = modules
+
+    def __call__(self, vectors: Any) -> Any:
         features = {"sentence_embedding": vectors}
-        for module in modules:
+        for module in self.modules:
             features = module(features)
         return features["sentence_embedding"]
-
-    return run

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 
 from semvec.encoders.protocol import Encoder
 from semvec.text.document import BadRow, Document
@@ -68,7 +68,7 @@ class TokenCounts:
 
 
 def count_files(
-    inputs: Sequence[str | os.PathLike[str]],
+    inputs: str | Path | Sequence[str | Path],
     encoder: Encoder,
     *,
     read: ReadOptions | None = None,
@@ -80,7 +80,7 @@ def count_files(
     Bad rows are counted, and the first is kept in words. Raises `InputError` where a whole source cannot
     be read.
     """
-    sources = find_sources([os.fspath(name) for name in inputs], kind=input_format)
+    sources = find_sources(inputs, kind=input_format)
     _, total = identify(sources) if progress else ([], None)
     counts = TokenCounts()
     items = read_documents(sources, read)

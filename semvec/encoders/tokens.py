@@ -44,8 +44,7 @@ class Tokenizer:
                 "save the model with its fast tokenizer (tokenizer.json)"
             )
         self.inner = tokenizer
-        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        self.left = tokenizer.padding_side == "left"
+        self.pad = tokenizer.pad_token_id or 0
         self.prefix, self.suffix = self._frame()
 
     def _frame(self) -> tuple[list[int], list[int]]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PAD_OFFSET = (
     "roberta",
+    "roberta-prelayernorm",
+    "ibert",
     "xlm-roberta",
     "xlm-roberta-xl",
     "camembert",
@@ -31,6 +33,7 @@ PAD_OFFSET = (
 """Model types whose positions start behind the id of the padding token, and are counted by the model itself."""
 
 UNBOUNDED = 1 << 20
+PROBE_TOLERANCE = 1e-4
 BATCH_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 
 
@@ -38,15 +41,19 @@ BATCH_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 class Transformer:
     """A model of transformers with its tokenizer, on one device, in evaluation mode.
 
-    ``n_layers`` and ``hidden`` size are the model's, ``max_tokens`` is how many tokens it reads at once.
+    ``n_layers`` and ``hidden`` size are the model's; ``max_tokens`` is how many tokens it is meant to read at
+    once, ``limit`` how many it can. Batches are padded on the right, which suits every kind of model whatever
+    its tokenizer says, unless ``left`` is set.
     """
 
     tokenizer: Tokenizer
     model: Any
     max_tokens: int
+    limit: int
     n_layers: int
     hidden: int
     device: str
+    left: bool = False
 
     @classmethod
     def of(cls, tokenizer: Any, model: Any, device: str, max_tokens: int | None = None) -> Transformer:
@@ -55,11 +62,12 @@ class Transformer:
         if getattr(config, "is_encoder_decoder", False):
             model = model.get_encoder()
         text = config.get_text_config()
-        limit = model_limit(tokenizer, text)
+        limit = model_limit(text)
         return cls(
             tokenizer=Tokenizer(tokenizer),
             model=model.to(device).eval(),
-            max_tokens=min(limit, max_tokens or limit),
+            max_tokens=min(limit, max_tokens or limit, stated_limit(tokenizer)),
+            limit=limit,
             n_layers=int(text.num_hidden_layers),
             hidden=int(text.hidden_size),
             device=device,
@@ -68,19 +76,32 @@ class Transformer:
     def __post_init__(self) -> None:
         accepted = inspect.signature(self.model.forward).parameters
         own_positions = self.model.config.model_type in PAD_OFFSET
-        self._give_positions = "position_ids" in accepted and self.tokenizer.left and not own_positions
+        self._takes_positions = "position_ids" in accepted and not own_positions
         self._cache = {"use_cache": False} if "use_cache" in accepted else {}
+        table = self.model.get_input_embeddings()
+        if self.tokenizer.pad >= getattr(table, "num_embeddings", self.tokenizer.pad + 1):
+            self.tokenizer.pad = 0
+        self.may_pad = self._padding_is_harmless()
+
+    def _padding_is_harmless(self) -> bool:
+        """Try whether a text's vectors stay the same beside a longer one; some models do not mask padding."""
+        short, long = ([*self.tokenizer.prefix, *([self.tokenizer.pad + 1] * n), *self.tokenizer.suffix] for n in (3, 9))
+        last, mix = [self.n_layers], LayerMix.MEAN
+        alone = self.hidden_states(*self.batch([short]), last, mix)[0]
+        rows = self.hidden_states(*self.batch([short, long]), last, mix)[0]
+        beside = rows[len(rows) - len(short) :] if self.left else rows[: len(short)]
+        return bool((alone - beside).abs().max() <= PROBE_TOLERANCE * max(float(alone.abs().max()), 1.0))
 
     def batch(
         self, ids: Sequence[Sequence[int]], shape: tuple[int, int] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return padded ids and attention mask (rows, length), on the side the tokenizer pads."""
+        """Return padded ids and attention mask (rows, length)."""
         rows, length = shape or (len(ids), max(map(len, ids)))
         padded = np.full((rows, length), self.tokenizer.pad, dtype=np.int64)
         mask = np.zeros((rows, length), dtype=np.int64)
-        mask[len(ids) :, -1 if self.tokenizer.left else 0] = 1  # a row of the fixed shape that nobody asked for
+        mask[len(ids) :, -1 if self.left else 0] = 1  # a row of the fixed shape that nobody asked for
         for row, one in enumerate(ids):
-            place = slice(length - len(one), length) if self.tokenizer.left else slice(len(one))
+            place = slice(length - len(one), length) if self.left else slice(len(one))
             padded[row, place] = one
             mask[row, place] = 1
         return padded, mask
@@ -90,7 +111,7 @@ class Transformer:
         import torch
 
         inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        if self._give_positions:
+        if self._takes_positions and self.left:
             inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
         inputs = {name: tensor.to(self.device) for name, tensor in inputs.items()}
         only_last = layers == [self.n_layers]
@@ -113,15 +134,19 @@ def mix_layers(states: list[torch.Tensor], mix: LayerMix) -> torch.Tensor:
     return total / len(states) if mix == LayerMix.MEAN else total
 
 
-def model_limit(tokenizer: Any, config: Any) -> int:
-    """Return how many tokens, special ones included, the model reads at once."""
+def stated_limit(tokenizer: Any) -> int:
+    """Return how many tokens the tokenizer says the model should read."""
+    return int(min(tokenizer.model_max_length or UNBOUNDED, UNBOUNDED))
+
+
+def model_limit(config: Any) -> int:
+    """Return how many tokens, special ones included, the model has positions for."""
     limit = getattr(config, "max_position_embeddings", None) or UNBOUNDED
+    if limit < 0:
+        limit = UNBOUNDED
     if config.model_type in PAD_OFFSET and limit < UNBOUNDED:
         limit -= (config.pad_token_id or 0) + 1
-    if getattr(config, "relative_attention", False) and not getattr(config, "position_biased_input", True):
-        limit = max(limit, UNBOUNDED)
-    stated = tokenizer.model_max_length or UNBOUNDED
-    return int(min(limit, stated, UNBOUNDED))
+    return int(min(limit, UNBOUNDED))
 
 
 def choose_device(device: str | None) -> str:

@@ -64,7 +64,7 @@ class TransformerEncoder(BaseEncoder):
         *,
         model: str,
         weights: str,
-        tokenizer_hash: str = "",
+        config_hash: str = "",
         options: EncodeOptions | None = None,
         own_pooling: tuple[Pooling, ...] = (Pooling.MEAN,),
         pool_front: bool = True,
@@ -80,7 +80,7 @@ class TransformerEncoder(BaseEncoder):
         self.transformer = transformer
         self.model = model
         self.weights = weights
-        self._tokenizer_hash = tokenizer_hash
+        self._config_hash = config_hash
         self._own_pooling = own_pooling
         self._pool_front = pool_front
         self._post = post
@@ -108,7 +108,7 @@ class TransformerEncoder(BaseEncoder):
     def max_tokens(self) -> int:
         """How many tokens, special ones included, are read at once."""
         asked = self.options.max_tokens
-        return self.transformer.max_tokens if asked is None else min(asked, self.transformer.max_tokens)
+        return self.transformer.max_tokens if asked is None else min(asked, self.transformer.limit)
 
     @property
     def _budget(self) -> Budget:
@@ -125,7 +125,7 @@ class TransformerEncoder(BaseEncoder):
 
     def _check_options(self) -> None:
         layer_numbers(self.options.layers, self.transformer.n_layers)
-        own = self.transformer.max_tokens
+        own = self.transformer.limit
         if (self.options.max_tokens or 0) > own:
             raise OptionError(f"max_tokens {self.options.max_tokens} is more than the {own} this model reads")
         if (self.options.truncate_dim or 0) > self._full_dim():
@@ -149,15 +149,20 @@ class TransformerEncoder(BaseEncoder):
         return self._post_dims[1]
 
     def _poolings(self) -> tuple[Pooling, ...]:
-        return self._own_pooling if self.options.pooling is None else (self.options.pooling,)
+        if self.options.pooling is not None:
+            return (self.options.pooling,)
+        part = self.options.level == Level.SPAN or (self.options.level == Level.CHUNK and self.options.late)
+        if part and self._own_pooling == (Pooling.CLS,):
+            return (Pooling.MEAN,)  # a piece of a text has no CLS of its own
+        return self._own_pooling
 
     def _fingerprint(self) -> Fingerprint:
         options, full = self.options, self._full_dim()
         settings: dict[str, JSON] = {
-            "tokenizer": self._tokenizer_hash,
+            "config": self._config_hash,
             "layers": layer_numbers(options.layers, self.transformer.n_layers),
             "max_tokens": self.max_tokens,
-            "overflow": str(options.overflow),
+            "overflow": "windows" if options.overflow == Overflow.WINDOWS else "truncate",
             "prompt": self._prompt,
             **shared_settings(options),
         }
@@ -186,10 +191,10 @@ class TransformerEncoder(BaseEncoder):
         found: list[RowBatch] = []
         with deterministic_algorithms() if self.options.deterministic else nullcontext():
             for at in range(0, len(inputs), WINDOW_TEXTS):
-                found += self._encode_window(inputs[at : at + WINDOW_TEXTS])
+                found += self._encode_window(inputs[at : at + WINDOW_TEXTS], at, len(inputs))
         return RowBatch.concatenate(found, self._full_dim())
 
-    def _encode_window(self, inputs: Sequence[TextInput]) -> list[RowBatch]:
+    def _encode_window(self, inputs: Sequence[TextInput], before: int, total: int) -> list[RowBatch]:
         layouts = self._lay_out(inputs)
         outputs = [[_Output() for _ in layout.readings] for layout in layouts]
         units = [
@@ -199,8 +204,12 @@ class TransformerEncoder(BaseEncoder):
             for window in reading.windows
         ]
         budget = self._budget
-        for batch in in_batches(units, self._length, budget):
+        work, done = sum(map(self._length, units)), 0
+        for batch in in_batches(units, self._length, budget, may_pad=self.transformer.may_pad):
             run_within_memory(batch, self._run, self._length, budget)
+            done += sum(map(self._length, batch))
+            if self.options.progress:
+                self.options.progress(before + len(inputs) * done // work, total)
         return [self._rows(layout, outs) for layout, outs in zip(layouts, outputs, strict=True)]
 
     def _count_tokens(self, inputs: Sequence[TextInput]) -> list[tuple[int, int]]:
@@ -229,7 +238,8 @@ class TransformerEncoder(BaseEncoder):
         return layouts
 
     def _length(self, unit: _Unit) -> int:
-        return on_grid(len(unit.ids), self.max_tokens) if self.options.deterministic else len(unit.ids)
+        fixed = self.options.deterministic and self.transformer.may_pad
+        return on_grid(len(unit.ids), self.max_tokens) if fixed else len(unit.ids)
 
     def _run(self, batch: Sequence[_Unit]) -> None:
         """Run the model on ``batch`` and put what each unit is read for into its output."""
@@ -240,9 +250,7 @@ class TransformerEncoder(BaseEncoder):
         states = self.transformer.hidden_states(ids, mask, numbers, self.options.layer_mix)
         flat = states.reshape(-1, states.shape[-1])
         length = ids.shape[1]
-        starts = [
-            row * length + (length - len(unit.ids) if self.transformer.tokenizer.left else 0) for row, unit in enumerate(batch)
-        ]
+        starts = [row * length + (length - len(unit.ids) if self.transformer.left else 0) for row, unit in enumerate(batch)]
         whole = [(unit, at) for unit, at in zip(batch, starts, strict=True) if len(unit.reading.windows) == 1]
         groups = Groups.concatenate([unit.reading.groups.shifted(at) for unit, at in whole])
         vectors = _to_numpy(self._pool(flat, groups))
@@ -259,13 +267,17 @@ class TransformerEncoder(BaseEncoder):
                     unit.out.vectors = self._stitched(unit.reading, unit.out.pieces)
                     unit.out.pieces = {}
 
+    @property
+    def _how(self) -> str:
+        """How sub-words become a row where rows are not pooled: a token's is itself."""
+        return str(self.options.subword) if self.options.level == Level.WORD else "first"
+
     def _pool(self, flat: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return the rows that ``groups`` of the tokens ``flat`` (tokens, dim) make at the present level."""
         import torch
 
         if not self._pooled:
-            how = str(self.options.subword) if self.options.level == Level.WORD else "first"
-            return pool_tensor(flat, groups, how).float()
+            return pool_tensor(flat, groups, self._how).float()
         with torch.inference_mode():
             pooled = torch.cat([pool_tensor(flat, groups, str(how)).float() for how in self._poolings()], dim=-1)
             return self._post(pooled) if self._post is not None and len(pooled) else pooled
@@ -285,11 +297,14 @@ class TransformerEncoder(BaseEncoder):
         """Return the rows of a reading whose windows have all been read."""
         import torch
 
-        matrix = np.concatenate([pieces[start] for start in sorted(pieces)])
+        matrix = np.concatenate([pieces.pop(start) for start in sorted(pieces)])
         if not self._pooled:
-            how = str(self.options.subword) if self.options.level == Level.WORD else "first"
-            return pool(matrix, reading.groups, how)
-        return _to_numpy(self._pool(torch.from_numpy(matrix).to(self.transformer.device), reading.groups))
+            return pool(matrix, reading.groups, self._how)
+        pooled = np.concatenate([pool(matrix, reading.groups, str(how)) for how in self._poolings()], axis=1)
+        if self._post is None or not len(pooled):
+            return pooled
+        with torch.inference_mode():
+            return _to_numpy(self._post(torch.from_numpy(pooled).to(self.transformer.device)))
 
 
 def kept(reading: Reading, window: Window) -> tuple[int, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from semvec.errors import InputError, OutputError
 from semvec.text.document import BadRow, Document, flaw
-from semvec.text.readers import NO_ID, READERS, ReadOptions, Row
+from semvec.text.readers import NO_ID, PLAIN, READERS, ReadOptions, Row
 from semvec.text.sources import Source
 
 
@@ -19,6 +20,10 @@ def read_documents(sources: Sequence[Source], options: ReadOptions | None = None
     be read.
     """
     options = options or ReadOptions()
+    if (options.text_field or options.id_field) and all(source.kind in PLAIN for source in sources):
+        raise InputError(
+            f"{sources[0].name}: has no columns, so --text-field and --id-field name nothing; --format says what it is"
+        )
     several = len(sources) > 1
     with SeenIds() as seen:
         for source in sources:
@@ -32,7 +37,7 @@ def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, sev
     reason = row.problem or reason or flaw(row.text)
     if not reason and isinstance(row.text, str):
         if not options.keep_blank and not row.text.strip():
-            reason = "the row is blank" if row.text else "the row is empty"
+            reason = f"the row is {'blank' if row.text else 'empty'} (--keep-blank takes it for a text)"
         elif len(row.text) > options.max_chars:
             reason = f"{len(row.text):,} characters, over the limit of {options.max_chars:,} (--max-chars)"
         elif row.id is not NO_ID and (first := seen.add(name, where)):
@@ -45,7 +50,7 @@ def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, sev
 def _id(source: Source, row: Row, several: bool) -> tuple[str, str | None]:
     if row.id is NO_ID:
         if source.kind == "file":
-            return source.path, None
+            return source.path, flaw(source.path) and f"the name of the file: {flaw(source.path)}"
         return (f"{source.name}:{row.line}" if several else str(row.line)), None
     if row.id is None or row.id == "":
         return "", "the id is missing"
@@ -70,6 +75,12 @@ class SeenIds:
 
     def add(self, name: str, where: str) -> str | None:
         """Remember ``name``; return where it stood before, or None when it is new."""
+        try:
+            return self._add(name, where)
+        except sqlite3.Error as error:
+            raise OutputError(f"the ids met so far cannot be kept in a temporary file: {error}") from error
+
+    def _add(self, name: str, where: str) -> str | None:
         if self._database is None:
             self._database = sqlite3.connect("", isolation_level=None)
             self._database.execute("PRAGMA cache_size = -16384")

@@ -25,13 +25,15 @@ class ReadOptions:
 
     ``text_field`` and ``id_field`` name columns; left out, a column called ``text`` (or the only one)
     and one called ``id`` or ``_id`` are taken. ``max_chars`` is the longest text accepted.
-    ``keep_blank`` makes blank rows texts of their own instead of bad rows.
+    ``keep_blank`` makes blank rows texts of their own instead of bad rows. ``delimiter`` separates the
+    cells of ``.csv`` (a comma) and ``.tsv`` (a tab); ``.csv`` cells may be quoted, ``.tsv`` cells are not.
     """
 
     text_field: str | None = None
     id_field: str | None = None
     max_chars: int = 4_000_000
     keep_blank: bool = False
+    delimiter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +149,13 @@ def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting
     csv.field_size_limit(max(csv.field_size_limit(), _limit(options)))
     too_long: set[int] = set()
     with source.open() as stream:
-        table = csv.reader(_table_lines(stream, options, too_long), delimiter=delimiter, quoting=quoting, strict=True)
+        lines = _table_lines(stream, options, too_long)
+        table = csv.reader(lines, delimiter=options.delimiter or delimiter, quoting=quoting, strict=True)
         header = next(table, None)
         if header is None:
             return
+        if len(header) == 1 and options.text_field is None and (other := next((c for c in ";\t|" if c in header[0]), None)):
+            raise InputError(f"{source.name}: one column, {header[0]!r}; --delimiter {other!r} would make several of it")
         text_field, id_field = choose_fields(source.name, header, options)
         text_at, id_at = header.index(text_field), header.index(id_field) if id_field else None
         while True:
@@ -160,6 +165,7 @@ def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting
             except StopIteration:
                 return
             except csv.Error as error:
+                too_long.clear()
                 yield Row(line, problem=f"not a row of a table: {error}")
                 continue
             if too_long:
@@ -203,9 +209,11 @@ def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
             for text, name in zip(texts, ids, strict=True):
                 line += 1
                 yield Row(line, text=text, id=name)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source.name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
 
+
+PLAIN = ("lines", "file")
 
 READERS: dict[str, Reader] = {
     "lines": read_lines,

@@ -55,6 +55,11 @@ class Source:
                 with open(self.path, "rb") as stream:
                     yield stream
 
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once: standard input, or a pipe."""
+        return self.path == STDIN or not os.path.isfile(self.path)
+
 
 @contextmanager
 def _plain_errors(name: str) -> Iterator[None]:
@@ -68,41 +73,66 @@ def _plain_errors(name: str) -> Iterator[None]:
         raise InputError(f"{name}: damaged or cut short ({error})") from error
 
 
-def find_sources(inputs: Sequence[str | Path], *, kind: str | None = None) -> list[Source]:
+def find_sources(
+    inputs: str | Path | Sequence[str | Path], *, kind: str | None = None, output: Path | None = None
+) -> list[Source]:
     """Return the files behind ``inputs``, each a file, a folder, a glob or ``-``.
 
     A file named by itself is read by rows: a table by its suffix (``.csv .tsv .jsonl .parquet``),
     anything else a text a line. Folders and globs give a text a file, tables in them excepted;
-    hidden files are left out, and the order is that of the sorted names. ``kind`` overrides what
-    the names say. Raises `InputError` for an input that is not there or names nothing.
+    hidden files are left out, and so is an ``output`` that lies among them, with what belongs to it; the
+    order is that of the sorted names. ``kind`` overrides what the names say. Raises `InputError` for an
+    input that is not there, names nothing, comes twice or is the output.
     """
     if kind is not None and kind not in KINDS:
         raise OptionError(f"input format {kind!r} is unknown: choose from {', '.join(KINDS)}{did_you_mean(kind, list(KINDS))}")
     if not inputs:
         raise InputError("no input: name files, folders, globs, or - for standard input")
-    names = [os.fspath(name) for name in inputs]
+    names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     if names.count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once")
-    return [source for name in names for source in _expand(name, kind)]
+    sources = [source for name in names for source in _expand(name, kind, output)]
+    seen: dict[str, str] = {}
+    for source in sources:
+        place = source.path if source.path == STDIN else os.path.realpath(source.path)
+        if place in seen:
+            raise InputError(f"{source.name}: is the same file as {seen[place]}, which is named already")
+        seen[place] = source.name
+    return sources
 
 
-def _expand(name: str, kind: str | None) -> list[Source]:
+def _belongs(path: str, output: Path | None) -> bool:
+    """Return whether ``path`` is ``output`` or one of the files that are written beside it."""
+    if output is None or Path(path).parent.resolve() != output.parent.resolve():
+        return False
+    name = os.path.basename(path)
+    return name == output.name or name.startswith((output.name + ".", f".{output.name}."))
+
+
+def _expand(name: str, kind: str | None, output: Path | None) -> list[Source]:
     if name == STDIN:
         if kind == "parquet":
             raise InputError("standard input cannot be read as parquet: name a file")
         return [Source(STDIN, kind or "lines", "standard input", name)]
     if os.path.isfile(name) or (os.path.exists(name) and not os.path.isdir(name)):
-        return [Source(name, kind or _kind(name) or "lines", name, name)]
+        if _belongs(name, output):
+            raise InputError(f"{name}: is what would be written; name another output")
+        return [Source(name, kind or _kind(name) or "lines", printable(name), name)]
     if os.path.isdir(name):
         found = [os.path.join(folder, file) for folder, _, files in _walk(name) for file in files]
     elif glob.has_magic(name):
         found = glob.glob(name, recursive=True)
     else:
         raise InputError(f"{name}: no such file or folder")
-    paths = sorted(path for path in found if os.path.isfile(path) and not os.path.basename(path).startswith("."))
+    found = [path for path in found if f"{os.sep}{output.name}.part{os.sep}" not in path] if output else found
+    paths = sorted(
+        path
+        for path in found
+        if os.path.isfile(path) and not os.path.basename(path).startswith(".") and not _belongs(path, output)
+    )
     if not paths:
         raise InputError(f"{name}: no files there")
-    return [Source(path, kind or _kind(path) or "file", path, name) for path in paths]
+    return [Source(path, kind or _kind(path) or "file", printable(path), name) for path in paths]
 
 
 def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -118,6 +148,11 @@ def _kind(path: str) -> str | None:
     return TABLES.get(os.path.splitext(bare)[1].lower())
 
 
+def printable(name: str) -> str:
+    """Return a file's name with what is not UTF-8 in it replaced, fit for messages and JSON."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def identify(sources: Iterable[Source]) -> tuple[list[JSON], int | None]:
     """Return what identifies the content of ``sources``, and how many texts they hold if that is cheap.
 
@@ -129,13 +164,14 @@ def identify(sources: Iterable[Source]) -> tuple[list[JSON], int | None]:
     digests: dict[str, hashlib._Hash] = {}
     total: int | None = 0
     for source in sources:
-        record = records.setdefault(source.argument, {"input": source.argument, "kind": source.kind, "files": 0, "bytes": 0})
-        if source.path == STDIN:
+        name = printable(source.argument)
+        record = records.setdefault(source.argument, {"input": name, "kind": source.kind, "files": 0, "bytes": 0})
+        if source.once:
             total = None
             continue
         digest = digests.setdefault(source.argument, hashlib.sha256())
         if record["files"] or source.path != source.argument:
-            digest.update(source.path.removeprefix(source.argument).encode() + b"\0")
+            digest.update(os.fsencode(source.path.removeprefix(source.argument)) + b"\0")
         size, lines = _hash_file(source, digest)
         record["files"] += 1
         record["bytes"] += size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from semvec.errors import InputError
 
@@ -61,7 +61,11 @@ def find_words(text: str, splitter: Splitter | None) -> list[Span]:
         return split_words(text)
     spans: list[Span] = []
     at = 0
-    for word in splitter(text):
+    try:
+        words = iter(splitter(text))
+    except TypeError as error:
+        raise InputError(f"the splitter gave no words: {error}") from error
+    for word in words:
         if isinstance(word, str):
             if not word.strip():
                 continue
@@ -71,7 +75,7 @@ def find_words(text: str, splitter: Splitter | None) -> list[Span]:
             at = start + len(word)
             spans.append((start, at))
         else:
-            spans.append(check_span(text, word))
+            spans.append(check_span(text, cast("Span", word)))
     return spans
 
 

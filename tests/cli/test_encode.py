@@ -125,14 +125,55 @@ def test_every_option_reaches_the_encoder(tmp_path: Path, texts: Path, folders: 
         "--level",
         "token",
         "--special",
-        "--pooling",
-        "cls",
         "--prompt",
         "a ",
         "--family",
         "contextual",
     )
-    assert semvec.read_embeddings(tmp_path / "s.npy").special.sum() == 6
+    tokens = semvec.read_embeddings(tmp_path / "s.npy")
+    assert tokens.special.sum() == 6
+    assert tokens.fingerprint.settings["prompt"] == "a "
+    assert semvec.read_embeddings(out).fingerprint.settings["window_overlap"] == "a quarter"
+    job = json.loads(run("inspect", out, "--json").stdout)["job"]["run"]
+    assert (job["batch_tokens"], job["deterministic"], job["device"]) == (64, True, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--late"], "--late does nothing without --level chunk"),
+        (["--special", "--level", "word"], "--special does nothing without --level token"),
+        (["--subword", "first"], "--subword does nothing without --level word"),
+        (["--window-overlap", "3"], "--window-overlap does nothing without --overflow windows"),
+        (["--text-field", "x"], "has no columns"),
+        (["-m", "minilm", "--family", "word"], "minilm is a sentence model"),
+        (["-m", "glove-50d", "--device", "cuda"], "looked up on the cpu"),
+    ],
+)
+def test_options_that_would_do_nothing(tmp_path: Path, texts: Path, flags: list[str], words: str) -> None:
+    refused(run("encode", texts, "-o", tmp_path / "x.npy", *flags), words)
+
+
+def test_the_input_is_never_the_output(tmp_path: Path, glove_file: Path) -> None:
+    path = tmp_path / "io.jsonl"
+    path.write_text('{"text": "the bank"}\n')
+    refused(run("encode", path, "-o", path, "-m", glove_file, "--overwrite"), "is what would be written")
+    assert path.read_text() == '{"text": "the bank"}\n'
+    refused(run("encode", path, path, "-o", tmp_path / "x.npy", "-m", glove_file), "named already")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("the bank")
+    for _ in range(2):
+        done = run("encode", folder, "-o", folder / "out.npy", "-m", glove_file, "--overwrite")
+        assert done.exit_code == 0, done.output
+    assert len(semvec.read_embeddings(folder / "out.npy")) == 1
+
+
+def test_other_delimiters(tmp_path: Path, glove_file: Path) -> None:
+    (tmp_path / "semi.csv").write_text("text;id\nthe bank;x\n")
+    refused(run("encode", tmp_path / "semi.csv", "-o", tmp_path / "x.npy", "-m", glove_file), "--delimiter ';'")
+    assert run("encode", tmp_path / "semi.csv", "-o", tmp_path / "x.npy", "-m", glove_file, "--delimiter", ";").exit_code == 0
+    assert semvec.read_embeddings(tmp_path / "x.npy").ids.tolist() == ["x"]  # type: ignore[union-attr]
 
 
 def test_as_query(tmp_path: Path, texts: Path, sentence_folder: Path) -> None:

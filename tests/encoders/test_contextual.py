@@ -40,15 +40,11 @@ def test_tokens_equal_automodel_alone(
     folders: dict[str, Path], contextual: dict[str, ContextualEncoder], kind: str, side: str
 ) -> None:
     encoder = contextual[kind]
-    tokenizer = encoder.transformer.tokenizer
-    was = tokenizer.left
-    tokenizer.left = side == "left"
-    encoder.transformer.__post_init__()
+    encoder.transformer.left = side == "left"
     try:
         found = encoder.encode(TEXTS, level="token", layers=-1)
     finally:
-        tokenizer.left = was
-        encoder.transformer.__post_init__()
+        encoder.transformer.left = False
     largest = 0.0
     for i, text in enumerate(TEXTS):
         states, _ = reference(folders[kind], text)

@@ -51,11 +51,11 @@ class Killed(BaseException):
 
 
 def stopping_after(blocks: int) -> Any:
-    left = [blocks]
+    seen: list[int] = []
 
     def progress(done: int, total: int | None) -> None:
-        left[0] -= 1
-        if not left[0]:
+        seen.append(done)  # a block's end is told twice: when it is encoded, and when it is on the disk
+        if len(seen) - len(set(seen)) == blocks:
             raise Killed
 
     return progress
@@ -188,7 +188,7 @@ def test_skipping_lists_every_bad_row(tmp_path: Path, source: Path, word: WordEn
     report = encode_files([source], out, word, on_error="skip", resume=True)
     assert (report.texts, report.skipped) == (61, 5)
     errors = [json.loads(line) for line in (tmp_path / "x.npy.errors.jsonl").read_text().splitlines()]
-    assert [(error["line"], error["reason"].split(":")[0]) for error in errors] == [
+    assert [(error["line"], error["reason"].split(":")[0].split(" (")[0]) for error in errors] == [
         (4, "the row is empty"), (31, "not UTF-8"), (32, "NUL character at position 1"), (65, "the row is blank"), (66, "the row is empty"),
     ]  # fmt: skip
     assert all(error["source"] == str(source) for error in errors)

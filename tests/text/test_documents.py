@@ -169,7 +169,12 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
 def test_blank_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one\n\n \t\nfour\n")
-    assert pairs(read(path)) == [("1", "one"), (2, "the row is empty"), (3, "the row is blank"), ("4", "four")]
+    assert pairs(read(path)) == [
+        ("1", "one"),
+        (2, "the row is empty (--keep-blank takes it for a text)"),
+        (3, "the row is blank (--keep-blank takes it for a text)"),
+        ("4", "four"),
+    ]
     assert pairs(read(path, keep_blank=True)) == [("1", "one"), ("2", ""), ("3", " \t"), ("4", "four")]
 
 

@@ -17,14 +17,14 @@ from semvec.errors import FormatError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_COLUMNS = {"start": "int32", "end": "int32", "surface": "string", "special": "bool_", "oov": "uint8"}
+ROW_COLUMNS = {"start": "int32", "end": "int32", "surface": "large_string", "special": "bool_", "oov": "uint8"}
 
 
 def schema(header: Header, *, vectors: bool) -> pa.Schema:
     """Return the table's columns; ``vectors`` says whether the last is the vector."""
     import pyarrow as pa
 
-    fields = [pa.field("id", pa.string())] if header.has_ids else []
+    fields = [pa.field("id", pa.large_string())] if header.has_ids else []
     fields += [pa.field("text_index", pa.int64()), pa.field("n_tokens", pa.int32()), pa.field("n_truncated", pa.int32())]
     fields += [pa.field(name, getattr(pa, kind)()) for name, kind in ROW_COLUMNS.items()]
     if vectors:

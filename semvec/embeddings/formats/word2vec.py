@@ -19,8 +19,9 @@ from semvec.embeddings.files import written_whole
 from semvec.embeddings.formats.companions import header_path, read_header, read_rows, rows_path, write_header, write_rows
 from semvec.embeddings.formats.jsonl import number_strings
 from semvec.embeddings.formats.layout import Array, Header, Part, split_strings
+from semvec.embeddings.quantise import dequantise
 from semvec.errors import FormatError
-from semvec.types import Level
+from semvec.types import Dtype, Level
 
 __all__ = ["read", "read_header", "write"]
 
@@ -33,13 +34,19 @@ def write(path: Path, header: Header, parts: Sequence[Part]) -> None:
     with written_whole(header_path(path), rows_path(path), path) as (head, rows, stream):
         write_header(head, header)
         write_rows(rows, header, parts, vectors=False)
-        stream.write(f"{header.rows} {header.vector_shape[1]}\n".encode())
+        stream.write(f"{header.rows} {header.fingerprint.dim}\n".encode())
         first = 0
         for part in parts:
-            lines = _lines(part.array("vectors"), binary)
+            lines = _lines(_numbers(header, part.array("vectors")), binary)
             for key, line in zip(_keys(header, part, first), lines, strict=True):
                 stream.write(key.encode("utf-8") + b" " + line)
             first += part.texts
+
+
+def _numbers(header: Header, vectors: Array) -> Array:
+    """Return the vectors as numbers another program can compare: bits are written as −1 and 1."""
+    bits = header.fingerprint.dtype == Dtype.BINARY
+    return dequantise(vectors, Dtype.BINARY, header.fingerprint.dim) if bits else vectors
 
 
 def _keys(header: Header, part: Part, first: int) -> Iterator[str]:
@@ -66,7 +73,7 @@ def _lines(vectors: Array, binary: bool) -> Iterator[bytes]:
 def read(path: Path) -> Embeddings:
     """Return the embeddings in ``path``; needs the header and the rows that stand beside it."""
     header = read_header(path)
-    rows, width = header.vector_shape
+    rows, width = header.rows, header.fingerprint.dim
     vectors = np.empty((rows, width), dtype=np.float32)
     with open(path, "rb") as stream:
         first = stream.readline().split()
@@ -86,7 +93,9 @@ def read(path: Path) -> Embeddings:
         except ValueError as error:
             raise FormatError(f"{path}: row {row + 1} of {rows} is damaged or missing") from error
     return Embeddings(
-        vectors=vectors.astype(header.stored_type("vectors")),
+        vectors=np.packbits(vectors > 0, axis=1)
+        if header.fingerprint.dtype == Dtype.BINARY
+        else vectors.astype(header.stored_type("vectors")),
         level=header.fingerprint.level,
         fingerprint=header.fingerprint,
         calibration=header.calibration,
