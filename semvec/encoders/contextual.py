@@ -58,6 +58,8 @@ class ContextualEncoder(TransformerEncoder):
                     local_files_only=True,
                 )
             transformer = Transformer.of(tokenizer, model, choose_device(device))
+        except ModelError as error:
+            raise ModelError(f"{folder}: {error}") from error
         except SemvecError:
             raise
         except Exception as error:  # whatever a library says of a folder it cannot make sense of

@@ -82,6 +82,8 @@ class SentenceEncoder(TransformerEncoder):
                 config=config_hash(folder),
                 options=EncodeOptions().changed(changes),
             )
+        except ModelError as error:
+            raise ModelError(str(error) if str(folder) in str(error) else f"{folder}: {error}") from error
         except SemvecError:
             raise
         except Exception as error:  # whatever a library says of a folder it cannot make sense of

@@ -21,7 +21,7 @@ from semvec.encoders import files
 from semvec.encoders.files import encode_files
 from semvec.encoders.token_counts import count_files
 from semvec.encoders.word import WordEncoder
-from semvec.errors import InputError, OptionError, OutputError, OutputExists, OverflowRefused, ResumeMismatch
+from semvec.errors import FormatError, InputError, OptionError, OutputError, OutputExists, OverflowRefused, ResumeMismatch
 from semvec.text.readers import ReadOptions
 from tests.sample import TEXTS
 
@@ -316,3 +316,94 @@ def test_what_is_left_of_a_finished_run_is_cleared_away(tmp_path: Path, source: 
     other = word.with_options(normalize=True)
     assert encode_files([source], out, other, resume=True, overwrite=True).resumed == 0
     assert read_embeddings(out).fingerprint == other.fingerprint
+
+
+def test_clearing_away_that_was_cut_short_leaves_nothing_to_resume(
+    tmp_path: Path, source: Path, word: WordEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "x.npy"
+    encode_files([source], tmp_path / "whole.npy", word)
+    for cleared in range(1, 6):
+        interrupted(out, source, word, overwrite=True)
+        unlink, left = Path.unlink, [cleared]
+
+        def dying(self: Path, missing_ok: bool = False, unlink: Any = unlink, left: list[int] = left) -> None:
+            if self.suffix in (".safetensors", ".json") and self.parent.name.endswith(".part"):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Killed
+            unlink(self, missing_ok=missing_ok)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", dying)
+            with pytest.raises(Killed):
+                encode_files([source], out, word, overwrite=True, progress=stopping_after(1))
+        assert encode_files([source], out, word, resume=True).texts == 64
+        assert out.read_bytes() == (tmp_path / "whole.npy").read_bytes()
+        out.unlink()
+
+
+def test_a_missing_shard_is_noticed(tmp_path: Path, source: Path, word: WordEncoder) -> None:
+    out = tmp_path / "x.npy"
+    interrupted(out, source, word)
+    (unfinished(out) / "00000001.safetensors").unlink()
+    with pytest.raises(FormatError, match=r"00000001\.safetensors is missing"):
+        encode_files([source], out, word, resume=True)
+    (unfinished(out) / "job.json").write_text("{broken")
+    with pytest.raises(FormatError, match=r"job\.json: damaged"):
+        encode_files([source], out, word, resume=True)
+    assert encode_files([source], out, word, overwrite=True).texts == 64
+
+
+def test_every_option_belongs_to_the_job(tmp_path: Path, source: Path, sentence: Any) -> None:
+    out = tmp_path / "x.npy"
+    encoder = sentence.with_options(level="token")
+    interrupted(out, source, encoder)
+    for changes, complaint in (
+        ({"special": True}, "run special: false then, true now"),
+        ({"batch_tokens": 99}, "run batch_tokens: null then, 99 now"),
+    ):
+        with pytest.raises(ResumeMismatch, match=complaint):
+            encode_files([source], out, encoder.with_options(**changes), resume=True)
+    source.write_bytes(source.read_bytes() + b"more\n")
+    with pytest.raises(ResumeMismatch, match=r"input .*texts\.txt bytes: \d+ then, \d+ now"):
+        encode_files([source], out, encoder, resume=True)
+    assert encode_files([source], out, encoder, resume=True, overwrite=True).resumed == 0
+
+
+def test_many_bad_rows_close_blocks(tmp_path: Path, word: WordEncoder) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("bank\n" + "\n" * 100 + "river\n")
+    shards = unfinished(tmp_path / "x.npy")
+
+    def progress(done: int, total: int | None) -> None:
+        if len(list(shards.glob("*.safetensors"))) == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        encode_files([path], tmp_path / "x.npy", word, on_error="skip", progress=progress)
+    report = encode_files([path], tmp_path / "x.npy", word, on_error="skip", resume=True)
+    assert (report.texts, report.skipped) == (2, 100)
+    assert len((tmp_path / "x.npy.errors.jsonl").read_text().splitlines()) == 100
+
+
+def test_a_finished_run_does_not_clear_away_another(tmp_path: Path, source: Path, word: WordEncoder) -> None:
+    out = tmp_path / "x.npy"
+    encode_files([source], out, word)
+    interrupted(out, source, word.with_options(normalize=True), overwrite=True)
+    assert encode_files([source], out, word, resume=True).resumed == 64
+    assert len(list(unfinished(out).glob("*.safetensors"))) == 3
+
+
+def test_pipes_are_read_once(tmp_path: Path, glove_file: Path) -> None:
+    program = str(Path(sys.executable).parent / "semvec")
+    shell = f"{program} encode <(printf 'the bank\\nriver\\n') -o {tmp_path / 'x.npy'} -m {glove_file}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert "2 texts → 2 vectors" in done.stdout, done.stderr
+
+
+def test_names_that_are_not_utf8(tmp_path: Path, word: WordEncoder) -> None:
+    (tmp_path / "d").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "d") + b"/na\xefve.txt")).write_text("the bank")
+    with pytest.raises(InputError, match="the name of the file: not UTF-8"):
+        encode_files([tmp_path / "d"], tmp_path / "x.npy", word)
