@@ -2,7 +2,8 @@
 
     python benchmarks/kill.py --data ../shared/data
 
-``semvec encode`` is ended by SIGKILL at random moments, from its start to its last rename, then resumed.
+``semvec encode`` is ended by SIGKILL at random moments, then resumed: every other one from its start to its last
+rename, the others once a first shard is on the disk, so that there is something to resume.
 """
 
 from __future__ import annotations
@@ -36,33 +37,40 @@ def digest(out: Path) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files_of(out) if file.exists()]
 
 
-def rounds(source: Path, folder: Path, model: str, kills: int, rng: random.Random) -> list[dict[str, Any]]:
+def rounds(
+    source: Path, folder: Path, model: str, kills: int, formats: tuple[str, ...], rng: random.Random
+) -> list[dict[str, Any]]:
     """Kill and resume until ``kills`` runs were killed; each output must equal the uninterrupted one."""
     done: list[dict[str, Any]] = []
     whole: dict[str, tuple[list[str], float]] = {}
-    for suffix in FORMATS:
+    for suffix in formats:
         began = time.monotonic()
         subprocess.run(command(source, folder / f"whole{suffix}", model), check=True)
         whole[suffix] = digest(folder / f"whole{suffix}"), time.monotonic() - began
     while len(done) < kills:
-        suffix = FORMATS[len(done) % len(FORMATS)]
+        suffix = formats[len(done) % len(formats)]
         expected, length = whole[suffix]
         out = folder / f"killed{len(done)}{suffix}"
-        moment = rng.uniform(0.0, length)
         run = subprocess.Popen(command(source, out, model))
+        began = time.monotonic()
+        while len(done) % 2 and run.poll() is None and not list(unfinished(out).glob("*.safetensors")):
+            time.sleep(0.01)
+        begun = time.monotonic() - began
         try:
-            run.wait(moment)
+            run.wait(moment := rng.uniform(0.0, max(length - begun, 0.01)))
         except subprocess.TimeoutExpired:
             run.send_signal(signal.SIGKILL)
             run.wait()
         else:
+            for file in files_of(out):
+                file.unlink(missing_ok=True)
             continue  # it had ended before the moment came; another moment is drawn
         shards = len(list(unfinished(out).glob("*.safetensors"))) if unfinished(out).exists() else 0
         subprocess.run(command(source, out, model), check=True)
         done.append(
             {
                 "format": suffix,
-                "killed_after_s": round(moment, 2),
+                "killed_after_s": round(begun + moment, 2),
                 "of_s": round(length, 2),
                 "shards_done": shards,
                 "bytes_equal": digest(out) == expected,
@@ -81,11 +89,11 @@ def main() -> None:
     rng = random.Random(options.seed)
     lines = harness.sentences(options.data)
     results: dict[str, Any] = {}
-    for model, count, kills in (("glove-50d", 60_000, 15), ("minilm", 6_000, 5)):
+    for model, count, kills, formats in (("glove-50d", 60_000, 15, FORMATS), ("minilm", 4_000, 6, (".npy", ".safetensors"))):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "texts.txt"
             write_lines(source, lines, count)
-            found = rounds(source, Path(folder), model, kills, rng)
+            found = rounds(source, Path(folder), model, kills, formats, rng)
             results[model] = {
                 "lines": count,
                 "kills": len(found),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     "semvec.errors": 0, "semvec.types": 0, "semvec.results": 0,
@@ -97,7 +99,7 @@ def test_each_library_has_one_home() -> None:
 
 
 def test_every_room_is_packaged() -> None:
-    import tomllib
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
 
     packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     there = {name if path.name == "__init__.py" else name.rpartition(".")[0] for name, path in modules().items()}
