@@ -134,6 +134,9 @@ def _table(model: Any, path: Path) -> WordTable:
     keyed = getattr(model, "wv", model)
     if not hasattr(keyed, "key_to_index"):
         raise ModelError(f"{path}: a {type(model).__name__} of gensim, which holds no word vectors")
+    if not np.isfinite(keyed.vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(keyed.vectors).all(axis=1))[0])
+        raise ModelError(f"{path}: the vector of {keyed.index_to_key[row]!r} holds a number that is not finite")
     beside = sorted(path.parent.glob(path.name + ".*.npy"))
     return WordTable(
         rows=dict(keyed.key_to_index),

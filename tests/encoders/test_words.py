@@ -121,7 +121,8 @@ def test_doc2vec_infers_the_same_vector_in_every_process(tmp_path: Path) -> None
     ("content", "complaint"),
     [(b"", "holds no word vectors"), (b"\x00\x01\x02\x03", "holds no word vectors"), (b"just some prose\nmore\n", "holds no word vectors"),
      (b"3 4\nthe 0.1 0.2 0.3 0.4\n", "cannot be read as word2vec text"), (b"3 4\nthe \x00\x00", "cannot be read as word2vec binary"),
-     (b"the 0.1 0.2 0.3\nbank 0.1 0.2\n", "cannot be read as glove")],
+     (b"the 0.1 0.2 0.3\nbank 0.1 0.2\n", "cannot be read as glove"),
+        (b"the 0.1 0.2 0.3\nbank nan 0.1 0.2\n", "the vector of 'bank' holds a number that is not finite")],
 )  # fmt: skip
 def test_files_that_are_no_word_vectors(tmp_path: Path, content: bytes, complaint: str) -> None:
     (tmp_path / "file").write_bytes(content)
