@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -61,7 +62,8 @@ class LazyGroup(click.Group):
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:
-    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    line = " ".join(message.split()).encode("utf-8", "replace").decode("utf-8")
+    click.echo(f"Error: {line}", err=True)
     sys.exit(code)
 
 
@@ -80,6 +82,9 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line; where click would print its usage and an error, print the error alone."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail
     try:
         code = main.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -92,4 +97,8 @@ def run() -> None:
         _fail(error.format_message())
     except click.Abort:
         _fail(INTERRUPTED, 130)
+    except Exception as error:
+        if os.environ.get("SEMVEC_TRACEBACK"):
+            raise
+        _fail(f"{type(error).__name__}: {error} (unforeseen, please report it; SEMVEC_TRACEBACK=1 shows where)", 1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import plain_errors, sync_folder, written_whole
+from semvec.embeddings.fingerprint import Fingerprint
 from semvec.embeddings.formats import safetensors
 from semvec.embeddings.formats.layout import Header, MemoryPart, header_of
 from semvec.embeddings.formats.safetensors import ShardPart
@@ -52,6 +53,7 @@ class ShardWriter:
         self._lock = lock
         self._parts: list[ShardPart] = []
         self._rows = 0
+        self._fingerprint: Fingerprint | None = None
         for number, shard in enumerate(sorted(folder.glob("[0-9]*.safetensors"))):
             if shard.name != _shard_name(number):
                 raise FormatError(f"{folder}: {_shard_name(number)} is missing; --overwrite starts again")
@@ -94,6 +96,9 @@ class ShardWriter:
         self._count(shard, header)
 
     def _count(self, shard: Path, header: Header) -> None:
+        if self._fingerprint is not None and header.fingerprint != self._fingerprint:
+            raise FormatError(f"{shard}: belongs to another run; --overwrite starts again")
+        self._fingerprint = header.fingerprint
         self._parts.append(ShardPart(shard, header.texts))
         self._rows += header.rows
         self.calibration = self.calibration or header.calibration

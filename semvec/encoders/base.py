@@ -164,6 +164,8 @@ class BaseEncoder(ABC):
     def _encode(self, texts: Sequence[Text], spans: Sequence[Sequence[Span]] | None) -> Embeddings:
         if isinstance(texts, str):
             raise InputError("texts must be a list of texts, not one string: encode([text])")
+        if not isinstance(texts, Iterable):
+            raise InputError(f"texts must be a list of texts, not {type(texts).__name__}")
         inputs, surfaces = self._inputs(list(texts), spans)
         seen = _Seen.of(inputs)
         found = self._encode_rows(seen.distinct).take(seen.which)

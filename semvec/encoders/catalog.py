@@ -108,7 +108,7 @@ def find_model(name: str | os.PathLike[str], *, offline: bool = False, trust_pic
     ``offline`` or ``HF_HUB_OFFLINE``). Raises `ModelNotFound`, which says what was tried and what to do.
     """
     text = os.fspath(name)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 (unlike Path.expanduser it leaves an unknown ~user alone)
     if path.exists():
         return Found(path, "path")
     known = KNOWN.get(text) or next((one for one in KNOWN.values() if one.hub == text), None)
@@ -240,7 +240,7 @@ def load_encoder(
         raise OptionError(f"family {family!r} is unknown: choose from {', '.join(FAMILIES)}")
     EncodeOptions().changed(changes)  # a wrong option should not have to wait for the model
     found = find_model(model, offline=offline, trust_pickle=trust_pickle)
-    name = found.known.name if found.known else os.fspath(model)
+    name = found.known.name if found.known else os.fsencode(model).decode("utf-8", "replace")
     if found.known and family and (family == "word") != (found.known.family == "word"):
         raise OptionError(f"{name} is a {found.known.family} model: it has no {family} vectors of its own")
     kind = family or (found.known.family if found.known else recognise(found.path))

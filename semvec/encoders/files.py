@@ -21,7 +21,7 @@ from semvec.embeddings.formats.layout import Header
 from semvec.embeddings.shards import ShardWriter, check_unfinished, compare_jobs, discard, finished_job
 from semvec.embeddings.storage import check_output, read_header
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError, OptionError, OverflowRefused, ResumeMismatch, TextsCut
+from semvec.errors import FormatError, InputError, OptionError, OverflowRefused, ResumeMismatch, TextsCut
 from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
 from semvec.text.readers import PLAIN, ReadOptions
@@ -214,11 +214,17 @@ def _skip_done(items: Iterator[Document | BadRow], writer: ShardWriter) -> tuple
     digest = hashlib.sha256()
     if writer.note is None:
         return Report(writer.path), digest
-    report = Report(writer.path, **writer.note["counts"], resumed=writer.note["counts"]["texts"])
+    try:
+        report = Report(writer.path, **writer.note["counts"], resumed=writer.note["counts"]["texts"])
+        expected = writer.note["digest"]
+    except (TypeError, KeyError) as error:
+        raise FormatError(
+            f"{writer.folder}: damaged, its last shard does not tell how far it was; --overwrite starts again"
+        ) from error
     for item in islice(items, report.texts + report.skipped):
         if isinstance(item, Document):
             _feed(digest, [item])
-    if digest.hexdigest() != writer.note["digest"]:
+    if digest.hexdigest() != expected:
         raise ResumeMismatch(
             f"{writer.path}: the {report.texts:,} texts done so far came from another input; --overwrite starts again"
         )

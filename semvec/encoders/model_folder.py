@@ -34,7 +34,7 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, JSON]:
         config = json.loads((folder / name).read_bytes())
     except FileNotFoundError:
         raise ModelError(f"{folder}: no {name}, so this is no model that transformers can load") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{folder}: {name} is damaged ({error})") from error
     if not isinstance(config, dict):
         raise ModelError(f"{folder}: {name} is damaged (not a JSON object)")

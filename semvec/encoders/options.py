@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from semvec.embeddings.quantise import Calibration
 from semvec.errors import OptionError
+from semvec.text.document import flaw
 from semvec.text.words import Splitter
 from semvec.types import JSON, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword, did_you_mean
 
@@ -123,10 +124,16 @@ class EncodeOptions:
         }
         for name, limit in least.items():
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < limit):
+            if (value is not None or name == "chunk_overlap") and (
+                isinstance(value, bool) or not isinstance(value, int) or value < limit
+            ):
                 raise OptionError(f"{name} must be a whole number of at least {limit}, not {value!r}")
         if self.prompt is not None and not isinstance(self.prompt, str):
             raise OptionError(f"prompt must be a string, not {self.prompt!r}")
+        if self.prompt is not None and flaw(self.prompt):
+            raise OptionError(f"the prompt: {flaw(self.prompt)}")
+        if self.calibration is not None and not isinstance(self.calibration, Calibration):
+            raise OptionError(f"calibration must be a Calibration, not {self.calibration!r:.60}")
         for name in ("late", "special", "normalize", "deterministic"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")

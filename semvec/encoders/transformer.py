@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.encoders.tokens import Tokenizer
+from semvec.errors import ModelError
 from semvec.types import LayerMix
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Transformer:
         self._takes_positions = "position_ids" in accepted and not own_positions
         self._cache = {"use_cache": False} if "use_cache" in accepted else {}
         table = self.model.get_input_embeddings()
-        if self.tokenizer.pad >= getattr(table, "num_embeddings", self.tokenizer.pad + 1):
+        self._table: int = getattr(table, "num_embeddings", UNBOUNDED)
+        if self.tokenizer.pad >= self._table:
             self.tokenizer.pad = 0
         self.may_pad = self._padding_is_harmless()
 
@@ -104,6 +106,10 @@ class Transformer:
             place = slice(length - len(one), length) if self.left else slice(len(one))
             padded[row, place] = one
             mask[row, place] = 1
+        if padded.max() >= self._table:
+            raise ModelError(
+                f"the tokenizer gives token {padded.max()}, but the model's table has {self._table}: they do not belong together"
+            )
         return padded, mask
 
     def hidden_states(self, ids: NDArray[np.int64], mask: NDArray[np.int64], layers: list[int], mix: LayerMix) -> torch.Tensor:

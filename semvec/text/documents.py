@@ -24,6 +24,9 @@ def read_documents(sources: Sequence[Source], options: ReadOptions | None = None
         raise InputError(
             f"{sources[0].name}: has no columns, so --text-field and --id-field name nothing; --format says what it is"
         )
+    for name in (options.text_field, options.id_field):
+        if name is not None and flaw(name):
+            raise InputError(f"the name of a column: {flaw(name)}")
     several = len(sources) > 1
     with SeenIds() as seen:
         for source in sources:

@@ -81,7 +81,7 @@ def _too_long(options: ReadOptions) -> str:
 
 
 def _limit(options: ReadOptions) -> int:
-    return 4 * options.max_chars + 2  # four bytes a character at most, and the end of the line
+    return min(4 * options.max_chars + 2, 1 << 30)  # four bytes a character at most, and the end of the line
 
 
 def read_lines(source: Source, options: ReadOptions) -> Iterator[Row]:
@@ -108,7 +108,7 @@ def read_jsonl(source: Source, options: ReadOptions) -> Iterator[Row]:
     """A line is a JSON object; the fields are looked up by name, which the first one settles."""
     fields: tuple[str, str | None] | None = None
     with source.open() as stream:
-        for number, line in lines_of(stream, 6 * _limit(options)):
+        for number, line in lines_of(stream, min(6 * _limit(options), 1 << 30)):
             record, problem = _json_object(line, options)
             if record is not None and fields is None:
                 fields = choose_fields(source.name, list(record), options)
@@ -151,7 +151,10 @@ def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting
     with source.open() as stream:
         lines = _table_lines(stream, options, too_long)
         table = csv.reader(lines, delimiter=options.delimiter or delimiter, quoting=quoting, strict=True)
-        header = next(table, None)
+        try:
+            header = next(table, None)
+        except csv.Error as error:
+            raise InputError(f"{source.name}: its first line is no header of a table: {error}") from error
         if header is None:
             return
         if len(header) == 1 and options.text_field is None and (other := next((c for c in ";\t|" if c in header[0]), None)):
@@ -196,10 +199,17 @@ def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
         raise InputError(f"{source.name}: Parquet is compressed inside, unpack the file around it first")
     try:
         file = pyarrow.parquet.ParquetFile(source.path)
-        text_field, id_field = choose_fields(source.name, file.schema_arrow.names, options)
+        names = file.schema_arrow.names
+        text_field, id_field = choose_fields(source.name, names, options)
+        if twice := next((name for name in (text_field, id_field) if name and names.count(name) > 1), None):
+            raise InputError(f"{source.name}: there are {names.count(twice)} columns called {twice!r}")
         kind = file.schema_arrow.field(text_field).type
         if pyarrow.types.is_dictionary(kind):
             kind = kind.value_type
+        if id_field and not _can_be_id(file.schema_arrow.field(id_field).type):
+            raise InputError(
+                f"{source.name}: column {id_field!r} holds neither strings nor whole numbers; --id-field names another"
+            )
         if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind)):
             raise InputError(f"{source.name}: column {text_field!r} holds {kind}, not strings; --text-field names another")
         line = 0
@@ -211,6 +221,13 @@ def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
                 yield Row(line, text=text, id=name)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source.name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
+
+
+def _can_be_id(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    plain = kind.value_type if types.is_dictionary(kind) else kind
+    return any(check(plain) for check in (types.is_integer, types.is_string, types.is_large_string, types.is_null))
 
 
 PLAIN = ("lines", "file")

@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class Source:
         """Give the bytes, decompressed; raise `InputError` for a file that cannot be read or is cut."""
         with _plain_errors(self.name):
             if self.path == STDIN:
+                if sys.stdin is None:
+                    raise InputError("standard input is closed")
                 yield sys.stdin.buffer
             elif self.path.endswith(".gz"):
                 with gzip.open(self.path, "rb") as stream:
@@ -67,7 +70,7 @@ def _plain_errors(name: str) -> Iterator[None]:
         yield
     except (InputError, BrokenPipeError):
         raise
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, gzip.BadGzipFile):
             raise InputError(f"{name}: cannot be read: {os.strerror(error.errno)}") from error
         raise InputError(f"{name}: damaged or cut short ({error})") from error

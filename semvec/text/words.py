@@ -83,7 +83,7 @@ def check_span(text: str, span: Sequence[int]) -> Span:
     """Return ``span`` as two ints; raise `InputError` where it is not a range of ``text``."""
     try:
         start, end = (int(edge) for edge in span)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{span!r} is not a character range (start, end)") from None
     if not 0 <= start < end <= len(text):
         raise InputError(f"span ({start}, {end}) is empty or outside its text of {len(text)} characters")

@@ -209,6 +209,8 @@ BAD = {
     "column.csv": (b"title,body text\na,b\n", [], ["no column called 'text'", "'title', 'body text'"]),
     "column2.csv": (b"title,text\na,b\n", ["--text-field", "txt"], ["no column 'txt'", "'title', 'text'"]),
     "twice.csv": (b"id,text\na,x\na,y\n", [], ["line 3: id 'a' stands already at", "twice.csv, line 2"]),
+    "header.csv": (b'id,"text\na,b\n', [], ["header.csv: its first line is no header of a table"]),
+    "huge.txt": (b"one\n\n", ["--max-chars", "99999999999999999999"], ["line 2: the row is empty"]),
     "ragged.csv": (b"id,text\na\n", [], ["line 2: 1 cells where the header has 2"]),
     "foreign.parquet": (b"not parquet", [], ["foreign.parquet: not a Parquet file"]),
     "cut.txt.gz": (b"\x1f\x8b\x08\x00broken", [], ["cut.txt.gz: damaged"]),

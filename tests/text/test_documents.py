@@ -96,6 +96,19 @@ def test_parquet(tmp_path: Path) -> None:
     assert pairs(read(path)) == [("a", "one"), (2, "the text is null"), ("c", "three")]
     with pytest.raises(InputError, match="column 'n' holds int64, not strings"):
         read(path, text_field="n")
+    for column, complaint in (([1.5, 2.5, 3.5], "'id' holds neither strings nor whole numbers"),):
+        pa.parquet.write_table(pa.table({"id": column, "text": ["a", "b", "c"]}), tmp_path / "ids.parquet")
+        with pytest.raises(InputError, match=complaint):
+            read(tmp_path / "ids.parquet")
+    pa.parquet.write_table(
+        pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), tmp_path / "twice.parquet"
+    )
+    with pytest.raises(InputError, match="2 columns called 'text'"):
+        read(tmp_path / "twice.parquet")
+    strange = pa.array([b"ok", b"\xff\xfe"], pa.binary()).view(pa.string())
+    pa.parquet.write_table(pa.table({"text": strange}), tmp_path / "bytes.parquet")
+    with pytest.raises(InputError, match="not a Parquet file that can be read"):
+        read(tmp_path / "bytes.parquet")
     (tmp_path / "broken.parquet").write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"broken\.parquet: not a Parquet file"):
         read(tmp_path / "broken.parquet")
