@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import random
 import signal
 import subprocess
@@ -26,6 +27,13 @@ from semvec.embeddings.shards import unfinished
 from semvec.embeddings.storage import files_of
 
 FORMATS = (".npy", ".parquet", ".safetensors", ".npz", ".jsonl")
+
+
+RUNS: dict[str, tuple[int, int, tuple[str, ...]]] = {
+    "glove-50d": (60_000, 15, FORMATS),
+    "minilm": (2_500, 5, (".npy",)),
+}
+"""Lines, kills and formats for each model."""
 
 
 def command(source: Path, out: Path, model: str) -> list[str]:
@@ -85,11 +93,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--models", nargs="*", choices=list(RUNS), default=list(RUNS))
     options = parser.parse_args()
     rng = random.Random(options.seed)
     lines = harness.sentences(options.data)
-    results: dict[str, Any] = {}
-    for model, count, kills, formats in (("glove-50d", 60_000, 15, FORMATS), ("minilm", 4_000, 6, (".npy", ".safetensors"))):
+    kept = harness.RESULTS / "kill.json"
+    results: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))["results"] if kept.exists() else {}
+    for model in options.models:
+        count, kills, formats = RUNS[model]
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "texts.txt"
             write_lines(source, lines, count)
