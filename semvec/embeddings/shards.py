@@ -156,9 +156,9 @@ def check_unfinished(path: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def discard(path: Path, job: Mapping[str, JSON]) -> None:
-    """Remove what is left of an unfinished output at ``path``, if it is one of ``job``."""
+    """Remove what is left of an unfinished output at ``path``, if it is one of ``job`` or has no manifest any more."""
     manifest = unfinished(path) / MANIFEST
-    if manifest.exists() and not compare_jobs(_read_manifest(manifest), job):
+    if not manifest.exists() or not compare_jobs(_read_manifest(manifest), job):
         shutil.rmtree(unfinished(path), ignore_errors=True)
 
 

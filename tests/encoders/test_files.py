@@ -313,6 +313,10 @@ def test_what_is_left_of_a_finished_run_is_cleared_away(tmp_path: Path, source: 
     assert encode_files([source], out, word, resume=True).resumed == 64
     assert out.read_bytes() == before
     assert not unfinished(out).exists()
+    unfinished(out).mkdir()  # as a run killed while it cleared its shards away leaves it: without a manifest
+    (unfinished(out) / "00000003.safetensors").write_bytes(b"")
+    assert encode_files([source], out, word, resume=True).resumed == 64
+    assert not unfinished(out).exists()
     other = word.with_options(normalize=True)
     assert encode_files([source], out, other, resume=True, overwrite=True).resumed == 0
     assert read_embeddings(out).fingerprint == other.fingerprint
