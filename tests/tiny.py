@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,27 @@ from tests.sample import TEXTS
 HIDDEN, LAYERS, POSITIONS = 32, 3, 64
 
 
+def _pieces(normalizer: Any, splitter: Any, most: int = 120) -> tuple[list[str], list[str]]:
+    """The sample's characters and commonest words, the same in every process (the trainers of ``tokenizers`` break ties by chance)."""
+    counts = Counter(piece for text in TEXTS for piece, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    characters = sorted({character for piece in counts for character in piece})
+    return characters, sorted(counts, key=lambda piece: (-counts[piece], piece))[:most]
+
+
 def wordpiece() -> Any:
-    """A BERT tokenizer (lower case, accents stripped), trained on the sample."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    """A BERT tokenizer (lower case, accents stripped): the sample's characters and commonest words."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    characters, pieces = _pieces(normalizer, splitter)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False))
+    vocabulary = list(dict.fromkeys([*special, *characters, *("##" + character for character in characters), *pieces]))
+    tokenizer = Tokenizer(models.WordPiece({piece: at for at, piece in enumerate(vocabulary)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.add_special_tokens(special)
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -61,14 +73,16 @@ def byte_level(*, roberta: bool) -> Any:
 
 def metaspace() -> Any:
     """A SentencePiece-like tokenizer with a token before the text only, as Llama has, padding on the left."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    splitter = pre_tokenizers.Metaspace()
+    characters, pieces = _pieces(normalizers.Sequence([]), splitter)
+    scores = {"<unk>": 0.0, "<s>": 0.0, **dict.fromkeys(characters, -9.0), **dict.fromkeys(pieces, -7.0)}
+    tokenizer = Tokenizer(models.Unigram(list(scores.items()), unk_id=0))
+    tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=["<unk>", "<s>"], unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.add_special_tokens(["<unk>", "<s>"])
     tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", unk_token="<unk>", padding_side="left", model_max_length=POSITIONS
