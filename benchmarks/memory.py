@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
     harness.keep(
-        "memory", {"glove": compare(data, "glove-50d", 20_000, 1_000_000, 2), "minilm": compare(data, "minilm", 3_000, 20_000, 1)}
+        "memory", {"glove": compare(data, "glove-50d", 20_000, 1_000_000, 2), "minilm": compare(data, "minilm", 6_000, 40_000, 1)}
     )
 
 
