@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -11,7 +12,7 @@ from typing import Protocol, cast
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.formats.companions import header_path, rows_path
 from semvec.embeddings.formats.layout import Header, MemoryPart, Part, header_of
-from semvec.errors import FormatError, OutputError, OutputExists
+from semvec.errors import FormatError, OutputError, OutputExists, SemvecError
 from semvec.types import did_you_mean
 
 FORMATS = {
@@ -87,13 +88,27 @@ def read_embeddings(path: str | os.PathLike[str]) -> Embeddings:
     foreign, damaged or lacks its companions. Nothing is ever unpickled.
     """
     source = _existing(path)
-    return format_of(source).read(source)
+    with _damage_named(source):
+        return format_of(source).read(source)
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
     """Return what a vectors file says of itself, without reading the vectors."""
     source = _existing(path)
-    return format_of(source).read_header(source)
+    with _damage_named(source):
+        return format_of(source).read_header(source)
+
+
+@contextmanager
+def _damage_named(source: Path) -> Iterator[None]:
+    """Turn whatever a library says of a damaged file into one `FormatError`."""
+    try:
+        yield
+    except (SemvecError, MemoryError):
+        raise
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [""])[0]
+        raise FormatError(f"{source}: damaged, cannot be read ({type(error).__name__}: {said:.200})") from error
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

@@ -186,7 +186,7 @@ class BaseEncoder(ABC):
     def _inputs(self, texts: list[Text], spans: Sequence[Sequence[Span]] | None) -> tuple[list[TextInput], list[str]]:
         """Return what the model reads, and the text that offsets refer to, for each of ``texts``."""
         at_spans = self.options.level == Level.SPAN
-        if spans is not None and (not at_spans or len(spans) != len(texts)):
+        if spans is not None and not (at_spans and isinstance(spans, Sequence | np.ndarray) and len(spans) == len(texts)):
             raise InputError('spans go with level="span", one list for each text')
         inputs: list[TextInput] = []
         shown: list[str] = []
@@ -258,6 +258,8 @@ def _input(text: Text, spans: Sequence[Span] | None, *, brackets: bool) -> TextI
     if reason:
         raise InputError(reason)
     if spans is not None:
+        if not isinstance(spans, Iterable):
+            raise InputError(f"its spans must be a list of (start, end), not {spans!r}")
         ranges = tuple(check_span(one.text, span) for span in spans)
         return replace(one, spans=ranges, shown=ranges)
     if brackets:

@@ -107,6 +107,8 @@ def find_model(name: str | os.PathLike[str], *, offline: bool = False, trust_pic
     Tried in this order: a path; a package that carries it; the local Hugging Face cache; the hub (unless
     ``offline`` or ``HF_HUB_OFFLINE``). Raises `ModelNotFound`, which says what was tried and what to do.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise OptionError(f"a model is a path or a name, not {name!r}")
     text = os.fspath(name)
     path = Path(os.path.expanduser(text))  # noqa: PTH111 (unlike Path.expanduser it leaves an unknown ~user alone)
     if path.exists():

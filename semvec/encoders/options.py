@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypedDict
 
 from semvec.embeddings.quantise import Calibration
@@ -157,7 +158,9 @@ class EncodeOptions:
             if name not in known:
                 raise OptionError(f"no option {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
             if name in CHOICES and (value is not None or name != "pooling"):
-                values[name] = CHOICES[name](value)
+                values[name] = CHOICES[name](value if isinstance(value, str) else repr(value))
+            elif isinstance(value, Integral) and not isinstance(value, bool):
+                values[name] = int(value)
             elif name == "layers" and not isinstance(value, int | str):
                 values[name] = tuple(value) if isinstance(value, Iterable) else (value,)
         return dataclasses.replace(self, **values)

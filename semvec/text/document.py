@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semvec.errors import InputError
-
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -50,11 +48,3 @@ def flaw(text: object) -> str | None:
         return f"not Unicode text: lone surrogate U+{code:04X} at position {error.start}"
     nul = text.find("\0")
     return None if nul < 0 else f"NUL character at position {nul}"
-
-
-def check_texts(texts: list[str]) -> None:
-    """Raise `InputError` naming the first of ``texts`` that cannot be encoded."""
-    for i, text in enumerate(texts):
-        reason = flaw(text)
-        if reason:
-            raise InputError(f"text {i}: {reason}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from semvec.errors import InputError
+from semvec.errors import InputError, OptionError
 from semvec.text.sources import Source
 
 TEXT_FIELDS = ("text", "sentence", "document", "content", "body")
@@ -34,6 +34,10 @@ class ReadOptions:
     max_chars: int = 4_000_000
     keep_blank: bool = False
     delimiter: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_chars, bool) or not isinstance(self.max_chars, int) or self.max_chars < 1:
+            raise OptionError(f"max_chars must be a whole number of at least 1, not {self.max_chars!r}")
 
 
 @dataclass(frozen=True, slots=True)

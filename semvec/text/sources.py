@@ -91,6 +91,8 @@ def find_sources(
         raise OptionError(f"input format {kind!r} is unknown: choose from {', '.join(KINDS)}{did_you_mean(kind, list(KINDS))}")
     if not inputs:
         raise InputError("no input: name files, folders, globs, or - for standard input")
+    if not isinstance(inputs, Iterable):
+        raise InputError(f"inputs are paths, not {inputs!r}")
     names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     if names.count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once")

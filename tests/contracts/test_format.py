@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,24 @@ def test_a_newer_version_is_refused(
         write_embeddings(samples["no-ids"], path)
     with pytest.raises(FormatError, match="version 2"):
         read_embeddings(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_flipped_byte_gets_past_the_format_errors(tmp_path: Path, samples: dict[str, Embeddings], suffix: str) -> None:
+    path, chance = tmp_path / f"x{suffix}", random.Random(0)
+    write_embeddings(samples["no-ids"], path)
+    whole = {file: file.read_bytes() for file in files_of(path) if file.exists()}
+    refused = 0
+    for _ in range(60):
+        victim = chance.choice(list(whole))
+        content = bytearray(whole[victim])
+        for _ in range(8):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        victim.write_bytes(content)
+        try:
+            read_embeddings(path)
+        except FormatError:
+            refused += 1
+        victim.write_bytes(whole[victim])
+    assert refused
+    assert read_embeddings(path) == samples["no-ids"]

@@ -16,6 +16,7 @@ from semvec.embeddings.quantise import Calibration
 from semvec.encoders.contextual import ContextualEncoder
 from semvec.encoders.sentence import SentenceEncoder
 from semvec.errors import FingerprintMismatch, InputError, ModelError, OptionError
+from semvec.text.readers import ReadOptions
 from semvec.types import Oov
 from tests import tiny
 from tests.sample import TEXTS
@@ -212,3 +213,22 @@ def test_ids_are_checked(word: Any) -> None:
         with pytest.raises(InputError, match=complaint):
             found.with_ids(ids)
     assert found[0:1] == found[0]
+
+
+def test_odd_arguments_get_a_line_of_semvecs_own(word: Any) -> None:
+    assert word.encode(["a b"], truncate_dim=np.int64(2)).vectors.shape[1] == 2
+    assert word.encode(["a b"], level="span", spans=np.array([[[0, 1]]])).rows == 1
+    for changes, kind, complaint in (
+        ({"truncate_dim": np.array([1, 2])}, OptionError, "truncate_dim must be a whole number"),
+        ({"level": np.array([1, 2])}, OptionError, "level .* is unknown: choose from"),
+        ({"level": "span", "spans": ([(0, 1)] for _ in "a")}, InputError, "one list for each text"),
+        ({"level": "span", "spans": [3]}, InputError, "text 0: its spans must be a list"),
+    ):
+        with pytest.raises(kind, match=complaint):
+            word.encode(["a b"], **changes)
+    for name in (b"minilm", 3, None):
+        with pytest.raises(OptionError, match="a model is a path or a name"):
+            semvec.load_encoder(name)  # type: ignore[arg-type]
+    for number in (None, "3", 0, True):
+        with pytest.raises(OptionError, match="max_chars must be a whole number"):
+            ReadOptions(max_chars=number)  # type: ignore[arg-type]
