@@ -61,6 +61,7 @@ class Pooling(Choice):
     LAST_TOKEN = "last_token"
     WEIGHTED_MEAN = "weighted_mean"
     MEAN_SQRT = "mean_sqrt"
+    SIF = "sif"
 
 
 class Subword(Choice):

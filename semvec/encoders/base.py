@@ -180,7 +180,7 @@ class BaseEncoder(ABC):
             warnings.warn(
                 f"{cut:,} of {len(found.counts):,} texts were cut, {share:.1f} % of tokens; overflow='windows' reads them whole",
                 TextsCut,
-                stacklevel=_users_level(),
+                stacklevel=users_level(),
             )
 
     def _inputs(self, texts: list[Text], spans: Sequence[Sequence[Span]] | None) -> tuple[list[TextInput], list[str]]:
@@ -219,6 +219,7 @@ class BaseEncoder(ABC):
             n_truncated=found.n_truncated,
             fingerprint=self.fingerprint,
             calibration=calibration,
+            rungs=found.rungs,
         )
 
     def _finish(self, vectors: Any) -> tuple[Any, Calibration | None]:
@@ -235,7 +236,7 @@ class BaseEncoder(ABC):
         return quantise(vectors, options.dtype, calibration), calibration if fitted else options.calibration
 
 
-def _users_level() -> int:
+def users_level() -> int:
     """Return the ``stacklevel`` of the first caller outside semvec, counted from the caller of this function."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("semvec."):

@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from semvec.encoders.model_folder import first_line, module_folders, weight_files
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Encoder
+from semvec.encoders.word_folder import is_word_folder
 from semvec.errors import ModelError, ModelNotFound, OptionError
 from semvec.types import did_you_mean
 
@@ -255,24 +256,24 @@ def recognise(path: Path) -> str:
     """Return the family of the model at ``path``; raise `ModelError` for what holds none."""
     if path.is_file():
         return "word"
+    if is_word_folder(path):
+        return "word"
     if (path / "modules.json").is_file():
         return "sentence"
     if (path / "config.json").is_file():
         return "contextual"
-    raise ModelError(f"{path}: a folder without modules.json or config.json, so no model that semvec knows")
+    raise ModelError(f"{path}: a folder without modules.json or config.json or word vectors in it, so no model that semvec knows")
 
 
 def _word(found: Found, name: str, device: str | None, trust_pickle: bool, trust_remote_code: bool) -> Encoder:
     from semvec.encoders.word import WordEncoder
-    from semvec.encoders.word_table import read_npy_and_parquet
+    from semvec.encoders.word_folder import read_npy_and_parquet
 
     if device not in (None, "auto", "cpu"):
         raise OptionError(f"device {device!r}: word vectors are looked up on the cpu")
     if found.place == "package":
         table = read_npy_and_parquet(found.path / "glove_6B_50d_emb.npy", found.path / "glove_6B_index.parquet", "index")
         return WordEncoder(table, model=name)
-    if found.path.is_dir():
-        raise ModelError(f"{found.path}: a folder, where word vectors are a file")
     return WordEncoder.from_pretrained(found.path, name=name, trust_pickle=trust_pickle)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.encoders.base import BaseEncoder, TextInput
 from semvec.encoders.batches import Budget, Ceiling, in_batches, on_grid, run_within_memory
+from semvec.encoders.ladder import ALL_RUNGS
 from semvec.encoders.layout import Frame, Layout, Reading, lay_out
 from semvec.encoders.options import EncodeOptions, layer_numbers, shared_settings
 from semvec.encoders.pooling import Groups, pool, pool_tensor
@@ -124,6 +125,8 @@ class TransformerEncoder(BaseEncoder):
         return self.options.prompt if self.options.prompt is not None else self._default_prompt or ""
 
     def _check_options(self) -> None:
+        if self.options.pooling == Pooling.SIF or self.options.oov != ALL_RUNGS:
+            raise OptionError("pooling 'sif' and oov are of use to word vectors only: a transformer has no table of words")
         layer_numbers(self.options.layers, self.transformer.n_layers)
         own = self.transformer.limit
         if (self.options.max_tokens or 0) > own:
