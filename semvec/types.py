@@ -105,6 +105,13 @@ class Dtype(Choice):
     BINARY = "binary"
 
 
+class Analogy(Choice):
+    """How the three words of an analogy make the fourth."""
+
+    COS_ADD = "3cosadd"
+    COS_MUL = "3cosmul"
+
+
 class Metric(Choice):
     """How two vectors are compared; the score is always the greater the nearer."""
 

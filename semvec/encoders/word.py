@@ -26,6 +26,7 @@ from semvec.encoders.sif import A, Sif, common_component, word_weights
 from semvec.encoders.tokens import Tokens
 from semvec.encoders.word_files import find_word_file
 from semvec.encoders.word_folder import open_word_folder, write_table
+from semvec.encoders.word_query import WordQueries
 from semvec.encoders.word_table import WordTable
 from semvec.errors import InputError, OptionError, WordsFlawed
 from semvec.text.words import Span, find_words
@@ -46,7 +47,7 @@ ONLY_TRANSFORMERS = (
 FIT_TEXTS = 1024
 
 
-class WordEncoder(BaseEncoder):
+class WordEncoder(BaseEncoder, WordQueries):
     """One vector a word, whatever stands around it; texts, chunks and spans are the mean of their words.
 
     A word that is not in the table goes down a ladder (`Ladder`), and ``Embeddings.oov`` says how far; option
@@ -202,6 +203,16 @@ class WordEncoder(BaseEncoder):
     def _words(self, one: TextInput) -> Sequence[Span]:
         words = one.words if one.words is not None else find_words(one.text, self.options.splitter)
         return self._joined(one.text, words) if self.table.phrases else words
+
+    def _split(self, text: str) -> Sequence[Span]:
+        return self._words(TextInput(text))
+
+    def _vectors(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        looked = self._look_up(words)
+        return looked.vectors, looked.rungs
+
+    def _rows(self, word: str) -> tuple[int, ...]:
+        return self._ladder.find(word).rows
 
     def _joined(self, text: str, words: Sequence[Span]) -> Sequence[Span]:
         """Return ``words``, neighbours that are one entry of the table (``New York``, ``new_york``) made one."""

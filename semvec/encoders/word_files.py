@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from semvec.encoders.model_folder import first_line
-from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.vocabulary import ListedWords
 from semvec.encoders.word_binary import read_binary
+from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.word_table import ContentHash, WordTable
 from semvec.encoders.word_text import HEADER, VECTOR, Flaws, WordBatch, check_finite, read_text
 from semvec.errors import ModelError, PickleRefused

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from semvec.embeddings.files import flush, plain_errors, sync_folder, temporary
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.sif import Sif
-from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.vocabulary import ListedWords, MappedWords, word_index
+from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.word_table import BATCH, ContentHash, WordTable
 from semvec.encoders.word_text import WordBatch
 from semvec.errors import FormatError, ModelError, OutputError, OutputExists
@@ -76,10 +76,13 @@ def write_word_folder(
         spare.mkdir()
         try:
             _write_parts(spare, batches, dict(origin), counts, ngrams, phrases, sif, training, state or {})
+            former = path.with_name(f".{path.name}.former")
+            shutil.rmtree(former, ignore_errors=True)
             if path.exists():
-                shutil.rmtree(path)
+                path.rename(former)
             spare.rename(path)
             sync_folder(path.parent)
+            shutil.rmtree(former, ignore_errors=True)
         finally:
             shutil.rmtree(spare, ignore_errors=True)
 
@@ -149,6 +152,8 @@ def _write_vectors(stream: IO[bytes], batches: Iterable[WordBatch]) -> tuple[lis
         if not words:
             dim = batch.vectors.shape[1]
             _npy_header(stream, 0, dim)
+        if len(batch.words) != len(batch.vectors):
+            raise FormatError(f"{len(batch.words)} words for {len(batch.vectors)} vectors")
         words += batch.words
         stream.write(np.ascontiguousarray(batch.vectors, dtype="<f4").data)
     stream.seek(0)

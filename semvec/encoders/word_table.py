@@ -6,14 +6,15 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semvec.encoders.sif import Sif
-from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.vocabulary import ListedWords, Vocabulary
+from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.word_text import Flaws, WordBatch
 from semvec.errors import ModelError
 from semvec.types import JSON
@@ -64,10 +65,10 @@ class WordTable:
         return int(self.vectors.shape[1])
 
     @cached_property
-    def norms(self) -> NDArray[np.float32]:
-        """The lengths of the vectors (words,)."""
-        squares = [np.einsum("ij,ij->i", part, part) for part in self._parts()]
-        return np.asarray(np.sqrt(np.concatenate(squares)), dtype=np.float32)
+    def inverse_norms(self) -> NDArray[np.float32]:
+        """One over the length of each vector (words,), 0 for a vector of zeros."""
+        lengths = np.sqrt(np.concatenate([np.einsum("ij,ij->i", part, part) for part in self._parts()]))
+        return np.asarray(np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0), dtype=np.float32)
 
     @cached_property
     def frequencies(self) -> NDArray[np.float64]:
@@ -83,7 +84,7 @@ class WordTable:
         """Give words and vectors, some thousands at a time."""
         words = iter(self.words)
         for part in self._parts():
-            yield WordBatch([word for word, _ in zip(words, range(len(part)), strict=False)], np.asarray(part))
+            yield WordBatch(list(islice(words, len(part))), np.asarray(part))
 
     def with_sif(self, sif: Sif) -> WordTable:
         """Return the same table with ``sif`` fitted."""
