@@ -21,8 +21,8 @@ from semvec.encoders.model_folder import first_line
 from semvec.encoders.sif import Sif
 from semvec.encoders.vocabulary import ListedWords, MappedWords, word_index
 from semvec.encoders.word_ngrams import Ngrams
-from semvec.encoders.word_table import BATCH, ContentHash, WordTable
-from semvec.encoders.word_text import WordBatch
+from semvec.encoders.word_table import BATCH, ContentHash, WordTable, distinct
+from semvec.encoders.word_text import Flaws, WordBatch
 from semvec.errors import FormatError, ModelError, OutputError, OutputExists
 from semvec.types import JSON
 
@@ -55,6 +55,7 @@ def write_word_folder(
     batches: Iterable[WordBatch],
     *,
     origin: Mapping[str, JSON],
+    flaws: Flaws | None = None,
     counts: NDArray[np.int64] | None = None,
     ngrams: Ngrams | None = None,
     phrases: str = "",
@@ -65,6 +66,7 @@ def write_word_folder(
 ) -> None:
     """Write a folder that `open_word_folder` reads, whole or not at all, holding one batch at a time.
 
+    Words that come again are left out, and counted in ``flaws``.
     ``training`` and ``state`` are what a trained model needs to go on: settings and arrays. Raises
     `OutputExists` and `OutputError`; an existing folder is replaced only with ``overwrite``, and only if it
     holds word vectors.
@@ -75,7 +77,9 @@ def write_word_folder(
     with plain_errors(path):
         spare.mkdir()
         try:
-            _write_parts(spare, batches, dict(origin), counts, ngrams, phrases, sif, training, state or {})
+            _write_parts(
+                spare, distinct(batches, flaws or Flaws()), dict(origin), counts, ngrams, phrases, sif, training, state or {}
+            )
             former = path.with_name(f".{path.name}.former")
             shutil.rmtree(former, ignore_errors=True)
             if path.exists():
