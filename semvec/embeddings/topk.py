@@ -12,7 +12,7 @@ from semvec.errors import OptionError
 Tile = Callable[[slice, slice], NDArray[np.float32]]
 """Gives the scores of some queries (rows) with some documents (columns)."""
 
-QUERIES = 64
+QUERIES = 512
 CELLS = 1 << 21
 """Most queries, and scores, in one tile."""
 

@@ -211,7 +211,7 @@ class WordEncoder(BaseEncoder, WordQueries):
         looked = self._look_up(words)
         return looked.vectors, looked.rungs
 
-    def _rows(self, word: str) -> tuple[int, ...]:
+    def rows_of(self, word: str) -> tuple[int, ...]:
         return self._ladder.find(word).rows
 
     def _joined(self, text: str, words: Sequence[Span]) -> Sequence[Span]:

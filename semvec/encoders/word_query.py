@@ -47,7 +47,7 @@ class WordQueries(ABC):
         """Return the vectors (words, dim) and the rungs (words,) of ``words``."""
 
     @abstractmethod
-    def _rows(self, word: str) -> tuple[int, ...]:
+    def rows_of(self, word: str) -> tuple[int, ...]:
         """Return the rows of the table that stand for ``word``."""
 
     @abstractmethod
@@ -57,7 +57,7 @@ class WordQueries(ABC):
     def standing(self, word: str) -> Standing:
         """Return what stands for ``word`` in the table."""
         rungs = self._vectors([word])[1]
-        return Standing(tuple(self.table.words[row] for row in self._rows(word)), Oov(int(rungs[0])))
+        return Standing(tuple(self.table.words[row] for row in self.rows_of(word)), Oov(int(rungs[0])))
 
     def nearest(self, words: Sequence[str], k: int = 10, *, among: int | None = None) -> list[list[Neighbour]]:
         """Return the ``k`` nearest words of each of ``words`` by cosine, best first, the word itself left out.
@@ -66,7 +66,7 @@ class WordQueries(ABC):
         than one by one.
         """
         wanted = self._unit(_listed(words))
-        return self._best(wanted, [self._rows(word) for word in words], k, among)
+        return self._best(wanted, [self.rows_of(word) for word in words], k, among)
 
     def nearest_to(self, vectors: NDArray[np.float32], k: int = 10, *, among: int | None = None) -> list[list[Neighbour]]:
         """Return the ``k`` nearest words of each of ``vectors`` (rows, dim) by cosine, best first."""
@@ -93,7 +93,7 @@ class WordQueries(ABC):
                 raise InputError(f"an analogy is three words (a, b, c), not {triple!r}")
         method = Analogy(method)
         a, b, c = (self._unit([triple[at] for triple in triples]) for at in range(3))
-        left_out = [tuple(row for word in triple for row in self._rows(word)) for triple in triples]
+        left_out = [tuple(row for word in triple for row in self.rows_of(word)) for triple in triples]
         if method == Analogy.COS_ADD:
             return self._best(normalize(b - a + c), left_out, k, among)
         return self._best(np.stack([a, b, c]), left_out, k, among)
@@ -145,14 +145,25 @@ class WordQueries(ABC):
         inverse = self.table.inverse_norms
         vectors = self.table.vectors
 
+        def cosines(queries: NDArray[np.float32], across: slice) -> NDArray[np.float32]:
+            part = np.asarray(vectors[across])
+            if len(queries) > part.shape[1]:  # then it is less work to scale the vectors than the scores
+                return np.asarray(queries @ (part * inverse[across, None]).T)
+            scores = queries @ part.T
+            scores *= inverse[across]
+            return np.asarray(scores)
+
         def tile(down: slice, across: slice) -> NDArray[np.float32]:
-            part = vectors[across].T
             if wanted.ndim == 2:
-                scores = wanted[down] @ part
-                scores *= inverse[across]
-                return np.asarray(scores)
-            a, b, c = ((wanted[at, down] @ part * inverse[across] + 1) / 2 for at in range(3))
-            return np.asarray(b * c / (a + EPSILON))
+                return cosines(wanted[down], across)
+            a, b, c = (cosines(wanted[at, down], across) for at in range(3))
+            for scores in (a, b, c):
+                scores += 1
+                scores /= 2
+            b *= c
+            a += EPSILON
+            b /= a
+            return b
 
         most = max(map(len, left_out), default=0)
         rows, scores = top_k(tile, wanted.shape[-2], count, k + most)
