@@ -23,9 +23,9 @@ CONTRACTION = re.compile(r"(.+?)(n't|'(?:s|re|ve|ll|d|m))", re.IGNORECASE)
 PIECES = re.compile(r"[^\W\d_]+|\d+")
 CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
 LETTERS = re.compile(r"[^\W\d_]+")
-LEAST_PART = 4
+LEAST_PART = 5
 COMMON = 100_000
-TYPOS = ((8, 2), (4, 1))
+TYPOS = ((8, 2), (5, 1))
 """A word of so many letters may have so many typing errors."""
 
 
@@ -59,20 +59,24 @@ class Ladder:
     * fold: Unicode compatibility forms and accents folded, typographic quotes and dashes made plain, the dot of
       an abbreviation put on or off, digits as ``#`` or ``0`` where the table was made that way;
     * subword: fastText's n-grams; in tables without, the mean of the parts of a compound (``president's``,
-      ``word-like``, ``COVID19``, ``thunderbird``), each in the table;
-    * spelling: the most frequent of the nearest words, one typing error apart (from 4 letters), or two (from 8);
+      ``word-like``, ``COVID19``), each in the table;
+    * spelling: the most frequent of the nearest words, one typing error apart (from 5 letters), or two (from 8);
+      where there is none, the two common words that one is written together from (``thundercandle``) count as
+      sub-words;
     * zero.
     """
 
     def __init__(self, words: Vocabulary, rungs: Sequence[str], *, ngrams: bool = False) -> None:
         self._words = words
         self._has_ngrams = ngrams
-        self._steps = [step for rung, step in self._every_step().items() if rung in rungs]
+        self._steps = [step for rung, step in self._every_step() if rung in rungs]
         self._known: dict[str, Found] = {}
 
-    def _every_step(self) -> dict[str, Callable[[str], Found | None]]:
-        subword = self._by_ngrams if self._has_ngrams else self._parts
-        return {"case": self._case, "fold": self._fold, "subword": subword, "spelling": self._spelling}
+    def _every_step(self) -> list[tuple[str, Callable[[str], Found | None]]]:
+        before = [("case", self._case), ("fold", self._fold)]
+        if self._has_ngrams:
+            return [*before, ("subword", self._by_ngrams)]
+        return [*before, ("subword", self._parts), ("spelling", self._spelling), ("subword", self._compound)]
 
     def knows(self, word: str) -> bool:
         """Whether ``word``, or ``word`` in small letters, is in the table."""
@@ -115,13 +119,17 @@ class Ladder:
             rows = [self._plain(part) for part in parts]
             if all(row is not None for row in rows):
                 return Found(Oov.SUBWORD, tuple(row for row in rows if row is not None))
-        return self._compound(fold(word).lower())
+        return None
 
     def _compound(self, word: str) -> Found | None:
-        """Return the two common words that ``word`` is made of, the rarer of them as common as can be."""
+        """Return the two common words that ``word`` is made of, the rarer of them as common as can be.
+
+        Tried after the spelling, which is nearer the truth where it finds anything (docs/benchmarks.md).
+        """
+        plain = fold(word).lower()
         best: tuple[int, int] | None = None
-        for at in range(LEAST_PART, len(word) - LEAST_PART + 1):
-            one, two = self._words.get(word[:at]), self._words.get(word[at:])
+        for at in range(LEAST_PART, len(plain) - LEAST_PART + 1):
+            one, two = self._words.get(plain[:at]), self._words.get(plain[at:])
             if one is None or two is None or max(one, two) >= COMMON:
                 continue
             if best is None or max(one, two) < max(best):
@@ -149,7 +157,7 @@ class Ladder:
         """The words of letters, small ones, by their first letter and length, in the order of their rows."""
         looks: dict[tuple[str, int], tuple[list[str], list[int]]] = defaultdict(lambda: ([], []))
         for row, word in enumerate(self._words):
-            if len(word) >= LEAST_PART - 1 and LETTERS.fullmatch(word):
+            if len(word) >= TYPOS[-1][0] - 1 and LETTERS.fullmatch(word):
                 plain = word.lower()
                 words, rows = looks[plain[0], len(plain)]
                 words.append(plain)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-A = 1e-3
+A = 1e-4
 
 
 @dataclass(frozen=True)
