@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -69,6 +70,19 @@ def _fail(message: str, code: int = 2) -> NoReturn:
     sys.exit(code)
 
 
+def _plain_warnings() -> None:
+    """Print semvec's own warnings as one line on stderr; leave those of other libraries as they are."""
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+        if category.__module__.startswith("semvec."):
+            click.echo(f"Warning: {message}", err=True)
+        else:
+            others(message, category, *rest, **named)
+
+    warnings.showwarning = show
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="semvec")
 def main() -> None:
@@ -84,6 +98,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line; where click would print its usage and an error, print the error alone."""
+    _plain_warnings()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail

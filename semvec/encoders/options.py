@@ -165,10 +165,10 @@ class EncodeOptions:
                 raise OptionError(f"no option {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
             if name in CHOICES and (value is not None or name != "pooling"):
                 values[name] = CHOICES[name](value if isinstance(value, str) else repr(value))
-            elif isinstance(value, Integral) and not isinstance(value, bool):
-                values[name] = int(value)
             elif name == "oov":
                 values[name] = check_rungs(value)
+            elif isinstance(value, Integral) and not isinstance(value, bool):
+                values[name] = int(value)
             elif name == "layers" and not isinstance(value, int | str):
                 values[name] = tuple(value) if isinstance(value, Iterable) else (value,)
         return dataclasses.replace(self, **values)

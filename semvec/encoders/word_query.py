@@ -139,8 +139,9 @@ class WordQueries(ABC):
         self, wanted: NDArray[np.float32], left_out: Sequence[tuple[int, ...]], k: int, among: int | None
     ) -> list[list[Neighbour]]:
         """Return the best words for ``wanted`` (queries, dim), or (3, queries, dim) for 3CosMul."""
-        if among is not None and (isinstance(among, bool) or not isinstance(among, int) or among < 1):
-            raise OptionError(f"among must be a whole number of at least 1, not {among!r}")
+        for name, number in (("k", k), ("among", 1 if among is None else among)):
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise OptionError(f"{name} must be a whole number of at least 1, not {number!r}")
         count = min(len(self.table.words), among or len(self.table.words))
         inverse = self.table.inverse_norms
         vectors = self.table.vectors

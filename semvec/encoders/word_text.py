@@ -85,7 +85,8 @@ def read_text(stream: IO[bytes], name: str, flaws: Flaws) -> Iterator[WordBatch]
 
 def _dim(head: bytes) -> int:
     """Return how many numbers a line has: as many as follow the first word in most of the first lines."""
-    lines = [line for line in head.split(b"\n", SAMPLE)[:SAMPLE] if line.strip()]
+    whole = head[: head.rfind(b"\n")] if b"\n" in head else head
+    lines = [line for line in whole.split(b"\n", SAMPLE)[:SAMPLE] if line.strip()]
     return Counter(len(line.split()) - 1 for line in lines).most_common(1)[0][0]
 
 
@@ -143,7 +144,7 @@ def _careful(block: bytes, dim: int, line: int, name: str) -> tuple[list[bytes],
         if not text.strip():
             continue
         word, *numbers = text.rsplit(b" ", dim)
-        if len(numbers) != dim or DECIMAL.fullmatch(word.rsplit(b" ", 1)[-1]):
+        if len(numbers) != dim or (b" " in word and DECIMAL.fullmatch(word.rsplit(b" ", 1)[1])):
             there = len(text.split()) - 1
             _refuse(f"{name}, line {at}: {there} numbers where the other lines have {dim}")
         try:
