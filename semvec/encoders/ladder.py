@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from semvec.encoders.vocabulary import Vocabulary
@@ -25,6 +26,8 @@ CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
 LETTERS = re.compile(r"[^\W\d_]+")
 LEAST_PART = 5
 COMMON = 100_000
+"""How many of the first words, the most frequent, a spelling or a part of a compound may be."""
+
 TYPOS = ((8, 2), (5, 1))
 """A word of so many letters may have so many typing errors."""
 
@@ -154,9 +157,9 @@ class Ladder:
 
     @cached_property
     def _by_look(self) -> dict[tuple[str, int], tuple[list[str], list[int]]]:
-        """The words of letters, small ones, by their first letter and length, in the order of their rows."""
+        """The common words of letters, small ones, by their first letter and length, in the order of their rows."""
         looks: dict[tuple[str, int], tuple[list[str], list[int]]] = defaultdict(lambda: ([], []))
-        for row, word in enumerate(self._words):
+        for row, word in enumerate(islice(self._words, COMMON)):
             if len(word) >= TYPOS[-1][0] - 1 and LETTERS.fullmatch(word):
                 plain = word.lower()
                 words, rows = looks[plain[0], len(plain)]

@@ -231,19 +231,20 @@ class WordEncoder(BaseEncoder, WordQueries):
         distinct = list(places)
         found = [self._ladder.find(word) for word in distinct]
         rungs = np.array([one.rung for one in found], dtype=np.uint8)
-        owner = np.repeat(np.arange(len(found)), [len(one.rows) for one in found])
-        rows = np.array([row for one in found for row in one.rows], dtype=np.int64)
         vectors = np.zeros((len(found), self.table.dim), dtype=np.float32)
-        np.add.at(vectors, owner, self.table.vectors[rows])
-        several = np.bincount(owner, minlength=len(found)) if len(owner) else np.ones(len(found))
-        vectors /= np.maximum(several, 1)[:, None].astype(np.float32)
-        if self.table.ngrams is not None:
-            for i in np.flatnonzero(rungs == Oov.SUBWORD).tolist():
-                vectors[i] = self.table.ngrams(distinct[i])
+        single = [at for at, one in enumerate(found) if len(one.rows) == 1]
+        vectors[single] = self.table.vectors[[found[at].rows[0] for at in single]]
+        for at, one in enumerate(found):
+            if len(one.rows) > 1:
+                vectors[at] = self.table.vectors[list(one.rows)].mean(axis=0)
+            elif one.rung == Oov.SUBWORD and self.table.ngrams is not None:
+                vectors[at] = self.table.ngrams(distinct[at])
         rungs[~vectors.any(axis=1)] = Oov.ZERO
         weights = np.ones(len(found), dtype=np.float32)
-        if self.options.pooling == Pooling.SIF and self.table.sif is not None and len(rows):
-            np.minimum.at(weights, owner, word_weights(self.table.frequencies[rows], self.table.sif.a))
+        if self.options.pooling == Pooling.SIF and self.table.sif is not None:
+            known = [at for at, one in enumerate(found) if one.rows]
+            commonest = self.table.frequencies[[min(found[at].rows) for at in known]]
+            weights[known] = word_weights(commonest, self.table.sif.a)
         return LookedUp(vectors[which], rungs[which], weights[which])
 
     def _ranges(self, one: TextInput, edges: NDArray[np.int32]) -> tuple[Sequence[Span], Sequence[Span]]:
