@@ -32,6 +32,8 @@ CHOICES = {
 
 RUNG_NAMES = ("in the vocabulary", "by case", "by folding", "by sub-words", "by spelling", "unknown")
 
+ITEM_BYTES = {Dtype.FLOAT32: 4, Dtype.FLOAT16: 2, Dtype.INT8: 1, Dtype.BINARY: 1}
+
 NEEDS = {
     "chunk_by": ("level", ("chunk",)),
     "chunk_tokens": ("level", ("chunk",)),
@@ -254,6 +256,7 @@ def cut_line(texts_cut: int, texts: int, tokens_cut: int, tokens: int) -> str:
 
 
 def _dry_run(inputs: list[str], encoder: Encoder, read: ReadOptions, input_format: str | None, quiet: bool) -> None:
+    from semvec.embeddings.quantise import stored_width
     from semvec.encoders.token_counts import count_files
 
     with _Bar(quiet) as bar:
@@ -263,4 +266,8 @@ def _dry_run(inputs: list[str], encoder: Encoder, read: ReadOptions, input_forma
     click.echo(cut_line(count.texts_cut, count.texts, count.tokens_cut, count.tokens))
     if count.bad_rows:
         click.echo(f"{count.bad_rows:,} bad rows, the first at {count.first_bad}")
+    rows = {Level.TEXT: count.texts, Level.TOKEN: count.tokens - count.tokens_cut}.get(encoder.options.level)
+    if rows is not None:
+        size = rows * stored_width(encoder.dim, encoder.fingerprint.dtype) * ITEM_BYTES[encoder.fingerprint.dtype]
+        click.echo(f"{rows:,} vectors of {encoder.dim} ({encoder.fingerprint.dtype}) to make, {size / 1e6:,.1f} MB")
     click.echo(f"would be made by {encoder.fingerprint}; nothing was written")
