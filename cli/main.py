@@ -12,6 +12,7 @@ import click
 
 COMMANDS = {
     "encode": ("semvec_cli.encode", "Write the vectors of texts in files to a file."),
+    "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
     "inspect": ("semvec_cli.inspect", "Show what a vectors file holds and what made it."),
 }
