@@ -27,6 +27,7 @@ _HOMES = {
     "EncodeOptions": "semvec.encoders.options",
     "ContextualEncoder": "semvec.encoders.contextual",
     "SentenceEncoder": "semvec.encoders.sentence",
+    "StaticEncoder": "semvec.encoders.static",
     "WordEncoder": "semvec.encoders.word",
     "load_encoder": "semvec.encoders.catalog",
     "encode_files": "semvec.encoders.files",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from semvec.encoders.options import EncodeOptions as EncodeOptions
     from semvec.encoders.protocol import Encoder as Encoder
     from semvec.encoders.sentence import SentenceEncoder as SentenceEncoder
+    from semvec.encoders.static import StaticEncoder as StaticEncoder
     from semvec.encoders.word import WordEncoder as WordEncoder
     from semvec.errors import SemvecError as SemvecError
     from semvec.errors import TextsCut as TextsCut
