@@ -12,6 +12,7 @@ import click
 
 COMMANDS = {
     "encode": ("semvec_cli.encode", "Write the vectors of texts in files to a file."),
+    "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, hundreds of times faster."),
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
     "inspect": ("semvec_cli.inspect", "Show what a vectors file holds and what made it."),
 }
