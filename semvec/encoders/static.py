@@ -175,7 +175,7 @@ class StaticEncoder(BaseEncoder):
         vectors = pool_table(self.table.vectors, ids, lengths, self._how)
         if self._pooled and self.table.normalized:
             vectors = normalize(vectors)
-        return vectors, np.where(lengths > 0, Oov.EXACT, Oov.ZERO).astype(np.uint8)
+        return vectors, np.where(vectors.any(axis=1), Oov.EXACT, Oov.ZERO).astype(np.uint8)
 
 
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -28,7 +28,18 @@ def test_a_static_model_of_a_sentence_model(tmp_path: Path, sentence_folder: Pat
     (tmp_path / "a.txt").write_text("the bank of the river\n\nall human beings are born free\n" + "the river " * 80 + "\n")
     (tmp_path / "b.csv").write_text("id,note\n1,the right to life\n")
     out = tmp_path / "m"
-    flags = ["--corpus", tmp_path / "a.txt", "--corpus", tmp_path / "b.csv", "--text-field", "note", "--dims", 8, "--device", "cpu"]
+    flags = [
+        "--corpus",
+        tmp_path / "a.txt",
+        "--corpus",
+        tmp_path / "b.csv",
+        "--text-field",
+        "note",
+        "--dims",
+        8,
+        "--device",
+        "cpu",
+    ]
     done = run(sentence_folder, "-o", out, *flags, "--eval", tmp_path / "pairs.tsv", "--seed", 2)
     assert done.exit_code == 0, done.output
     assert re.search(r"tokens → [\d,]+ vectors of 8 in ", done.stdout)
