@@ -43,9 +43,10 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_every_flag_in_the_docs_exists() -> None:
+    from semvec_cli.distill import distill
     from semvec_cli.encode import encode
 
-    known = {flag for option in encode.params for flag in option.opts} | {"--help", "--json"}
+    known = {flag for command in (encode, distill) for option in command.params for flag in option.opts} | {"--help", "--json"}
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")):
             assert flag in known | {"--data"}, f"{page.name}: {flag}"
