@@ -63,7 +63,7 @@ def against_gensim(texts: list[str]) -> dict[str, Any]:
     encoder = semvec.load_encoder("glove-50d")
     table = encoder.table  # type: ignore[attr-defined]
     keyed = KeyedVectors(50)
-    keyed.add_vectors(list(table.rows), np.asarray(table.vectors))
+    keyed.add_vectors(list(table.words), np.asarray(table.vectors))
     found = encoder.encode([text.lower() for text in texts], level="word")
     exact = found.oov == 0
     expected = np.stack([keyed[word] for word in found.surface[exact]])

@@ -52,10 +52,80 @@ def kill(results: dict[str, Any]) -> list[str]:
     return ["| model | lines | `kill -9` at random moments | resumed to equal bytes |", "|---|---|---|---|", *rows]
 
 
+def words(results: dict[str, Any]) -> list[str]:
+    opening, queries, scores = results["opening"], results["queries"], results["scores"]
+    rows = [
+        f"| {name} | {one['seconds']:.2f} s | {one['resident_mb']:.0f} MB |"
+        for name, one in opening.items()
+        if isinstance(one, dict)
+    ]
+    two = results["two processes, 400,000 x 300"]
+    found = [
+        f"Opening 400,000 × 50 ({results['file_mb']} MB as text), imports not counted; memory of the whole process. The text loader takes "
+        f"1/{opening['ratio of text loaders']:.0f} of gensim's time.",
+        "",
+        "| opened | time | resident |",
+        "|---|---|---|",
+        *rows,
+        "",
+        f"Two processes that have read all of a 400,000 × 300 folder (480 MB) hold {two['together_mb']} MB together, "
+        f"{two['private_mb_each']} MB of it each for itself.",
+        "",
+        "| ten nearest of 400,000 × 50 | a query |",
+        "|---|---|",
+        *(
+            f"| {name.split(',')[0]} | {value:.2f} ms |"
+            for name, value in queries.items()
+            if name.endswith("ms") or "ms a query" in name
+        ),
+        "",
+        f"Against gensim's `most_similar`: {queries['ratio one by one']} times as many queries a second one by one, "
+        f"{queries['ratio at once']} times all at once, the same words.",
+        "",
+        "| test, GloVe 50d | semvec | gensim |",
+        "|---|---|---|",
+        *(f"| {name} | {one['semvec']:.4f} | {one['gensim']:.4f} |" for name, one in scores.items()),
+        "",
+        "STS-B dev, Spearman with 95 % interval (GloVe 50d; SIF fitted on the texts of the training part):",
+        "",
+        "| texts | rungs, pooling | Spearman |",
+        "|---|---|---|",
+    ]
+    found += [f"| as they stand | all, {name} | {_interval(one)} |" for name, one in results["sif, sts-b dev"].items()]
+    ladder = results["ladder"]
+    for name in ("sts-b dev", "sts-b dev, 30 % of long words mistyped"):
+        what = "as they stand" if name == "sts-b dev" else "30 % of long words mistyped"
+        found += [f"| {what} | {rungs}, sif | {_interval(one)} |" for rungs, one in ladder[name].items()]
+    found += ["", "4,000 words of the ranks 20,000 to 200,000 taken out of the table, and what the ladder made of them:", ""]
+    found += ["| rung | share | mean cosine to the true vector |", "|---|---|---|"]
+    return found + [
+        f"| {rung} | {one.get('share', '')} | {one['mean cosine']:.3f} |" for rung, one in ladder["words left out"].items()
+    ]
+
+
+def _interval(one: list[float]) -> str:
+    return f"{one[0]:.3f} [{one[1]:.3f}, {one[2]:.3f}]"
+
+
+def distil(results: dict[str, Any]) -> list[str]:
+    teacher = results["models"]["minilm"]["spearman"]["value"]
+    rows = []
+    for name, one in results["models"].items():
+        found = one["spearman"]
+        rows.append(
+            f"| {name} | {one['dim']} | {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}] | {100 * found['value'] / teacher:.0f} % | "
+            f"{one['texts_per_second']:,} | {one['times_the_teacher']:,} |"
+        )
+    head = "| model | dim | Spearman on STS-B dev, 95 % interval | of MiniLM's | texts/s | times MiniLM |"
+    return [head, "|---|---|---|---|---|---|", *rows]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
+    "words": ("Static word vectors", words),
     "kill": ("Does an interrupted run end with the same bytes?", kill),
+    "distill": ("What does a static model keep of its teacher, and how much faster is it?", distil),
 }
 
 

@@ -30,6 +30,10 @@ CHOICES = {
 }
 """The closed choices (a span needs ranges, which files do not hold)."""
 
+RUNG_NAMES = ("in the vocabulary", "by case", "by folding", "by sub-words", "by spelling", "unknown")
+
+ITEM_BYTES = {Dtype.FLOAT32: 4, Dtype.FLOAT16: 2, Dtype.INT8: 1, Dtype.BINARY: 1}
+
 NEEDS = {
     "chunk_by": ("level", ("chunk",)),
     "chunk_tokens": ("level", ("chunk",)),
@@ -49,7 +53,7 @@ NEEDS = {
 @click.option("-m", "--model", default="minilm", help="A name that 'semvec models' lists, a path, or a hub id.")
 @click.option(
     "--family",
-    type=click.Choice(["word", "sentence", "contextual"]),
+    type=click.Choice(["word", "static", "sentence", "contextual"]),
     help="Insist on a family (contextual: the transformer inside).",
 )
 @click.option("--level", type=click.Choice(CHOICES["level"]), default="text", help="What gets a vector.")
@@ -74,6 +78,9 @@ NEEDS = {
 @click.option("--special", is_flag=True, help="Give rows for CLS, SEP, … too (--level token).")
 @click.option("--prompt", help="Put before every text.  [default: the model's own]")
 @click.option("--as", "kind", type=click.Choice(["query", "document"]), help="Use the model's prompt for queries or documents.")
+@click.option(
+    "--oov", default="all", help="Rungs for words a word model lacks: all, none, or some of case,fold,subword,spelling."
+)
 @click.option("--normalize", is_flag=True, help="Scale each vector to length 1.")
 @click.option("--truncate-dim", type=click.IntRange(1), help="Keep the first dimensions only (Matryoshka).")
 @click.option("--dtype", type=click.Choice(CHOICES["dtype"]), default="float32", help="How numbers are kept.")
@@ -186,6 +193,7 @@ def _changes(options: dict[str, Any]) -> Any:
     names = (*CHOICES, "max_tokens", "window_overlap", "chunk_tokens", "chunk_overlap", "late", "special", "prompt", "normalize")
     names = (*names, "truncate_dim", "batch_tokens", "deterministic")
     changes = {name: options[name] for name in names if options[name] is not None}
+    changes["oov"] = options["oov"]
     layers = options["layers"]
     changes["layers"] = int(layers) if re.fullmatch(r"-?[0-9]+", layers) else layers
     return changes
@@ -223,10 +231,20 @@ def _print(report: Report, encoder: Encoder) -> None:
         f"in {report.output}, {report.seconds:.1f} s, {rate}{resumed}"
     )
     click.echo(cut_line(report.texts_cut, report.texts, report.tokens_cut, report.tokens))
+    if report.rungs:
+        click.echo(rungs_line(report.rungs))
     if report.zero_rows:
         click.echo(f"{report.zero_rows:,} rows are zeros: there was nothing in them the model knows")
     if report.skipped:
         click.echo(f"{report.skipped:,} bad rows left out, listed in {report.errors_file}")
+
+
+def rungs_line(rungs: list[int]) -> str:
+    """Return the line that says how many words stood on which rung of the out-of-vocabulary ladder."""
+    words = sum(rungs)
+    parts = [f"{count:,} {name}" for name, count in zip(RUNG_NAMES, rungs, strict=True) if count]
+    unknown = 100 * rungs[-1] / words if words else 0
+    return f"{words:,} words: {', '.join(parts) or 'none'} ({unknown:.1f} % unknown)"
 
 
 def cut_line(texts_cut: int, texts: int, tokens_cut: int, tokens: int) -> str:
@@ -238,6 +256,7 @@ def cut_line(texts_cut: int, texts: int, tokens_cut: int, tokens: int) -> str:
 
 
 def _dry_run(inputs: list[str], encoder: Encoder, read: ReadOptions, input_format: str | None, quiet: bool) -> None:
+    from semvec.embeddings.quantise import stored_width
     from semvec.encoders.token_counts import count_files
 
     with _Bar(quiet) as bar:
@@ -247,4 +266,8 @@ def _dry_run(inputs: list[str], encoder: Encoder, read: ReadOptions, input_forma
     click.echo(cut_line(count.texts_cut, count.texts, count.tokens_cut, count.tokens))
     if count.bad_rows:
         click.echo(f"{count.bad_rows:,} bad rows, the first at {count.first_bad}")
+    rows = {Level.TEXT: count.texts, Level.TOKEN: count.tokens - count.tokens_cut}.get(encoder.options.level)
+    if rows is not None:
+        size = rows * stored_width(encoder.dim, encoder.fingerprint.dtype) * ITEM_BYTES[encoder.fingerprint.dtype]
+        click.echo(f"{rows:,} vectors of {encoder.dim} ({encoder.fingerprint.dtype}) to make, {size / 1e6:,.1f} MB")
     click.echo(f"would be made by {encoder.fingerprint}; nothing was written")

@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 COMMANDS = {
     "encode": ("semvec_cli.encode", "Write the vectors of texts in files to a file."),
+    "words": ("semvec_cli.words", "Ask word vectors: neighbours, analogies, the odd one out, distances."),
+    "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
+    "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
+    "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, hundreds of times faster."),
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
     "inspect": ("semvec_cli.inspect", "Show what a vectors file holds and what made it."),
 }
@@ -67,6 +72,19 @@ def _fail(message: str, code: int = 2) -> NoReturn:
     sys.exit(code)
 
 
+def _plain_warnings() -> None:
+    """Print semvec's own warnings as one line on stderr; leave those of other libraries as they are."""
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+        if category.__module__.startswith("semvec."):
+            click.echo(f"Warning: {message}", err=True)
+        else:
+            others(message, category, *rest, **named)
+
+    warnings.showwarning = show
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="semvec")
 def main() -> None:
@@ -82,6 +100,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line; where click would print its usage and an error, print the error alone."""
+    _plain_warnings()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail

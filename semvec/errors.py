@@ -17,6 +17,7 @@
     ├── MissingExtra        an optional dependency that is not installed          (ImportError)
     └── BatchTooLarge       a single window that does not fit into memory         (MemoryError)
     TextsCut                a warning: texts were longer than the model reads     (UserWarning)
+    WordsFlawed             a warning: a file of word vectors had words to pass over (UserWarning)
 
 Each also derives from the builtin in brackets, which is what a caller who knows nothing of semvec
 would catch.
@@ -87,6 +88,10 @@ class MissingExtra(SemvecError, ImportError):
 
 class TextsCut(UserWarning):
     """Texts were longer than the model reads, and cut; ``Embeddings.n_truncated`` says which."""
+
+
+class WordsFlawed(UserWarning):
+    """A file of word vectors held words more than once, or words that are not UTF-8."""
 
 
 class BatchTooLarge(SemvecError, MemoryError):

@@ -61,6 +61,7 @@ class Pooling(Choice):
     LAST_TOKEN = "last_token"
     WEIGHTED_MEAN = "weighted_mean"
     MEAN_SQRT = "mean_sqrt"
+    SIF = "sif"
 
 
 class Subword(Choice):
@@ -102,6 +103,13 @@ class Dtype(Choice):
     FLOAT16 = "float16"
     INT8 = "int8"
     BINARY = "binary"
+
+
+class Analogy(Choice):
+    """How the three words of an analogy make the fourth."""
+
+    COS_ADD = "3cosadd"
+    COS_MUL = "3cosmul"
 
 
 class Metric(Choice):

@@ -29,7 +29,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("semvec ")]
-    assert len(commands) == 6
+    assert len(commands) == 7
     program = str(Path(sys.executable).parent / "semvec")
     for command in commands:
         done = subprocess.run([program, *shlex.split(command)[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -43,9 +43,10 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_every_flag_in_the_docs_exists() -> None:
+    from semvec_cli.distill import distill
     from semvec_cli.encode import encode
 
-    known = {flag for option in encode.params for flag in option.opts} | {"--help", "--json"}
+    known = {flag for command in (encode, distill) for option in command.params for flag in option.opts} | {"--help", "--json"}
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")):
             assert flag in known | {"--data"}, f"{page.name}: {flag}"

@@ -48,6 +48,8 @@ class Embeddings:
     ``fingerprint``                                  what made the vectors
     ``ids``                 (texts,) object, str     the user's ids, or None where there were none
     ``calibration``                                  what int8 codes stand for, or None
+    ``rungs``               (texts, 6) int32         how many of a text's words stood on which rung; only
+                                                     word encoders count them, and no file keeps them
     ======================= ======================== ====================================================
 
     A row that nothing could be read for (an empty text, a span that was cut off, an unknown word) is
@@ -68,10 +70,13 @@ class Embeddings:
     fingerprint: Fingerprint
     ids: NDArray[np.object_] | None = None
     calibration: Calibration | None = None
+    rungs: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         rows, texts = len(self.vectors), len(self.n_tokens)
         wrong = [name for name in PER_ROW if len(getattr(self, name)) != rows]
+        if self.rungs is not None and self.rungs.shape != (texts, len(Oov)):
+            raise FormatError(f"rungs of shape {self.rungs.shape} where ({texts}, {len(Oov)}) is wanted")
         if wrong or len(self.n_truncated) != texts or (self.ids is not None and len(self.ids) != texts):
             raise FormatError(f"arrays of unequal length: {wrong or 'ids, n_tokens, n_truncated'}")
         width = stored_width(self.fingerprint.dim, self.fingerprint.dtype)
@@ -128,6 +133,7 @@ class Embeddings:
             n_tokens=self.n_tokens[first:last],
             n_truncated=self.n_truncated[first:last],
             ids=None if self.ids is None else self.ids[first:last],
+            rungs=None if self.rungs is None else self.rungs[first:last],
         )
 
     def with_ids(self, ids: Sequence[str]) -> Embeddings:
@@ -145,7 +151,7 @@ class Embeddings:
         return replace(self, ids=strings(ids))
 
     def __eq__(self, other: object) -> bool:
-        """Whether every array, the ids, the calibration and the fingerprint are equal, bit for bit."""
+        """Whether every array, the ids, the calibration and the fingerprint are equal, bit for bit (``rungs`` left out)."""
         if not isinstance(other, Embeddings):
             return NotImplemented
         if self.fingerprint != other.fingerprint or self.calibration != other.calibration:
@@ -177,7 +183,9 @@ class Embeddings:
         joined: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ARRAYS}
         joined["text_index"] = np.concatenate([p.text_index + at for p, at in zip(parts, offsets, strict=True)])
         ids = None if first.ids is None else np.concatenate([p.ids for p in parts])
-        return replace(first, **joined, ids=ids)
+        counted = [part.rungs for part in parts if part.rungs is not None]
+        rungs = np.concatenate(counted) if len(counted) == len(parts) else None
+        return replace(first, **joined, ids=ids, rungs=rungs)
 
 
 def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:

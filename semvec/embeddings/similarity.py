@@ -8,6 +8,7 @@ import numpy as np
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.quantise import Vectors
+from semvec.embeddings.topk import top_k
 from semvec.embeddings.transforms import normalize
 from semvec.errors import OptionError
 from semvec.types import Metric
@@ -42,13 +43,18 @@ def similarity(queries: Rows, documents: Rows, metric: Metric | str = Metric.COS
 def nearest(queries: Rows, documents: Rows, k: int, metric: Metric | str = Metric.COSINE) -> tuple[Vectors, Vectors]:
     """Return the ``k`` best rows of ``documents`` for each query and their scores, (queries, k) each.
 
-    Fewer where there are fewer documents. Equal scores come in the order of the rows. Errors as `similarity`.
+    Fewer where there are fewer documents. Equal scores come in the order of the rows; the scores are never in
+    memory all at once. Errors as `similarity`.
     """
-    if k < 1:
-        raise OptionError(f"k must be at least 1, not {k}")
-    scores = similarity(queries, documents, metric)
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return best, np.take_along_axis(scores, best, axis=1)
+    if isinstance(queries, Embeddings) and isinstance(documents, Embeddings):
+        queries.fingerprint.require_comparable(documents.fingerprint)
+    metric = Metric(metric)
+    one, other = _floats(queries), _floats(documents)
+    if one.shape[1] != other.shape[1]:
+        raise OptionError(f"vectors of {one.shape[1]} and of {other.shape[1]} dimensions cannot be compared")
+    if metric == Metric.COSINE:
+        one, other, metric = normalize(one), normalize(other), Metric.DOT
+    return top_k(lambda down, across: similarity(one[down], other[across], metric), len(one), len(other), k)
 
 
 def _floats(rows: Rows) -> Vectors:

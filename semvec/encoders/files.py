@@ -48,7 +48,7 @@ class Block:
 NOT_THE_JOB = ("progress", "splitter", "calibration")
 """Options that are no part of what must stay the same (or, the last two, that are told in another way)."""
 
-COUNTED = ("texts", "rows", "tokens", "tokens_cut", "texts_cut", "zero_rows", "skipped")
+COUNTED = ("texts", "rows", "tokens", "tokens_cut", "texts_cut", "zero_rows", "skipped", "rungs")
 
 
 @dataclass
@@ -57,7 +57,8 @@ class Report:
 
     ``rows`` vectors of ``dim`` numbers for ``texts`` texts (``resumed`` of them were there before) in
     ``seconds``; ``tokens`` tokens, ``tokens_cut`` of them dropped from ``texts_cut`` texts; ``zero_rows``
-    rows with nothing to read; ``skipped`` bad rows, listed in ``errors_file``.
+    rows with nothing to read; ``rungs`` words that stood on each rung of the ladder (word encoders);
+    ``skipped`` bad rows, listed in ``errors_file``.
     """
 
     output: Path
@@ -71,6 +72,7 @@ class Report:
     texts_cut: int = 0
     zero_rows: int = 0
     skipped: int = 0
+    rungs: list[int] | None = None
     errors_file: Path | None = None
 
     def count(self, block: Block, embeddings: Embeddings) -> None:
@@ -82,9 +84,12 @@ class Report:
         self.texts_cut += int((embeddings.n_truncated > 0).sum())
         self.zero_rows += int((embeddings.oov == Oov.ZERO).sum())
         self.skipped += len(block.bad)
+        if embeddings.rungs is not None:
+            fresh = embeddings.rungs.sum(axis=0, dtype=np.int64).tolist()
+            self.rungs = [a + b for a, b in zip(self.rungs or [0] * len(fresh), fresh, strict=True)]
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, JSON]:
         """The counts so far, as a shard's note keeps them."""
         return {name: getattr(self, name) for name in COUNTED}
 

@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import Any, TypedDict
 
 from semvec.embeddings.quantise import Calibration
+from semvec.encoders.ladder import ALL_RUNGS, check_rungs
 from semvec.errors import OptionError
 from semvec.text.document import flaw
 from semvec.text.words import Splitter
@@ -46,6 +47,7 @@ class OptionChanges(TypedDict, total=False):
     special: bool
     prompt: str | None
     splitter: Splitter | None
+    oov: str | Sequence[str]
     normalize: bool
     truncate_dim: int | None
     dtype: Dtype | str
@@ -66,7 +68,8 @@ class EncodeOptions:
     ``layer_mix``       mean, sum or concat of several layers
     ``subword``         sub-words → word: first, last, mean or max
     ``pooling``         tokens → text, chunk or span: mean, cls, max, last_token, weighted_mean, mean_sqrt;
-                        None is the model's own, or mean
+                        None is the model's own, or mean; of word vectors also sif, frequency-weighted (see
+                        `WordEncoder.fit_sif`)
     ``overflow``        a text longer than the model: truncate, error or windows (overlapping ones are
                         read, and every token taken from where it has context on both sides)
     ``max_tokens``      read at most so many tokens at a time, special ones included; None is what the model is
@@ -80,6 +83,8 @@ class EncodeOptions:
     ``special``         give rows for CLS, SEP, BOS, … too (``level="token"``)
     ``prompt``          put before every text; None is what the model wants for this kind of text
     ``splitter``        how words are found; None is `semvec.text.words.split_words`
+    ``oov``             of word vectors: the rungs of the ladder below "exact" that are used: "all", "none", or
+                        some of "case,fold,subword,spelling" (see `semvec.encoders.ladder.Ladder`)
     ``normalize``       scale each vector to length 1
     ``truncate_dim``    keep the first dimensions only (Matryoshka, arXiv:2205.13147), then scale again
                         if the vectors were of length 1
@@ -106,6 +111,7 @@ class EncodeOptions:
     special: bool = False
     prompt: str | None = None
     splitter: Splitter | None = None
+    oov: tuple[str, ...] = ALL_RUNGS
     normalize: bool = False
     truncate_dim: int | None = None
     dtype: Dtype = Dtype.FLOAT32
@@ -159,6 +165,8 @@ class EncodeOptions:
                 raise OptionError(f"no option {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
             if name in CHOICES and (value is not None or name != "pooling"):
                 values[name] = CHOICES[name](value if isinstance(value, str) else repr(value))
+            elif name == "oov":
+                values[name] = check_rungs(value)
             elif isinstance(value, Integral) and not isinstance(value, bool):
                 values[name] = int(value)
             elif name == "layers" and not isinstance(value, int | str):

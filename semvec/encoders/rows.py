@@ -17,7 +17,7 @@ class RowBatch:
     """Rows of several texts, one text after the other: ``counts`` (texts,) says how many each has.
 
     ``vectors`` (rows, dim) float32; ``start``, ``end``, ``special``, ``oov`` (rows,) and ``n_tokens``,
-    ``n_truncated`` (texts,) as in `Embeddings`.
+    ``n_truncated`` (texts,) and ``rungs`` (texts, 6) as in `Embeddings`.
     """
 
     counts: NDArray[np.int64]
@@ -28,6 +28,7 @@ class RowBatch:
     oov: NDArray[np.uint8]
     n_tokens: NDArray[np.int32]
     n_truncated: NDArray[np.int32]
+    rungs: NDArray[np.int32] | None = None
 
     def take(self, which: Sequence[int]) -> RowBatch:
         """Return the rows of the texts ``which``, in that order; a text may be taken more than once."""
@@ -45,6 +46,7 @@ class RowBatch:
             self.oov[rows],
             self.n_tokens[texts],
             self.n_truncated[texts],
+            None if self.rungs is None else self.rungs[texts],
         )
 
     @classmethod
@@ -63,6 +65,7 @@ class RowBatch:
         *,
         oov: NDArray[np.uint8] | None = None,
         n_tokens: NDArray[np.int32] | None = None,
+        rungs: NDArray[np.int32] | None = None,
     ) -> RowBatch:
         """Return rows without special ones, of texts that were read whole; ``edges`` (rows, 2) are characters."""
         rows, texts = len(vectors), len(counts)
@@ -75,4 +78,5 @@ class RowBatch:
             np.full(rows, Oov.EXACT, dtype=np.uint8) if oov is None else oov,
             np.zeros(texts, dtype=np.int32) if n_tokens is None else n_tokens,
             np.zeros(texts, dtype=np.int32),
+            rungs,
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.encoders.base import BaseEncoder, TextInput
 from semvec.encoders.batches import Budget, Ceiling, in_batches, on_grid, run_within_memory
+from semvec.encoders.ladder import ALL_RUNGS
 from semvec.encoders.layout import Frame, Layout, Reading, lay_out
 from semvec.encoders.options import EncodeOptions, layer_numbers, shared_settings
 from semvec.encoders.pooling import Groups, pool, pool_tensor
@@ -105,6 +106,20 @@ class TransformerEncoder(BaseEncoder):
         return self.transformer.device
 
     @property
+    def own_pooling(self) -> tuple[Pooling, ...]:
+        """The model's own ways of pooling; several are put side by side."""
+        return self._own_pooling
+
+    def after_pooling(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return pooled vectors (rows, dim) as the model's Dense and LayerNorm leave them; as they are without such."""
+        import torch
+
+        if self._post is None or self._post_dims is None:
+            return pooled
+        with torch.inference_mode():
+            return _to_numpy(self._post(torch.from_numpy(pooled).to(self.transformer.device)))
+
+    @property
     def max_tokens(self) -> int:
         """How many tokens, special ones included, are read at once."""
         asked = self.options.max_tokens
@@ -124,6 +139,8 @@ class TransformerEncoder(BaseEncoder):
         return self.options.prompt if self.options.prompt is not None else self._default_prompt or ""
 
     def _check_options(self) -> None:
+        if self.options.pooling == Pooling.SIF or self.options.oov != ALL_RUNGS:
+            raise OptionError("pooling 'sif' and oov are of use to word vectors only: a transformer has no table of words")
         layer_numbers(self.options.layers, self.transformer.n_layers)
         own = self.transformer.limit
         if (self.options.max_tokens or 0) > own:

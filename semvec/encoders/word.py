@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self, Unpack
 
 from semvec.embeddings.fingerprint import Fingerprint
-from semvec.encoders.base import BaseEncoder, TextInput
+from semvec.encoders.base import BaseEncoder, TextInput, users_level
 from semvec.encoders.chunks import chunk_edges, cut_into_chunks
+from semvec.encoders.ladder import Ladder
 from semvec.encoders.options import CHUNK_TOKENS, EncodeOptions, OptionChanges, shared_settings
 from semvec.encoders.pooling import Groups, pool
+from semvec.encoders.protocol import Text
 from semvec.encoders.rows import RowBatch
+from semvec.encoders.sif import A, Sif, common_component, word_weights
 from semvec.encoders.tokens import Tokens
-from semvec.encoders.word_table import WordTable, read_word_file
-from semvec.errors import OptionError
+from semvec.encoders.word_files import find_word_file
+from semvec.encoders.word_folder import open_word_folder, write_table
+from semvec.encoders.word_phrases import join
+from semvec.encoders.word_query import WordQueries
+from semvec.encoders.word_table import WordTable
+from semvec.errors import InputError, OptionError, WordsFlawed
 from semvec.text.words import Span, find_words
 from semvec.types import JSON, Level, Metric, Oov, Pooling
 
@@ -35,19 +44,22 @@ ONLY_TRANSFORMERS = (
     "batch_tokens",
 )
 
+FIT_TEXTS = 1024
 
-class WordEncoder(BaseEncoder):
+
+class WordEncoder(BaseEncoder, WordQueries):
     """One vector a word, whatever stands around it; texts, chunks and spans are the mean of their words.
 
-    A word that is not in the table goes down a ladder, and ``Embeddings.oov`` says how far: as it is, with
-    other capitals, by its sub-words (fastText), zeros. Words that end at zero do not count in a mean. There
-    is no limit of length, so nothing is ever cut. A `Doc2Vec` model infers its texts, seeded by the text.
+    A word that is not in the table goes down a ladder (`Ladder`), and ``Embeddings.oov`` says how far; option
+    ``oov`` switches rungs off. Words that end at zero do not count in a mean. There is no limit of length,
+    so nothing is ever cut. A `Doc2Vec` model infers its texts, seeded by the text.
     """
 
     def __init__(self, table: WordTable, *, model: str, options: EncodeOptions | None = None) -> None:
         super().__init__(options)
         self.table = table
         self.model = model
+        self._ladder = self._new_ladder(self.options)
 
     @classmethod
     def from_pretrained(
@@ -58,10 +70,58 @@ class WordEncoder(BaseEncoder):
         trust_pickle: bool = False,
         **changes: Unpack[OptionChanges],
     ) -> Self:
-        """Return the vectors in the file ``path``; see `read_word_file` for the formats and errors."""
-        file = Path(path)
-        table = read_word_file(file, trust_pickle=trust_pickle)
-        return cls(table, model=name or file.name, options=EncodeOptions().changed(changes))
+        """Return the vectors in ``path``: a file (see `find_word_file`), or a folder that `save` or ``semvec convert`` made.
+
+        A file is told by what it holds; words that come more than once, or are not UTF-8, are warned of.
+        Raises `ModelError` for what holds no word vectors, `PickleRefused` for gensim's own files without
+        ``trust_pickle``.
+        """
+        place = Path(path)
+        table = open_word_folder(place) if place.is_dir() else find_word_file(place).read(trust_pickle=trust_pickle)
+        if table.flaws:
+            warnings.warn(f"{place}: {table.flaws}", WordsFlawed, stacklevel=users_level())
+        return cls(table, model=name or place.name, options=EncodeOptions().changed(changes))
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the table, and SIF where it was fitted, as a folder that opens at once; see `write_word_folder`."""
+        if self.table.documents is not None and self.table.training is None:
+            raise OptionError(
+                "a Doc2Vec model of gensim cannot be kept as a folder of words: train it with 'semvec train doc2vec'"
+            )
+        write_table(Path(path), self.table, overwrite=overwrite)
+
+    def fit_sif(self, texts: Iterable[Text], *, a: float = A) -> Self:
+        """Return this encoder with SIF fitted on ``texts``, which may be any number: ``pooling="sif"`` then works.
+
+        The common component is that of the weighted means of ``texts`` (`Sif`); the frequencies of words come with
+        the table (`WordTable.frequencies`). Raises `InputError` where no text has a word in the vocabulary.
+        """
+        bare = Sif(np.zeros(self.table.dim, dtype=np.float32), a, 0)
+        weighing = self._with(self.table.with_sif(bare)).with_options(
+            level="text", pooling="sif", dtype="float32", normalize=False
+        )
+        products, count = np.zeros((self.table.dim, self.table.dim)), 0
+        stream = iter(texts)
+        while block := list(islice(stream, FIT_TEXTS)):
+            found = weighing.encode(block)
+            solid = found.vectors[found.oov != Oov.ZERO]
+            products += solid.astype(np.float64).T @ solid
+            count += len(solid)
+        if not count:
+            raise InputError("no text has a word that is in the vocabulary: nothing to fit SIF on")
+        return self._with(self.table.with_sif(Sif(common_component(products), a, count)))
+
+    def _with(self, table: WordTable) -> Self:
+        return type(self)(table, model=self.model, options=self.options)
+
+    def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
+        other = super().with_options(**changes)
+        if other.options.oov != self.options.oov:
+            other._ladder = self._new_ladder(other.options)
+        return other
+
+    def _new_ladder(self, options: EncodeOptions) -> Ladder:
+        return Ladder(self.table.words, options.oov, ngrams=self.table.ngrams is not None, lower=self.table.lower)
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -79,6 +139,11 @@ class WordEncoder(BaseEncoder):
             )
         if (self.options.truncate_dim or 0) > self.table.dim:
             raise OptionError(f"truncate_dim {self.options.truncate_dim} is more than the {self.table.dim} dimensions there are")
+        if self.options.pooling == Pooling.SIF and self.table.sif is None:
+            raise OptionError(
+                "pooling 'sif' must be fitted first: encoder.fit_sif(texts), "
+                "or 'semvec convert MODEL OUT --sif TEXTS', which keeps it"
+            )
 
     @property
     def _how(self) -> str:
@@ -93,6 +158,9 @@ class WordEncoder(BaseEncoder):
         settings: dict[str, JSON] = shared_settings(options)
         if options.level in (Level.TEXT, Level.CHUNK, Level.SPAN):
             settings["pooling"] = "doc2vec" if self._infers else self._how
+            if options.pooling == Pooling.SIF and self.table.sif is not None:
+                settings["pooling"] = f"sif, {self.table.sif.name}"
+        settings["oov"] = " ".join(options.oov) or "none"
         return Fingerprint(
             family="word",
             model=self.model,
@@ -107,13 +175,14 @@ class WordEncoder(BaseEncoder):
 
     def _encode_rows(self, inputs: Sequence[TextInput]) -> RowBatch:
         self._check_options()
-        spans = [self._words(one) for one in inputs]
-        n_words = np.array([len(its) for its in spans], dtype=np.int64)
-        edges = np.array([span for its in spans for span in its], dtype=np.int32).reshape(-1, 2)
-        vectors, rungs = self._look_up([one.text[a:b] for one, its in zip(inputs, spans, strict=True) for a, b in its])
-        n_tokens = n_words.astype(np.int32)
+        entries = [self._entries(one) for one in inputs]
+        n_words = np.array([len(its) for its in entries], dtype=np.int64)
+        edges = np.array([span for its in entries for span, _ in its], dtype=np.int32).reshape(-1, 2)
+        looked = self._look_up([word for its in entries for _, word in its])
+        owner = np.repeat(np.arange(len(inputs)), n_words)
+        told = {"n_tokens": n_words.astype(np.int32), "rungs": looked.tally(owner, len(inputs))}
         if self.options.level in (Level.WORD, Level.TOKEN):
-            return RowBatch.solid(n_words, vectors, edges, oov=rungs, n_tokens=n_tokens)
+            return RowBatch.solid(n_words, looked.vectors, edges, oov=looked.rungs, **told)
         first = np.cumsum(n_words) - n_words
         found = [
             self._ranges(one, edges[at : at + n]) for one, at, n in zip(inputs, first.tolist(), n_words.tolist(), strict=True)
@@ -121,34 +190,65 @@ class WordEncoder(BaseEncoder):
         counts = np.array([len(ranges) for ranges, _ in found], dtype=np.int64)
         ranges = np.array([pair for its, _ in found for pair in its], dtype=np.int64).reshape(-1, 2)
         places = np.array([pair for _, its in found for pair in its], dtype=np.int32).reshape(-1, 2)
-        pooled, oov = self._pooled(vectors, rungs, ranges + np.repeat(first, counts)[:, None])
-        if self._infers:
-            for row in np.flatnonzero(n_words).tolist():
-                words = [inputs[row].text[a:b] for a, b in spans[row]]
-                pooled[row], oov[row] = infer(self.table.documents, words), Oov.EXACT
-        return RowBatch.solid(counts, pooled, places, oov=oov, n_tokens=n_tokens)
+        pooled, oov = self._pooled(looked, ranges + np.repeat(first, counts)[:, None])
+        if self.table.documents is not None and self._infers:
+            for row, its in enumerate(entries):
+                known = [self.table.words[at] for _, word in its for at in self._ladder.find(word).rows]
+                pooled[row] = self.table.documents.infer(known) if known else 0
+                oov[row] = Oov.EXACT if known else Oov.ZERO
+        return RowBatch.solid(counts, pooled, places, oov=oov, **told)
 
     def _count_tokens(self, inputs: Sequence[TextInput]) -> list[tuple[int, int]]:
-        return [(len(self._words(one)), 0) for one in inputs]
+        return [(len(self._entries(one)), 0) for one in inputs]
 
-    def _words(self, one: TextInput) -> Sequence[Span]:
-        return one.words if one.words is not None else find_words(one.text, self.options.splitter)
+    def _entries(self, one: TextInput) -> list[tuple[Span, str]]:
+        """Return where the words of a text stand, and what each is looked up as; a phrase of the table is one.
 
-    def _look_up(self, words: list[str]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Return a vector (words, dim) and a rung (words,) for each of ``words``."""
+        Words that came split stay by themselves where each gets a row.
+        """
+        spans = one.words if one.words is not None else find_words(one.text, self.options.splitter)
+        words = [one.text[a:b] for a, b in spans]
+        if not self.table.phrases or (one.words is not None and self.options.level in (Level.WORD, Level.TOKEN)):
+            return list(zip(spans, words, strict=True))
+        entries: list[tuple[Span, str]] = []
+        at = 0
+        for count, word in join(words, self.table.phrases, self._ladder.knows):
+            entries.append(((spans[at][0], spans[at + count - 1][1]), word))
+            at += count
+        return entries
+
+    def _words(self, text: str) -> list[str]:
+        return [word for _, word in self._entries(TextInput(text))]
+
+    def _vectors(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        looked = self._look_up(words)
+        return looked.vectors, looked.rungs
+
+    def rows_of(self, word: str) -> tuple[int, ...]:
+        return self._ladder.find(word).rows
+
+    def _look_up(self, words: Sequence[str]) -> LookedUp:
+        """Return a vector, a rung and a weight for each of ``words``."""
         places: dict[str, int] = {}
-        which = [places.setdefault(word, len(places)) for word in words]
-        found = [self.table.find(word) for word in places]
-        rows = np.array([row for row, _ in found], dtype=np.int64)
-        rungs = np.array([rung for _, rung in found], dtype=np.uint8)
-        distinct = np.zeros((len(places), self.table.dim), dtype=np.float32)
-        distinct[rows >= 0] = self.table.vectors[rows[rows >= 0]]
-        if self.table.subword is not None:
-            names = list(places)
-            for i in np.flatnonzero(rungs == Oov.SUBWORD):
-                distinct[i] = self.table.subword(names[i])
-        rungs[~distinct.any(axis=1)] = Oov.ZERO
-        return distinct[which], rungs[which]
+        which = np.array([places.setdefault(word, len(places)) for word in words], dtype=np.int64)
+        distinct = list(places)
+        found = [self._ladder.find(word) for word in distinct]
+        rungs = np.array([one.rung for one in found], dtype=np.uint8)
+        vectors = np.zeros((len(found), self.table.dim), dtype=np.float32)
+        single = [at for at, one in enumerate(found) if len(one.rows) == 1]
+        vectors[single] = self.table.vectors[[found[at].rows[0] for at in single]]
+        for at, one in enumerate(found):
+            if len(one.rows) > 1:
+                vectors[at] = self.table.vectors[list(one.rows)].mean(axis=0)
+            elif one.rung == Oov.SUBWORD and self.table.ngrams is not None:
+                vectors[at] = self.table.ngrams(distinct[at].lower() if self.table.lower else distinct[at])
+        rungs[~vectors.any(axis=1)] = Oov.ZERO
+        weights = np.ones(len(found), dtype=np.float32)
+        if self.options.pooling == Pooling.SIF and self.table.sif is not None:
+            known = [at for at, one in enumerate(found) if one.rows]
+            commonest = self.table.frequencies[[min(found[at].rows) for at in known]]
+            weights[known] = word_weights(commonest, self.table.sif.a)
+        return LookedUp(vectors[which], rungs[which], weights[which])
 
     def _ranges(self, one: TextInput, edges: NDArray[np.int32]) -> tuple[Sequence[Span], Sequence[Span]]:
         """Return which of its words make each row of a text, and the characters the row stands for."""
@@ -166,34 +266,31 @@ class WordEncoder(BaseEncoder):
         last = np.maximum(np.searchsorted(edges[:, 0], asked[:, 1]), first)
         return list(zip(first.tolist(), last.tolist(), strict=True)), one.spans
 
-    def _pooled(
-        self, vectors: NDArray[np.float32], rungs: NDArray[np.uint8], ranges: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def _pooled(self, looked: LookedUp, ranges: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return a vector and a rung for each of ``ranges`` (rows, 2) of the words, unknown ones left out."""
-        known = np.flatnonzero(rungs != Oov.ZERO)
+        known = np.flatnonzero(looked.rungs != Oov.ZERO)
         first, last = np.searchsorted(known, ranges[:, 0]), np.searchsorted(known, ranges[:, 1])
         solid = last > first
         picked = Groups.ranges(first[solid], last[solid])
-        pooled = np.zeros((len(ranges), vectors.shape[1]), dtype=np.float32)
-        pooled[solid] = pool(vectors, Groups(known[picked.tokens], picked.lengths), self._how)
+        groups = Groups(known[picked.tokens], picked.lengths)
+        pooled = np.zeros((len(ranges), self.table.dim), dtype=np.float32)
+        if self.options.pooling == Pooling.SIF and self.table.sif is not None:
+            weighted = looked.vectors * looked.weights[:, None]
+            pooled[solid] = self.table.sif.removed_from(pool(weighted, groups, Pooling.MEAN))
+        else:
+            pooled[solid] = pool(looked.vectors, groups, self._how)
         return pooled, np.where(solid, Oov.EXACT, Oov.ZERO).astype(np.uint8)
 
 
-def infer(model: Any, words: list[str]) -> NDArray[np.float32]:
-    """Return gensim's inferred Doc2Vec vector of ``words``, the same every time (dim,) float32.
+@dataclass(frozen=True)
+class LookedUp:
+    """Words as they were found: ``vectors`` (words, dim), ``rungs`` (words,) and SIF's ``weights`` (words,)."""
 
-    gensim starts from ``hash()`` of the text, which Python changes from process to process, and goes on
-    with the model's running random numbers. Here both start from a checksum of the words.
-    """
-    import zlib
+    vectors: NDArray[np.float32]
+    rungs: NDArray[np.uint8]
+    weights: NDArray[np.float32]
 
-    from gensim.models import doc2vec
-
-    seed = zlib.crc32(" ".join(words).encode())
-    state, start = model.random, doc2vec.pseudorandom_weak_vector
-    model.random = np.random.RandomState(seed)
-    doc2vec.pseudorandom_weak_vector = lambda size, seed_string=None: start(size, seed_string, hashfxn=lambda _: seed)
-    try:
-        return np.asarray(model.infer_vector(words), dtype=np.float32)
-    finally:
-        model.random, doc2vec.pseudorandom_weak_vector = state, start
+    def tally(self, owner: NDArray[np.int64], texts: int) -> NDArray[np.int32]:
+        """Return how many words of each text stood on which rung (texts, 6); ``owner`` (words,) tells whose they are."""
+        cells = np.bincount(owner * len(Oov) + self.rungs, minlength=texts * len(Oov))
+        return cells.reshape(texts, len(Oov)).astype(np.int32)

@@ -1,147 +1,162 @@
-"""Files of word vectors → a table: the words, and one vector each."""
+"""A table of word vectors: the words, one vector each, and what else its file knew."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.encoders.model_folder import combined_hash, first_line
-from semvec.errors import ModelError, PickleRefused
-from semvec.types import Oov
+from semvec.encoders.sif import Sif
+from semvec.encoders.vocabulary import ListedWords, Vocabulary
+from semvec.encoders.word_documents import Documents
+from semvec.encoders.word_ngrams import Ngrams
+from semvec.encoders.word_text import Flaws, WordBatch
+from semvec.errors import ModelError
+from semvec.types import JSON
 
-FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
-HEADER = re.compile(rb"\d+ \d+\s*\r?\n")
-NUMBERS = re.compile(rb"\S+( -?\d+\.?\d*([eE][-+]?\d+)?){2,} ?\r?\n?")
+BATCH = 1 << 14
+EXAMPLES = 3
+FUNCTION_WORDS = 1e-3
+"""Words that make up more of a text than this rarely mean anything by themselves."""
 
 
 @dataclass(frozen=True)
 class WordTable:
     """Words and their vectors (words, dim) float32, which may be memory-mapped.
 
-    ``subword`` makes a vector for a word that is not in the table, or None where it cannot;
-    ``documents`` is gensim's ``Doc2Vec`` where the file held one.
+    ``counts`` (words,) is how often each stood in the training corpus, where that is known; ``ngrams``
+    makes vectors of words that are not there (fastText); ``phrases`` joins the words of one entry ("_" in
+    ``new_york``) where the model was trained on phrases; ``lower`` says that it was trained on words in small
+    letters; ``sif`` weighs words by their frequency; ``documents`` infers the vectors of texts (Doc2Vec);
+    ``training`` and ``state`` are the record and the arrays that training goes on from, where semvec trained
+    it; ``flaws`` says what was passed over.
     """
 
-    rows: dict[str, int]
+    words: Vocabulary
     vectors: NDArray[np.float32]
     weights: str
-    subword: Callable[[str], NDArray[np.float32]] | None = None
-    documents: Any = None
+    counts: NDArray[np.int64] | None = None
+    ngrams: Ngrams | None = None
+    phrases: str = ""
+    lower: bool = False
+    sif: Sif | None = None
+    documents: Documents | None = None
+    training: Mapping[str, JSON] | None = None
+    state: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    flaws: str = ""
+    origin: dict[str, JSON] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, batches: Iterable[WordBatch], flaws: Flaws, **known: Any) -> WordTable:
+        """Return the table of all ``batches``, words that come again left out."""
+        digest = ContentHash()
+        words: list[str] = []
+        vectors = np.empty((0, 0), dtype=np.float32)
+        for batch in digest.fed(distinct(batches, flaws)):
+            vectors = np.empty((0, batch.vectors.shape[1]), dtype=np.float32) if not words else vectors
+            vectors.resize((len(words) + len(batch.words), vectors.shape[1]), refcheck=False)  # grows in place
+            vectors[len(words) :] = batch.vectors
+            words += batch.words
+        if not words:
+            raise ModelError("holds no words")
+        return cls(ListedWords(words), vectors, digest.sum(known.get("ngrams")), flaws=str(flaws), **known)
 
     @property
     def dim(self) -> int:
         """How many dimensions a vector has."""
         return int(self.vectors.shape[1])
 
-    def find(self, word: str) -> tuple[int, Oov]:
-        """Return the row of ``word`` and the rung it was found on: as it is, or with other capitals.
+    @cached_property
+    def inverse_norms(self) -> NDArray[np.float32]:
+        """One over the length of each vector (words,), 0 for a vector of zeros."""
+        lengths = np.sqrt(np.concatenate([np.einsum("ij,ij->i", part, part) for part in self._parts()]))
+        return np.asarray(np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0), dtype=np.float32)
 
-        The row is −1 where the word is not in the table.
+    @cached_property
+    def frequencies(self) -> NDArray[np.float64]:
+        """The share of running text that each word makes up (words,), summing to 1.
+
+        From the counts where there are some; else by Zipf's law (Mandelbrot's form, 1 / (rank + 2.7)) from
+        the order of the words, which in every common file of vectors is that of their frequency.
         """
-        row = self.rows.get(word)
-        if row is not None:
-            return row, Oov.EXACT
-        for other in (word.lower(), word.capitalize(), word.upper()):
-            row = self.rows.get(other)
-            if row is not None:
-                return row, Oov.CASE
-        return -1, Oov.SUBWORD if self.subword is not None else Oov.ZERO
+        weights = 1 / (np.arange(len(self.words)) + 2.7) if self.counts is None else np.maximum(self.counts, 1)
+        return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+    def batches(self) -> Iterator[WordBatch]:
+        """Give words and vectors, some thousands at a time."""
+        words = iter(self.words)
+        for part in self._parts():
+            yield WordBatch(list(islice(words, len(part))), np.asarray(part))
+
+    def telling_rows(self, k: int) -> list[int]:
+        """Return the rows of the ``k`` most frequent words that mean something by themselves, as far as one can guess.
+
+        They make up less than a thousandth of the text, where some do, and are of letters alone, at least four
+        if those are plain Latin ones.
+        """
+        rare = self.frequencies < FUNCTION_WORDS
+        rows = np.flatnonzero(rare if rare.any() else ~rare)
+        order = rows[np.argsort(-self.frequencies[rows], kind="stable")]
+        words = ((int(row), self.words[int(row)]) for row in order)
+        return list(islice((row for row, word in words if word.isalpha() and (len(word) > 3 or not word.isascii())), k))
+
+    def with_sif(self, sif: Sif) -> WordTable:
+        """Return the same table with ``sif`` fitted."""
+        return replace(self, sif=sif)
+
+    def _parts(self) -> Iterator[NDArray[np.float32]]:
+        return (self.vectors[at : at + BATCH] for at in range(0, len(self.vectors), BATCH))
 
 
-def read_npy_and_parquet(vectors: Path, words: Path, column: str) -> WordTable:
-    """Return a table of a ``.npy`` array, memory-mapped, and a Parquet column with the words."""
-    import pyarrow.parquet
-
-    try:
-        names = pyarrow.parquet.read_table(words, columns=[column]).column(column).to_pylist()
-        array = np.load(vectors, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # whatever the two libraries say of a damaged file
-        raise ModelError(f"{vectors.parent}: cannot be read ({first_line(error)})") from error
-    if len(names) != len(array):
-        raise ModelError(f"{vectors.parent}: {len(names)} words for {len(array)} vectors")
-    return WordTable({word: row for row, word in enumerate(names)}, array, combined_hash([vectors, words]))
-
-
-def read_word_file(path: Path, *, trust_pickle: bool = False) -> WordTable:
-    """Return the word vectors in ``path``, whose format is told by what it holds.
-
-    word2vec text and binary, GloVe text (without a header), fastText ``.bin``, and files of gensim's own,
-    which are pickles and need ``trust_pickle``. Raises `PickleRefused`, and `ModelError` for anything else.
-    """
-    kind = sniff(path)
-    if kind == "gensim" and not trust_pickle:
-        raise PickleRefused(
-            f"{path}: a file of gensim's own is a pickle, which can run any code when read; "
-            "trust_pickle=True (--trust-pickle) reads it all the same"
-        )
-    try:
-        model = LOADERS[kind](str(path))
-    except Exception as error:  # whatever gensim says of a damaged file
-        raise ModelError(f"{path}: cannot be read as {kind} vectors ({first_line(error)})") from error
-    return _table(model, path)
+def distinct(batches: Iterable[WordBatch], flaws: Flaws) -> Iterator[WordBatch]:
+    """Give ``batches`` without the words that came before, which ``flaws`` counts."""
+    seen: set[str] = set()
+    for batch in batches:
+        fresh = []
+        for at, word in enumerate(batch.words):
+            if word in seen:
+                flaws.duplicates += 1
+                if len(flaws.examples) < EXAMPLES:
+                    flaws.examples.append(word)
+            else:
+                seen.add(word)
+                fresh.append(at)
+        if len(fresh) == len(batch.words):
+            yield batch
+        elif fresh:
+            yield WordBatch([batch.words[at] for at in fresh], batch.vectors[fresh])
 
 
-def sniff(path: Path) -> str:
-    """Return which of `LOADERS` reads ``path``; raise `ModelError` where none does."""
-    with open(path, "rb") as stream:
-        head = stream.read(1 << 16)
-    if head.startswith(FASTTEXT_MAGIC):
-        return "fasttext"
-    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        return "gensim"
-    if header := HEADER.match(head):
-        line = head[header.end() :].split(b"\n", 1)[0]
-        return "word2vec text" if NUMBERS.fullmatch(line) else "word2vec binary"
-    if NUMBERS.fullmatch(head.split(b"\n", 1)[0]):
-        return "glove"
-    raise ModelError(f"{path}: holds no word vectors (neither word2vec, GloVe, fastText nor gensim)")
+class ContentHash:
+    """A hash over words and numbers: equal tables have equal ones, whatever file they were read from."""
 
+    def __init__(self) -> None:
+        self._words, self._vectors = hashlib.sha256(), hashlib.sha256()
 
-def _word2vec(path: str, **options: Any) -> Any:
-    from gensim.models import KeyedVectors
+    def fed(self, batches: Iterable[WordBatch]) -> Iterator[WordBatch]:
+        """Give ``batches``, hashed in passing."""
+        for batch in batches:
+            self._words.update("\n".join([*batch.words, ""]).encode("utf-8", "surrogatepass"))
+            self._vectors.update(np.ascontiguousarray(batch.vectors, dtype="<f4").data)
+            yield batch
 
-    return KeyedVectors.load_word2vec_format(path, **options)
+    @classmethod
+    def of(cls, batches: Iterable[WordBatch]) -> ContentHash:
+        """Return the hash of all ``batches``."""
+        digest = cls()
+        for _ in digest.fed(batches):
+            pass
+        return digest
 
-
-def _fasttext(path: str) -> Any:
-    from gensim.models.fasttext import load_facebook_vectors
-
-    return load_facebook_vectors(path)
-
-
-def _gensim(path: str) -> Any:
-    from gensim.utils import SaveLoad
-
-    return SaveLoad.load(path)
-
-
-LOADERS: dict[str, Callable[[str], Any]] = {
-    "word2vec text": _word2vec,
-    "word2vec binary": lambda path: _word2vec(path, binary=True),
-    "glove": lambda path: _word2vec(path, no_header=True),
-    "fasttext": _fasttext,
-    "gensim": _gensim,
-}
-
-
-def _table(model: Any, path: Path) -> WordTable:
-    keyed = getattr(model, "wv", model)
-    if not hasattr(keyed, "key_to_index"):
-        raise ModelError(f"{path}: a {type(model).__name__} of gensim, which holds no word vectors")
-    if not np.isfinite(keyed.vectors).all():
-        row = int(np.flatnonzero(~np.isfinite(keyed.vectors).all(axis=1))[0])
-        raise ModelError(f"{path}: the vector of {keyed.index_to_key[row]!r} holds a number that is not finite")
-    beside = sorted(path.parent.glob(path.name + ".*.npy"))
-    return WordTable(
-        rows=dict(keyed.key_to_index),
-        vectors=np.asarray(keyed.vectors, dtype=np.float32),
-        weights=combined_hash([path, *beside]),
-        subword=keyed.get_vector if hasattr(keyed, "vectors_ngrams") else None,
-        documents=model if hasattr(model, "infer_vector") else None,
-    )
+    def sum(self, ngrams: Ngrams | None = None, *others: NDArray[Any]) -> str:
+        """Return the hash (hexadecimal) of what was fed, of the n-grams and of any ``others``."""
+        whole = hashlib.sha256(self._words.digest() + self._vectors.digest())
+        for array in ([] if ngrams is None else [ngrams.vectors]) + list(others):
+            whole.update(np.ascontiguousarray(array).data)
+        return whole.hexdigest()

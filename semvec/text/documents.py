@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from semvec.errors import InputError, OutputError
 from semvec.text.document import BadRow, Document, flaw
 from semvec.text.readers import NO_ID, PLAIN, READERS, ReadOptions, Row
-from semvec.text.sources import Source
+from semvec.text.sources import Source, find_sources
 
 
 def read_documents(sources: Sequence[Source], options: ReadOptions | None = None) -> Iterator[Document | BadRow]:
@@ -32,6 +34,16 @@ def read_documents(sources: Sequence[Source], options: ReadOptions | None = None
         for source in sources:
             for row in READERS[source.kind](source, options):
                 yield _document(source, row, options, seen, several)
+
+
+def texts_of(inputs: str | Path | Sequence[str | Path], options: ReadOptions | None = None) -> Iterator[str]:
+    """Give the texts in ``inputs`` (see `find_sources`), blank ones left out; raise `InputError` at the first bad row."""
+    reading = replace(options or ReadOptions(), keep_blank=True)
+    for item in read_documents(find_sources(inputs), reading):
+        if isinstance(item, BadRow):
+            raise InputError(f"{item.where}: {item.reason}")
+        if item.text.strip():
+            yield item.text
 
 
 def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, several: bool) -> Document | BadRow:

@@ -18,7 +18,9 @@ Splitter: TypeAlias = Callable[[str], "Iterable[str] | Iterable[Span]"]
 SCRIPTS_WITHOUT_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 
 
-ASCII = re.compile(r"\w+(?:(?:(?<=[A-Za-z])['\-](?=[A-Za-z])|(?<=\d)[.,'](?=\d))\w+)*", re.ASCII)
+ASCII = re.compile(
+    r"(?<![\w.])[A-Za-z](?:\.[A-Za-z])+(?!\w)\.?|\w+(?:(?:(?<=[A-Za-z])['\-](?=[A-Za-z])|(?<=\d)[.,'](?=\d))\w+)*", re.ASCII
+)
 """What `_pattern` finds, for a text without any other character; several times as fast."""
 
 
@@ -30,6 +32,7 @@ def _pattern() -> Any:
     return regex.compile(
         rf"""
         [{SCRIPTS_WITHOUT_SPACES}]\p{{M}}*              # one character of a script without spaces
+        | (?<![\p{{L}}\p{{N}}\p{{M}}_.])\p{{L}}(?:\.\p{{L}})+(?![\p{{L}}\p{{N}}\p{{M}}_])\.?      # U.S., e.g.
         | {letter}(?:{letter}                           # letters and digits, and inside them
             | (?<=\p{{L}}\p{{M}}*)['’\-\u2010\u2011·](?=\p{{L}})   # don't, well-known
             | (?<=\p{{N}})[.,'’](?=\p{{N}}))*           # 1,000.5
@@ -43,8 +46,9 @@ def split_words(text: str) -> list[Span]:
     """Return the character ranges of the words of ``text``.
 
     A word is a run of letters, marks and digits with the apostrophes, hyphens and decimal points
-    inside it; a single character in scripts written without spaces (Chinese, Japanese, Thai, …);
-    or an emoji with all its joiners. White space and punctuation belong to no word.
+    inside it; single letters with dots between them (U.S., e.g.); a single character in scripts written
+    without spaces (Chinese, Japanese, Thai, …); or an emoji with all its joiners. White space and
+    punctuation belong to no word.
     """
     pattern = ASCII if text.isascii() else _pattern()
     return [match.span() for match in pattern.finditer(text)]

@@ -62,6 +62,7 @@ def test_the_summary_says_what_was_cut(tmp_path: Path, sentence_folder: Path) ->
     assert "1 of 2 texts cut, " in done.stdout
     dry = run("encode", tmp_path / "t.txt", "-m", sentence_folder, "--dry-run", "--device", "cpu")
     assert "1 of 2 texts cut, " in dry.stdout
+    assert "2 vectors of 32 (float32) to make, 0.0 MB" in dry.stdout
     assert "nothing was written" in dry.stdout
     quiet = run(
         "encode",

@@ -120,8 +120,13 @@ def test_doc2vec_infers_the_same_vector_in_every_process(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [(b"", "holds no word vectors"), (b"\x00\x01\x02\x03", "holds no word vectors"), (b"just some prose\nmore\n", "holds no word vectors"),
-     (b"3 4\nthe 0.1 0.2 0.3 0.4\n", "cannot be read as word2vec text"), (b"3 4\nthe \x00\x00", "cannot be read as word2vec binary"),
-     (b"the 0.1 0.2 0.3\nbank 0.1 0.2\n", "cannot be read as glove"),
+     (b"3 4\nthe 0.1 0.2 0.3 0.4\n", "promises 3 words, but 1 follow"), (b"3 4\nthe \x00\x00", "promises 3 words, 0 are there"),
+     (b"1 2\nthe \x00\x00\x00\x00\x00\x00\x00\x00cat", "goes on after the 1 words"),
+     (b"2 4\nthe 0.1 0.2 0.3\na 0.1 0.2 0.3\n", "line 2: 3 numbers where the other lines have 4"),
+     (b"the 0.1 0.2 0.3\nbank 0.1 0.2\n", "line 2: 2 numbers where the other lines have 3"),
+     (b"the 0.1 0.2 0.3\nbank 0.1 0.2 0.3 0.4\n", "line 2: 4 numbers where the other lines have 3"),
+     (b"the 0.1 0.2 0.3\nbank 0.1 0.2 0.3.4\n", "line 2: '0.3.4' is not a number"),
+     (b"PK\x03\x04....", "a zip archive: unpack it first"),
         (b"the 0.1 0.2 0.3\nbank nan 0.1 0.2\n", "the vector of 'bank' holds a number that is not finite")],
 )  # fmt: skip
 def test_files_that_are_no_word_vectors(tmp_path: Path, content: bytes, complaint: str) -> None:
@@ -147,6 +152,6 @@ def test_the_packaged_glove_is_gensims(tmp_path: Path) -> None:
     encoder = load_encoder("glove-50d")
     assert isinstance(encoder, WordEncoder)
     keyed = KeyedVectors(50)
-    keyed.add_vectors(list(encoder.table.rows), np.asarray(encoder.table.vectors))
+    keyed.add_vectors(list(encoder.table.words), np.asarray(encoder.table.vectors))
     words = ["king", "queen", "the", "café", "3.14", "don"]
     np.testing.assert_array_equal(encoder.encode([words], level="word").vectors, np.stack([keyed[w] for w in words]))

@@ -1,0 +1,1 @@
+"""Is an encoder any good: measures, and what runs them."""

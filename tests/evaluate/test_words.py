@@ -1,0 +1,72 @@
+"""Word similarity and analogies, equal to gensim's own evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from semvec.encoders.word import WordEncoder
+from semvec.encoders.word_table import WordTable
+from semvec.encoders.word_text import Flaws, WordBatch
+from semvec.errors import InputError
+from semvec.evaluate.words import analogies, read_analogies, read_pairs, word_pairs
+
+NAMES = [f"w{i}" for i in range(60)]
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[WordEncoder, Any]:
+    from gensim.models import KeyedVectors
+
+    vectors = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
+    keyed = KeyedVectors(3)
+    keyed.add_vectors(NAMES, vectors)
+    return WordEncoder(WordTable.of([WordBatch(NAMES, vectors)], Flaws()), model="random"), keyed
+
+
+def test_pairs(tmp_path: Path, both: tuple[WordEncoder, Any]) -> None:
+    encoder, keyed = both
+    rng = np.random.default_rng(1)
+    rows = [
+        f"{NAMES[a].upper()}\t{NAMES[b]}\t{score:.2f}"
+        for a, b, score in zip(*rng.integers(0, 60, (2, 80)), rng.random(80), strict=True)
+    ]
+    (tmp_path / "pairs").write_text("# a comment\n" + "\n".join([*rows, "zyxxy\tw1\t3.0"]) + "\n")
+    for among in (300_000, 40):
+        mine = word_pairs(encoder, read_pairs(tmp_path / "pairs"), among=among)
+        _, theirs, left_out = keyed.evaluate_word_pairs(str(tmp_path / "pairs"), restrict_vocab=among)
+        assert mine.spearman == pytest.approx(theirs[0], abs=1e-9)
+        assert mine.left_out == round(left_out / 100 * 81)
+        assert mine.pairs + mine.left_out == 81
+
+
+def test_analogies(tmp_path: Path, both: tuple[WordEncoder, Any]) -> None:
+    encoder, keyed = both
+    rng = np.random.default_rng(2)
+    questions = [" ".join(NAMES[i].upper() for i in rng.choice(60, 4, replace=False)) for _ in range(150)]
+    for i in range(0, 150, 3):  # some that are answered right
+        a, b, c, _ = questions[i].lower().split()
+        questions[i] = f"{a} {b} {c} {keyed.most_similar(positive=[b, c], negative=[a], topn=1)[0][0]}"
+    lines = [": first", *questions[:70], ": second", *questions[70:], "w1 w2 w3 zyxxy"]
+    (tmp_path / "q").write_text("\n".join(lines) + "\n")
+    mine = analogies(encoder, read_analogies(tmp_path / "q"))
+    theirs, sections = keyed.evaluate_word_analogies(str(tmp_path / "q"))
+    assert mine.accuracy == pytest.approx(theirs)
+    assert mine.accuracy >= 1 / 3
+    assert (mine.asked, mine.left_out) == (150, 1)
+    assert mine.sections == {s["section"]: (len(s["correct"]), len(s["correct"]) + len(s["incorrect"])) for s in sections[:2]}
+
+
+def test_files_that_are_something_else(tmp_path: Path, both: tuple[WordEncoder, Any]) -> None:
+    (tmp_path / "x").write_text("w1\tw2\t0.5\nw1 w2 0.5\n")
+    with pytest.raises(InputError, match="line 2: not 'word TAB word TAB score'"):
+        read_pairs(tmp_path / "x")
+    with pytest.raises(InputError, match="line 1: not four words of a section"):
+        read_analogies(tmp_path / "x")
+    with pytest.raises(InputError, match="only 0 of 1 pairs"):
+        word_pairs(both[0], [("zyxxy", "yxzzy", 1.0)])
+    with pytest.raises(InputError, match="none of 1 analogies"):
+        analogies(both[0], {"s": [("w1", "w2", "w3", "zyxxy")]})
