@@ -44,8 +44,11 @@ def test_links_lead_somewhere() -> None:
 
 def test_every_flag_in_the_docs_exists() -> None:
     from semvec_cli.encode import encode
+    from semvec_cli.train import train
 
-    known = {flag for option in encode.params for flag in option.opts} | {"--help", "--json"}
+    commands = [encode, *train.commands.values()]
+    options = [option for command in commands for option in command.params]
+    known = {flag for option in options for flag in (*option.opts, *option.secondary_opts)} | {"--help", "--json"}
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")):
             assert flag in known | {"--data"}, f"{page.name}: {flag}"
