@@ -31,6 +31,8 @@ _HOMES = {
     "WordEncoder": "semvec.encoders.word",
     "load_encoder": "semvec.encoders.catalog",
     "distill": "semvec.encoders.distill",
+    "train_words": "semvec.encoders.word_train",
+    "TrainOptions": "semvec.encoders.word_train_options",
     "encode_files": "semvec.encoders.files",
     "ReadOptions": "semvec.text.readers",
     "SemvecError": "semvec.errors",
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from semvec.encoders.sentence import SentenceEncoder as SentenceEncoder
     from semvec.encoders.static import StaticEncoder as StaticEncoder
     from semvec.encoders.word import WordEncoder as WordEncoder
+    from semvec.encoders.word_train import train_words as train_words
+    from semvec.encoders.word_train_options import TrainOptions as TrainOptions
     from semvec.errors import SemvecError as SemvecError
     from semvec.errors import TextsCut as TextsCut
     from semvec.text.readers import ReadOptions as ReadOptions

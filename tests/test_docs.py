@@ -54,7 +54,8 @@ def every_command(command: click.Command) -> list[click.Command]:
 def test_every_flag_in_the_docs_exists() -> None:
     from semvec_cli.main import main
 
-    known = {flag for command in every_command(main) for option in command.params for flag in option.opts} | {"--help"}
+    options = [option for command in every_command(main) for option in command.params]
+    known = {flag for option in options for flag in (*option.opts, *option.secondary_opts)} | {"--help"}
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")):
             assert flag in known | {"--data"}, f"{page.name}: {flag}"
