@@ -207,7 +207,7 @@ class _Bar:
             self._unit = step.unit
             self._bar = self._new()
         self._bar.total = step.total
-        self._bar.set_description(step.stage, refresh=False)
+        self._bar.set_description_str(step.stage, refresh=False)
         if step.loss is not None:
             self._bar.set_postfix_str(f"loss {step.loss:.3f} a word", refresh=False)
         self._bar.update(step.done - self._bar.n)

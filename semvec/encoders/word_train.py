@@ -24,6 +24,9 @@ from semvec.encoders.word_train_options import Kind, Settings, TrainOptions, set
 from semvec.errors import InputError, ModelError, OptionError
 from semvec.types import JSON
 
+STATE = {kind: ("syn1neg", "sample_int", *(("vectors_vocab",) if kind == Kind.FASTTEXT else ())) for kind in Kind}
+"""The arrays, besides the vectors, that a model goes on from."""
+
 TOLD_EVERY = 0.1
 """Seconds between two calls of a progress function."""
 
@@ -92,6 +95,8 @@ def _trained(path: Path, kind: Kind) -> WordTable:
         raise ModelError(f"{path}: cannot go on, its vectors came from {form} without the weights that training goes on from")
     if table.training["kind"] != kind:
         raise ModelError(f"{path}: is a {table.training['kind']} model, which {kind} cannot go on with")
+    if missing := [name for name in STATE[kind] if name not in table.state]:
+        raise ModelError(f"{path}: cannot go on, {', '.join(missing)} is missing from what it keeps")
     return table
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import zlib
@@ -419,9 +420,14 @@ def test_what_cannot_go_on(tmp_path: Path, models: dict[str, Path], glove_file: 
     ):
         with pytest.raises(error, match=complaint):
             train_words(kind, TEXTS, tmp_path / "m", TrainOptions(**changes), continued=old)  # type: ignore[arg-type]
+    shutil.copytree(models["word2vec"], tmp_path / "robbed")
+    header = json.loads((tmp_path / "robbed" / "header.json").read_text())
+    (tmp_path / "robbed" / "header.json").write_text(json.dumps(header | {"state": ["sample_int"]}))
+    with pytest.raises(ModelError, match="syn1neg is missing"):
+        train_words("word2vec", TEXTS, tmp_path / "m", continued=tmp_path / "robbed")
     with pytest.raises(InputError, match="no word comes 2 times"):
         train_words("word2vec", ["zxq xqz"], tmp_path / "m", continued=models["word2vec"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["glove"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["glove", "robbed"]
 
 
 def test_an_output_that_cannot_be_is_refused_before_anything_is_read(tmp_path: Path) -> None:
