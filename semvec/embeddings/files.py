@@ -57,7 +57,8 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     An interrupted run leaves ``path`` as it was, or (for the moment between two renames) under the name
     ``.NAME.old`` beside it.
     """
-    spare, old = temporary(path), path.with_name(f".{path.name}.old")
+    place = Path(os.path.realpath(path))  # what a link leads to is replaced, not the link
+    spare, old = temporary(place), place.with_name(f".{place.name}.old")
     with plain_errors(path), ExitStack() as cleanup:
         shutil.rmtree(spare, ignore_errors=True)
         spare.mkdir()
@@ -67,11 +68,11 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
             if file.is_file():
                 with open(file, "rb+") as stream:
                     flush(stream)
-        if path.exists():
+        if place.exists():
             shutil.rmtree(old, ignore_errors=True)
-            path.rename(old)
-        spare.rename(path)
-        sync_folder(path.parent)
+            place.rename(old)
+        spare.rename(place)
+        sync_folder(place.parent)
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.embeddings.files import folder_written_whole
+from semvec.embeddings.files import folder_written_whole, plain_errors
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.fit_tokens import fit_tokens
 from semvec.encoders.model_folder import first_line
@@ -104,15 +105,15 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
     Only a static model is ever replaced: a folder of anything else may be somebody's documents.
     """
     target = Path(output)
-    if not target.parent.is_dir():
-        raise OutputError(f"{target}: the folder {target.parent} does not exist")
-    if not os.access(target.parent, os.W_OK):
-        raise OutputError(f"{target}: no permission to write into {target.parent}")
-    if target.exists() and not overwrite:
-        raise OutputExists(f"{target}: exists already; --overwrite replaces it")
-    if target.exists() and not (target.is_dir() and is_static(target)):
-        raise OutputExists(f"{target}: exists and is no static model, and nothing else is overwritten; name another folder")
-    return target
+    with plain_errors(target):
+        if not target.parent.is_dir():
+            raise OutputError(f"{target}: the folder {target.parent} does not exist")
+        if target.exists() and not overwrite:
+            raise OutputExists(f"{target}: exists already; --overwrite replaces it")
+        if target.exists() and not (target.is_dir() and is_static(target)):
+            raise OutputExists(f"{target}: exists and is no static model, and nothing else is overwritten; name another folder")
+        with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent):
+            return target  # a folder can be made there, which is worth knowing before an hour's work
 
 
 def _plain(teacher: Encoder) -> TransformerEncoder:

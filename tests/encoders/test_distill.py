@@ -149,6 +149,8 @@ def test_an_output_is_whole_or_what_it_was(
 ) -> None:
     with pytest.raises(OutputError, match=r"the folder .*nowhere does not exist"):
         distill(sentence, tmp_path / "nowhere" / "m")
+    with pytest.raises(OutputError, match="cannot be written: File name too long"):
+        distill(sentence, tmp_path / ("m" * 300))
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "thesis.txt").write_text("years of work")
     for overwrite, complaint in ((False, "exists already; --overwrite replaces it"), (True, "no static model")):
@@ -166,9 +168,11 @@ def test_an_output_is_whole_or_what_it_was(
         with pytest.raises(OutputError, match="m: cannot be written: the disk is full"):
             distill(sentence, tmp_path / "m", dims=8, overwrite=True)
     assert files(tmp_path / "m") == before
-    distill(sentence, tmp_path / "m", dims=8, overwrite=True)
+    (tmp_path / "link").symlink_to(tmp_path / "m")
+    distill(sentence, tmp_path / "link", dims=8, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
     assert load_encoder(tmp_path / "m").dim == 8
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "papers"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "m", "papers"]
 
 
 def test_the_library_that_is_missing_is_named(tmp_path: Path, sentence: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
