@@ -83,7 +83,7 @@ class _Corpus:
         from semvec.text.sources import find_sources
 
         self.sources = find_sources(list(names))
-        self.read = ReadOptions(text_field)
+        self.read = ReadOptions(text_field, ids=False)
         self.left_out = 0
 
     def __iter__(self) -> Iterator[str]:
