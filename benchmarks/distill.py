@@ -6,6 +6,7 @@ python benchmarks/distill.py --data ../shared/data
 from __future__ import annotations
 
 import argparse
+import random
 import re
 import tempfile
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from semvec.encoders.protocol import Encoder
 from semvec.encoders.static import StaticEncoder
 from semvec.evaluate.pairs import ScoredPairs, pair_quality, read_scored_pairs
 
-ROUNDS = 5
+ROUNDS, SLOWER = 5, 20
 TAKE = {"captions": 8000, "reviews": 3000, "subjective": 2000, "questions": 2000, "sick": 3000, "news": 2000}
 """How many texts of each kind the student learns from; none is of STS-B, whose training part chose the settings."""
 
@@ -80,18 +81,21 @@ def unread(model: Any) -> Any:
 
 
 def speeds(models: dict[str, Any], texts: list[str], teacher: str) -> dict[str, dict[str, float]]:
-    """Return texts a second of each, and the median over rounds of its ratio to the teacher's in the same round."""
+    """Return texts a second of each, and the median over rounds of its ratio to the teacher's in the same round.
+
+    The teacher, which would take minutes, reads every 20th of the texts.
+    """
     rounds: list[dict[str, float]] = []
     for _ in range(ROUNDS):
         rates = {}
         for name, model in models.items():
             seconds: list[float] = []
             while not seconds or sum(seconds) < 1:
-                one = unread(model)
+                one, some = unread(model), texts[:: SLOWER if name == teacher else 1]
                 started = perf_counter()
-                one.encode(texts)
+                one.encode(some)
                 seconds.append(perf_counter() - started)
-            rates[name] = len(texts) / median(seconds)
+            rates[name] = len(some) / median(seconds)
         rounds.append(rates)
     return {
         name: {
@@ -109,7 +113,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
     pairs = read_scored_pairs(data / "stsb" / "dev.tsv")
-    texts = list(dict.fromkeys(pairs.first + pairs.second))
     teacher = semvec.load_encoder("minilm", device="cpu")
     corpus = texts_to_learn_from(data, pairs)
     with tempfile.TemporaryDirectory() as folder:
@@ -127,13 +130,13 @@ def main() -> None:
         theirs = {"model2vec's own distill and encode, 256": model2vecs_own(find_model("minilm").path)}
         quality = {name: asdict(pair_quality(encoder, pairs).spearman) for name, encoder in encoders.items()}
         quality |= {name: own_quality(model, pairs) for name, model in theirs.items()}
-        rates = speeds({**encoders, **theirs}, texts, "minilm")
+        rates = speeds({**encoders, **theirs}, random.Random(0).sample(corpus, len(corpus)), "minilm")
         dims = {name: encoder.dim for name, encoder in encoders.items()}
     harness.keep(
         "distill",
         {
             "pairs": len(pairs),
-            "texts_timed": len(texts),
+            "texts_timed": len(corpus),
             "corpus": {"texts": learnt.texts, "texts_cut": learnt.texts_cut, "taken": TAKE},
             "seconds": {"distil": round(plain.seconds, 1), "distil and learn": round(learnt.seconds, 1)},
             "models": {name: {"dim": dims.get(name, 256), "spearman": found, **rates[name]} for name, found in quality.items()},

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 KEPT = 1 << 24
 """So many characters of words are remembered, then it starts anew: what bounds memory."""
+
+TOGETHER = 64
+"""So many words are tokenised as one text."""
 
 
 class WordMemo:
@@ -38,7 +41,24 @@ class WordMemo:
             self._known, self._characters = {}, 0
         known = self._known
         fresh = list(set(chain.from_iterable(split)).difference(known))
-        found = self._tokenizer.encode_batch_fast(fresh, add_special_tokens=False)
-        known.update((word, its.ids) for word, its in zip(fresh, found, strict=True))
+        known.update(zip(fresh, self._read(fresh), strict=True))
         self._characters += sum(map(len, fresh))
         return [list(chain.from_iterable(map(known.__getitem__, words))) for words in split]
+
+    def _read(self, words: list[str]) -> list[list[int]]:
+        """Return the ids of each of ``words``, which are read many at a time, since a call for each would take longer."""
+        rows = [words[at : at + TOGETHER] for at in range(0, len(words), TOGETHER)]
+        found = self._tokenizer.encode_batch([" ".join(row) for row in rows], add_special_tokens=False)
+        return [ids for row, its in zip(rows, found, strict=True) for ids in _by_word(row, its.ids, its.offsets)]
+
+
+def _by_word(words: list[str], ids: list[int], offsets: list[tuple[int, int]]) -> list[list[int]]:
+    """Return which of ``ids`` belong to each of ``words`` that were read with a space between them."""
+    ends = list(accumulate(len(word) + 1 for word in words))
+    found: list[list[int]] = [[] for _ in words]
+    at = 0
+    for one, (start, _) in zip(ids, offsets, strict=True):
+        while start >= ends[at]:
+            at += 1
+        found[at].append(one)
+    return found
