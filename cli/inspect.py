@@ -25,9 +25,10 @@ def inspect(file: str, rows: int | None, as_json: bool) -> None:
       semvec inspect glove-300d
     """
     from semvec.embeddings.storage import read_embeddings, read_header
-    from semvec.encoders.word_folder import is_word_folder, read_word_header
+    from semvec.encoders.word_folder import is_word_folder, open_word_folder, read_word_header
 
     if is_word_folder(Path(file)):
+        open_word_folder(Path(file))  # what is damaged should not be shown as sound
         _inspect_words(file, read_word_header(Path(file)), as_json)
         return
     header = read_header(file)

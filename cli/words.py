@@ -110,7 +110,10 @@ def distance(texts: tuple[str, str], **options: Any) -> None:
     Example:
       semvec words distance "Obama speaks in Illinois" "The president talks in Chicago"
     """
-    found = _encoder(options).distance(*texts)
+    encoder = _encoder(options)
+    found = encoder.distance(*texts)
+    if unknown := [word for text in texts for word in encoder.unknown(text)]:
+        click.echo(f"left out, not in the vocabulary: {', '.join(dict.fromkeys(unknown))}", err=True)
     click.echo(json.dumps(found) if options["as_json"] else f"{found:.4f}")
 
 
@@ -127,7 +130,12 @@ def _encoder(options: dict[str, Any]) -> WordEncoder:
 
 def _asked(words: Iterable[str]) -> list[str]:
     """Return ``words``, with those on standard input where ``-`` stands."""
-    lines = [line.strip() for word in words for line in (sys.stdin if word == "-" else [word])]
+    given = list(words)
+    if given.count("-") > 1:
+        raise click.UsageError("standard input (-) can be read only once")
+    if "-" in given and sys.stdin is None:
+        raise click.UsageError("standard input is closed")
+    lines = [line.strip() for word in given for line in (sys.stdin if word == "-" else [word])]
     asked = [line for line in lines if line]
     if not asked:
         raise click.UsageError("no words: standard input is empty")
@@ -140,7 +148,9 @@ def _say_standing(encoder: WordEncoder, words: Sequence[str]) -> None:
         standing = encoder.standing(word)
         if standing.rung.name not in ("EXACT", "ZERO"):
             instead = " + ".join(standing.words) or "its n-grams"
-            click.echo(f"{word}: not in the vocabulary, read as {instead} ({standing.rung.name.lower()})", err=True)
+            click.echo(
+                f"{' '.join(word.split())}: not in the vocabulary, read as {instead} ({standing.rung.name.lower()})", err=True
+            )
 
 
 def _print_lists(encoder: WordEncoder, words: Sequence[str], lists: list[list[Neighbour]], as_json: bool) -> None:

@@ -122,6 +122,8 @@ def find_model(name: str | os.PathLike[str], *, offline: bool = False, trust_pic
     if not isinstance(name, str | os.PathLike):
         raise OptionError(f"a model is a path or a name, not {name!r}")
     text = os.fspath(name)
+    if not text:
+        raise OptionError("the name of the model is empty")
     path = Path(os.path.expanduser(text))  # noqa: PTH111 (unlike Path.expanduser it leaves an unknown ~user alone)
     if path.exists():
         return Found(path, "path")

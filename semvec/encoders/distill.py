@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -84,6 +84,7 @@ def distill(
     if isinstance(corpus, str):
         raise InputError("corpus must be a list of texts, not one string")
     plain = _plain(teacher)
+    corpus = None if corpus is None else _begun(corpus)
     dim = _dims(plain, dims)
     say = progress or (lambda *_: None)
     tokenizer, vectors = _read_tokens(plain, say)
@@ -112,6 +113,14 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
         _check_replaceable(target, overwrite)
         with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent):
             return target  # a folder can be made there, which is worth knowing before an hour's work
+
+
+def _begun(corpus: Iterable[str]) -> Iterator[str]:
+    """Return ``corpus`` with its first text read, so that an empty one is told before the work."""
+    texts = iter(corpus)
+    for first in texts:
+        return chain([first], texts)
+    raise InputError("the corpus has no text that could be learnt from")
 
 
 def _check_replaceable(target: Path, overwrite: bool) -> None:

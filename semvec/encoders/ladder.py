@@ -18,7 +18,7 @@ RUNGS = {"case": Oov.CASE, "fold": Oov.FOLD, "subword": Oov.SUBWORD, "spelling":
 """The rungs that can be switched off, by the names users give."""
 
 ALL_RUNGS = tuple(RUNGS)
-REMEMBERED = 1 << 18
+REMEMBERED = 1 << 15
 LONGEST = 100
 """Letters of a word that is looked at closely; longer ones are no words (a genome, a file in base 64)."""
 
@@ -48,6 +48,8 @@ def check_rungs(value: object) -> tuple[str, ...]:
     if not isinstance(names, Iterable):
         raise OptionError(f"oov must name rungs of the ladder, not {value!r}")
     asked = list(names)
+    if not asked and isinstance(value, str):
+        raise OptionError("oov is empty: 'none' uses no rung")
     if asked in (["all"], ["none"]):
         return ALL_RUNGS if asked == ["all"] else ()
     for name in asked:

@@ -140,7 +140,8 @@ class TransformerEncoder(BaseEncoder):
 
     def _check_options(self) -> None:
         if self.options.pooling == Pooling.SIF or self.options.oov != ALL_RUNGS:
-            raise OptionError("pooling 'sif' and oov are of use to word vectors only: a transformer has no table of words")
+            what = "pooling 'sif'" if self.options.pooling == Pooling.SIF else "oov"
+            raise OptionError(f"{what} is of use to word vectors only: a transformer has no table of words")
         layer_numbers(self.options.layers, self.transformer.n_layers)
         own = self.transformer.limit
         if (self.options.max_tokens or 0) > own:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.encoders.word_text import HEADER, Flaws, WordBatch, check_finite, decode
+from semvec.encoders.word_text import HEADER, MOST_DIM, Flaws, WordBatch, check_finite, decode
 from semvec.errors import ModelError
 
 BATCH = 8192
@@ -26,6 +26,8 @@ def read_binary(path: Path, flaws: Flaws) -> Iterator[WordBatch]:
         if header is None:
             raise ModelError(f"{path}: no word2vec file, its first line is not the numbers of words and dimensions")
         count, dim = int(header[1]), int(header[2])
+        if not 1 <= dim <= MOST_DIM:
+            raise ModelError(f"{path}: vectors of {dim:,} numbers, where 1 to {MOST_DIM:,} can be read")
         at = header.end()
         for first in range(0, count, BATCH):
             words: list[bytes] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from semvec.encoders.word_binary import read_binary
 from semvec.encoders.word_documents import Documents
 from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.word_table import ContentHash, WordTable
-from semvec.encoders.word_text import BOM, HEADER, Flaws, WordBatch, check_finite, is_vector, read_text
+from semvec.encoders.word_text import BOM, HEADER, MOST_DIM, Flaws, WordBatch, check_finite, is_vector, read_text
 from semvec.errors import ModelError, PickleRefused
 from semvec.text.sources import Source
 from semvec.types import JSON
@@ -25,6 +26,8 @@ from semvec.types import JSON
 FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
 ARCHIVES = {b"PK\x03\x04": "a zip archive", b"ustar": "a tar archive", b"7z\xbc\xaf": "a 7z archive"}
 HEAD = 1 << 16
+FASTTEXT_HEAD = struct.Struct("<14id3iqq")
+"""Magic, version, twelve settings, a threshold; entries, words, labels, tokens and pruned ones of the dictionary."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,28 @@ def find_word_file(path: Path) -> WordFile:
     """Return ``path`` and its format, told by what it holds; raise `ModelError` where it holds no word vectors."""
     with _damage_named(path, "word"), _open(path) as stream:
         head = stream.read(HEAD)
-    kind = _kind(head)
+    archive = next((name for magic, name in ARCHIVES.items() if head.startswith(magic) or head[257:262] == magic), None)
+    kind = None if archive else _kind(head)
     if kind is None:
-        archive = next((name for magic, name in ARCHIVES.items() if head.startswith(magic) or head[257:262] == magic), None)
         advice = f" but {archive}: unpack it first" if archive else " (neither word2vec, GloVe, fastText nor gensim)"
         raise ModelError(f"{path}: holds no word vectors{advice}")
+    if kind == "fasttext":
+        _check_fasttext(path)
     if path.suffix in (".gz", ".zst") and kind not in ("word2vec text", "glove"):
         raise ModelError(f"{path}: {kind} vectors are read uncompressed: unpack it first")
     return WordFile(path, kind)
+
+
+def _check_fasttext(path: Path) -> None:
+    """Raise `ModelError` where a fastText file is too short for what it promises, before gensim makes room for that."""
+    with open(path, "rb") as stream:
+        head = stream.read(FASTTEXT_HEAD.size)
+    size = path.stat().st_size
+    if len(head) == FASTTEXT_HEAD.size:
+        _, _, dim, *_, buckets, _, _, _, _, entries, words, _, _, _ = FASTTEXT_HEAD.unpack(head)
+        if 1 <= dim <= MOST_DIM and 0 <= words <= entries and buckets >= 0 and 4 * dim * (words + buckets) <= size:
+            return
+    raise ModelError(f"{path}: damaged or cut short: too small a fastText file for what it says it holds")
 
 
 def _kind(head: bytes) -> str | None:

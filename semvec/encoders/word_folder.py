@@ -7,7 +7,9 @@ goes on from (``state.*.npy``). No pickle among them.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,24 +33,33 @@ FORMAT = "semvec-words"
 VERSION = 1
 HEADER_FILE = "header.json"
 STATE = "state."
+OURS = re.compile(r"header\.json|words\.parquet|(vectors|index|ngrams|sif|state\..+)\.npy")
+SAMPLE = 64
+"""Rows that are compared with the header on opening: what shows that the numbers are those of the words."""
 
 
 def is_word_folder(path: Path) -> bool:
-    """Whether ``path`` is a folder that `write_word_folder` made."""
+    """Whether ``path`` is a folder that `write_word_folder` made, if only by the names in it where its header is damaged."""
     try:
         return bool(json.loads((path / HEADER_FILE).read_bytes())["format"] == FORMAT)
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return (path / "vectors.npy").is_file() and (path / "words.parquet").is_file()
 
 
 def check_word_output(path: Path, *, overwrite: bool) -> None:
     """Raise `OutputError` or `OutputExists` where a folder of word vectors cannot be written at ``path``."""
+    if not path.name:
+        raise OutputError(f"{path}: name the folder to write")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} does not exist")
+    if is_word_folder(path.parent):
+        raise OutputError(f"{path}: lies inside a folder of word vectors; name another place")
     if path.exists() and not overwrite:
         raise OutputExists(f"{path}: exists already; --overwrite replaces it")
     if path.exists() and not is_word_folder(path):
         raise OutputError(f"{path}: exists and is no folder of word vectors, so it is not replaced")
+    if foreign := [file.name for file in (path.iterdir() if path.exists() else ()) if not OURS.fullmatch(file.name)]:
+        raise OutputError(f"{path}: holds {foreign[0]!r} besides word vectors, so it is not replaced; move that away first")
 
 
 def write_word_folder(
@@ -129,6 +140,7 @@ def _write_parts(
         "dim": dim,
         "weights": digest.sum(ngrams, *(state[name] for name in sorted(state))),
         "origin": origin,
+        "sample": _sample(read_array(folder, "vectors"), words),
         "phrases": phrases,
         "lower": lower,
         "subwords": ngrams and {"least": ngrams.least, "most": ngrams.most},
@@ -182,6 +194,8 @@ def read_word_header(path: Path) -> dict[str, JSON]:
         header = json.loads((path / HEADER_FILE).read_bytes())
         if header["format"] != FORMAT:
             raise ModelError(f"{path}: holds no word vectors of semvec")
+        if not isinstance(header["version"], int) or header["version"] < 1:
+            raise ModelError(f"{path}: {HEADER_FILE} is damaged (version {header['version']!r}); make the folder again")
         if header["version"] > VERSION:
             raise ModelError(f"{path}: format version {header['version']}; this semvec reads up to {VERSION}, update it")
         return dict(header)
@@ -208,6 +222,8 @@ def open_word_folder(path: Path) -> WordTable:
         expected = (header["words"], header["dim"])
         if vectors.shape != expected or len(names) != len(vectors) or index.shape != (2, len(vectors)):
             raise FormatError(f"{len(names):,} words, {vectors.shape} vectors where the header says {expected}")
+        if _sample(vectors, names) != header["sample"]:
+            raise FormatError("the words or the vectors are not those the header tells of")
         table = WordTable(
             MappedWords(names, index),
             vectors,
@@ -226,7 +242,19 @@ def open_word_folder(path: Path) -> WordTable:
         infers = table.training is not None and table.training["kind"] == "doc2vec"
         return replace(table, documents=Documents(lambda: _doc2vec(table))) if infers else table
     except Exception as error:  # whatever numpy and Arrow say of a damaged file
-        raise ModelError(f"{path}: damaged, cannot be opened ({first_line(error)})") from error
+        raise ModelError(
+            f"{path}: damaged, cannot be opened ({first_line(error)}); make it again from what it was made of"
+        ) from error
+
+
+def _sample(vectors: NDArray[Any], words: Any) -> str:
+    """Return a hash over some rows of ``vectors`` and their words."""
+    digest = hashlib.sha256()
+    for row in np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(int)).tolist():
+        word = words[row]
+        digest.update(f"{word if isinstance(word, str) else word.as_py()}\n".encode("utf-8", "surrogatepass"))
+        digest.update(np.ascontiguousarray(vectors[row], dtype="<f4").data)
+    return digest.hexdigest()[:32]
 
 
 def _doc2vec(table: WordTable) -> Any:
@@ -241,6 +269,8 @@ def _read_words(path: Path) -> tuple[Any, NDArray[np.int64] | None]:
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path, use_threads=False, pre_buffer=False, memory_map=True)
+    if table.schema.field("word").type not in (pyarrow.string(), pyarrow.large_string()) or table.column("word").null_count:
+        raise FormatError("words.parquet does not hold words")
     counts = table.column("count").to_numpy() if "count" in table.column_names else None
     return table.column("word").combine_chunks(), counts
 

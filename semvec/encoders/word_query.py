@@ -62,6 +62,11 @@ class WordQueries(ABC):
         rungs = self._vectors([word])[1]
         return Standing(tuple(self.table.words[row] for row in self.rows_of(word)), Oov(int(rungs[0])))
 
+    def unknown(self, text: str) -> list[str]:
+        """Return the words of ``text`` that nothing stands for."""
+        words = self._words(text)
+        return [word for word, rung in zip(words, self._vectors(words)[1].tolist(), strict=True) if rung == Oov.ZERO]
+
     def nearest(self, words: Sequence[str], k: int = 10, *, among: int | None = None) -> list[list[Neighbour]]:
         """Return the ``k`` nearest words of each of ``words`` by cosine, best first, the word itself left out.
 

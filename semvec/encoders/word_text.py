@@ -18,8 +18,8 @@ SAMPLE = 100
 HEADER = re.compile(rb"(\d+) (\d+)[ \t]*\r?\n")
 BOM = b"\xef\xbb\xbf"
 NUMBER = re.compile(rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+|nan|inf)(?:e[-+]?\d+)?", re.IGNORECASE)
-DECIMAL = re.compile(rb"[-+]?(?:\d+\.\d*|\.\d+|\d+(?=e))(?:e[-+]?\d+)?", re.IGNORECASE)
-"""What is taken for a number too many, not for the end of a word with spaces in it."""
+MOST_DIM = 20_000
+"""A line of more numbers is no word vector."""
 
 
 def is_vector(line: bytes) -> bool:
@@ -69,6 +69,8 @@ def read_text(stream: IO[bytes], name: str, flaws: Flaws) -> Iterator[WordBatch]
         head = head[header.end() :]
         line = 2
     dim = promised[1] if promised else _dim(head)
+    if not 1 <= dim <= MOST_DIM:
+        raise ModelError(f"{name}, line 1: vectors of {dim:,} numbers, where 1 to {MOST_DIM:,} can be read")
     found = 0
     rest = b""
     while head or rest:
@@ -148,10 +150,12 @@ def _careful(block: bytes, dim: int, line: int, name: str) -> tuple[list[bytes],
         if not text.strip():
             continue
         word, *numbers = text.rsplit(b" ", dim)
-        if len(numbers) != dim or (b" " in word and DECIMAL.fullmatch(word.rsplit(b" ", 1)[1])):
+        if len(numbers) != dim or (b" " in word and NUMBER.fullmatch(word.rsplit(b" ", 1)[1])):
             there = len(text.split()) - 1
             _refuse(f"{name}, line {at}: {there} numbers where the other lines have {dim}")
         try:
+            if b"_" in text and any(b"_" in number for number in numbers):  # Python would read 1_0 as 10
+                raise ValueError
             rows.append(np.array(numbers, dtype=np.float32))
         except ValueError:
             _refuse(f"{name}, line {at}: {_bad_number(numbers)!r} is not a number, or the line has not {dim} of them")
@@ -166,7 +170,7 @@ def _refuse(message: str) -> NoReturn:
 def _bad_number(numbers: list[bytes]) -> str:
     for number in numbers:
         try:
-            float(number)
+            float(number.replace(b"_", b"x"))
         except ValueError:
             return number.decode("utf-8", "replace")
     return ""

@@ -68,7 +68,7 @@ FIXED = ("algorithm", "dim", *FASTTEXT_ONLY, "lower", "phrases")
 COUNTS = ("dim", "window", "min_count", "epochs", "negative", *FASTTEXT_ONLY, "workers")
 """Whole numbers of at least 1."""
 
-MOST = {"seed": SEEDS - 1, "workers": 1024}
+MOST = {"seed": SEEDS - 1, "workers": 1024, "dim": 20_000}
 SHARES = {"sample": 1.0, "alpha": 1.0, "phrase_threshold": 1e9}
 """Numbers above 0 (``sample`` may be 0), and the most they may be."""
 

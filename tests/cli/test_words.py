@@ -74,6 +74,10 @@ def test_questions_that_cannot_be_answered(glove_file: Path, sentence_folder: Pa
     refused(run("words", "nearest", "the", "-m", sentence_folder), "is no table of word vectors")
     refused(run("words", "nearest", "the", "-m", glove_file, "--oov", "speling"), "did you mean 'spelling'")
     refused(run("words", "odd-one-out", "the", "-m", glove_file), "three words or more")
+    refused(run("words", "nearest", "the", "-m", ""), "the name of the model is empty")
+    refused(run("words", "nearest", "the", "-m", glove_file, "--oov", ""), "oov is empty")
+    done = run("words", "distance", "the zyxxy", "the", "-m", glove_file)
+    assert (done.stdout, done.stderr) == ("0.0000\n", "left out, not in the vocabulary: zyxxy\n")
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def test_rungs_that_are_none() -> None:
 
 def test_transformers_have_no_ladder(contextual: dict[str, ContextualEncoder]) -> None:
     for changes in ({"oov": "none"}, {"pooling": "sif"}):
-        with pytest.raises(OptionError, match="word vectors only"):
+        with pytest.raises(OptionError, match="of use to word vectors only"):
             contextual["bert"].with_options(**changes)
 
 

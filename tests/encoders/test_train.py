@@ -390,7 +390,7 @@ def broken_texts() -> Iterator[str]:
         (TEXTS, {"algorithm": "cbov"}, OptionError, "did you mean 'cbow'"),
         (TEXTS, {"min_n": 2}, OptionError, "min_n: of no use to word2vec"),
         (TEXTS, {"dim": 0}, OptionError, "dim must be a whole number from 1"),
-        (TEXTS, {"dim": 10**9, "seed": None}, OptionError, "dim 1,000,000,000 do not fit into memory"),
+        (TEXTS, {"dim": 10**9, "seed": None}, OptionError, "dim must be a whole number from 1 to 20,000"),
         (TEXTS, {"alpha": 0.0}, OptionError, "alpha must be a number above 0"),
         (TEXTS, {"sample": 1.5}, OptionError, "sample must be a number from 0 to 1"),
         (TEXTS, {"workers": 2}, OptionError, "only in one thread"),

@@ -315,3 +315,52 @@ def test_words_with_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.
     write_table(tmp_path / "folder", table)
     words = open_word_folder(tmp_path / "folder").words
     assert [words.get(word) for word in [*WORDS, "abc", "four"]] == [*range(len(WORDS)), None, None]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"king 1 2 3\nqueen 1 2 4 5\nman 3 1 0\n", "line 2: 4 numbers where the other lines have 3"),
+        (b"2 0\nking\nqueen\n", "line 1: vectors of 0 numbers"),
+        (b"1 99999999999\nking 1 2 3\n", "line 1: vectors of 99,999,999,999 numbers"),
+        (b"king " + b"1 " * 30_000, "line 1: vectors of 30,000 numbers"),
+        (b"king 1_0 2 3\nqueen 1 2 3\n", "line 1: '1_0' is not a number"),
+        (b"\xba\x16\x4f\x2f" + b"\x0c\0\0\0" + bytes(range(200)), "damaged or cut short"),
+        (b"\xba\x16\x4f\x2f", "damaged or cut short"),
+    ],
+)
+def test_files_that_would_be_misread(tmp_path: Path, content: bytes, complaint: str) -> None:
+    (tmp_path / "t").write_bytes(content)
+    with pytest.raises(ModelError, match=complaint):
+        load_encoder(tmp_path / "t")
+
+
+def test_a_folder_is_not_replaced_with_what_is_the_users_in_it(tmp_path: Path) -> None:
+    (tmp_path / "glove.txt").write_bytes(FILES["glove.txt"])
+    convert(tmp_path / "glove.txt", tmp_path / "folder")
+    (tmp_path / "folder" / "mine.txt").write_text("dear")
+    with pytest.raises(OutputError, match=r"holds 'mine.txt' besides word vectors"):
+        convert(tmp_path / "glove.txt", tmp_path / "folder", overwrite=True)
+    with pytest.raises(OutputError, match="lies inside a folder of word vectors"):
+        convert(tmp_path / "glove.txt", tmp_path / "folder" / "sub")
+    assert (tmp_path / "folder" / "mine.txt").read_text() == "dear"
+
+
+def test_numbers_or_words_of_another_folder_are_noticed(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    (tmp_path / "glove.txt").write_bytes(FILES["glove.txt"])
+    for name, words in (
+        ("vectors", None),
+        ("words", WORDS[::-1]),
+        ("numbers", list(range(len(WORDS)))),
+        ("null", [*WORDS[:-1], None]),
+    ):
+        convert(tmp_path / "glove.txt", tmp_path / name)
+        if words is None:
+            np.save(tmp_path / name / "vectors.npy", VECTORS[::-1])
+        else:
+            pyarrow.parquet.write_table(pyarrow.table({"word": words}), tmp_path / name / "words.parquet")
+        with pytest.raises(ModelError, match="damaged, cannot be opened"):
+            load_encoder(tmp_path / name)
