@@ -48,8 +48,8 @@ class Plain:
             self.items[row[0]] = (self.last, *row[1:])
 
     def search(self, queries: np.ndarray, k: int, where: str | None) -> list[tuple[list[str], list[float]]]:
-        wanted = where and parse_filter(where)
-        kept = [(name, item) for name, item in self.items.items() if not wanted or wanted.matches(item[3])]
+        wanted = None if where is None else parse_filter(where)
+        kept = [(name, item) for name, item in self.items.items() if wanted is None or wanted.matches(item[3])]
         if not kept:
             return [([], []) for _ in queries]
         scores = similarity(queries, np.stack([item[1] for _, item in kept]), self.metric)
@@ -82,8 +82,8 @@ def agree(collection: Collection, plain: Plain, rng: np.random.Generator) -> Non
             np.testing.assert_allclose([hit.score for hit in hits], scores, atol=1e-5)
             for hit in hits:
                 assert (hit.text, hit.metadata) == plain.items[hit.id][2:]
-        wanted = where and parse_filter(where)
-        assert collection.count(where) == sum(not wanted or wanted.matches(item[3]) for item in plain.items.values())
+        wanted = None if where is None else parse_filter(where)
+        assert collection.count(where) == sum(wanted is None or wanted.matches(item[3]) for item in plain.items.values())
     assert [item.id for item in collection.scan()] == [
         name for name, _ in sorted(plain.items.items(), key=lambda pair: pair[1][0])
     ]
