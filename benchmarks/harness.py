@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("semvec", "numpy", "torch", "transformers", "sentence-transformers", "gensim", "pyarrow", "tokenizers")
+PACKAGES = ("semvec", "numpy", "torch", "transformers", "sentence-transformers", "gensim", "pyarrow", "tokenizers", "model2vec")
 
 
 def machine() -> dict[str, Any]:

@@ -107,11 +107,41 @@ def _interval(one: list[float]) -> str:
     return f"{one[0]:.3f} [{one[1]:.3f}, {one[2]:.3f}]"
 
 
+def distil(results: dict[str, Any]) -> list[str]:
+    teacher = results["models"]["minilm"]["spearman"]["value"]
+    rows = []
+    for name, one in results["models"].items():
+        found = one["spearman"]
+        rows.append(
+            f"| {name} | {one['dim']} | {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}] | {100 * found['value'] / teacher:.0f} % | "
+            f"{one['texts_per_second']:,} | {one['times_the_teacher']:,} |"
+        )
+    head = "| model | dim | Spearman on STS-B dev, 95 % interval | of MiniLM's | texts/s | times MiniLM |"
+    return [head, "|---|---|---|---|---|---|", *rows]
+
+
+def train(results: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| {kind}, one epoch of {one['texts']:,} texts | bytes equal in two processes: {one['bytes_equal']} |"
+        for kind, one in results["repeats"].items()
+    ]
+    for one in results["speed"]:
+        threads = f"{one['workers']} thread{'s' if one['workers'] > 1 else ''}"
+        rows += [
+            f"| word2vec, {one['words']:,} words, {threads}, {what} | semvec {one[part]['semvec_words_a_second']:,} words/s, "
+            f"gensim {one[part]['gensim_words_a_second']:,}, ratio {one[part]['ratio']} |"
+            for part, what in (("training", "training alone"), ("whole", "whole run, corpus and output included"))
+        ]
+    return ["| what | found |", "|---|---|", *rows]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
     "words": ("Static word vectors", words),
+    "train": ("Does a seed repeat the bytes, and what does training cost beside gensim alone?", train),
     "kill": ("Does an interrupted run end with the same bytes?", kill),
+    "distill": ("What does a static model keep of its teacher, and how much faster is it?", distil),
 }
 
 

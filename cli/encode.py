@@ -53,7 +53,7 @@ NEEDS = {
 @click.option("-m", "--model", default="minilm", help="A name that 'semvec models' lists, a path, or a hub id.")
 @click.option(
     "--family",
-    type=click.Choice(["word", "sentence", "contextual"]),
+    type=click.Choice(["word", "static", "sentence", "contextual"]),
     help="Insist on a family (contextual: the transformer inside).",
 )
 @click.option("--level", type=click.Choice(CHOICES["level"]), default="text", help="What gets a vector.")

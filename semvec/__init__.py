@@ -27,8 +27,12 @@ _HOMES = {
     "EncodeOptions": "semvec.encoders.options",
     "ContextualEncoder": "semvec.encoders.contextual",
     "SentenceEncoder": "semvec.encoders.sentence",
+    "StaticEncoder": "semvec.encoders.static",
     "WordEncoder": "semvec.encoders.word",
     "load_encoder": "semvec.encoders.catalog",
+    "distill": "semvec.encoders.distill",
+    "train_words": "semvec.encoders.word_train",
+    "TrainOptions": "semvec.encoders.word_train_options",
     "encode_files": "semvec.encoders.files",
     "ReadOptions": "semvec.text.readers",
     "SemvecError": "semvec.errors",
@@ -49,11 +53,15 @@ if TYPE_CHECKING:
     from semvec.embeddings.storage import write_embeddings as write_embeddings
     from semvec.encoders.catalog import load_encoder as load_encoder
     from semvec.encoders.contextual import ContextualEncoder as ContextualEncoder
+    from semvec.encoders.distill import distill as distill
     from semvec.encoders.files import encode_files as encode_files
     from semvec.encoders.options import EncodeOptions as EncodeOptions
     from semvec.encoders.protocol import Encoder as Encoder
     from semvec.encoders.sentence import SentenceEncoder as SentenceEncoder
+    from semvec.encoders.static import StaticEncoder as StaticEncoder
     from semvec.encoders.word import WordEncoder as WordEncoder
+    from semvec.encoders.word_train import train_words as train_words
+    from semvec.encoders.word_train_options import TrainOptions as TrainOptions
     from semvec.errors import SemvecError as SemvecError
     from semvec.errors import TextsCut as TextsCut
     from semvec.text.readers import ReadOptions as ReadOptions

@@ -13,6 +13,7 @@ import pytest
 
 from semvec.encoders.contextual import ContextualEncoder
 from semvec.encoders.sentence import SentenceEncoder
+from semvec.encoders.static import StaticEncoder
 from semvec.encoders.word import WordEncoder
 from tests import tiny
 
@@ -49,6 +50,17 @@ def sentence_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sentence(sentence_folder: Path) -> SentenceEncoder:
     return SentenceEncoder.from_pretrained(sentence_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def static_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model of model2vec."""
+    return tiny.make_static_model(tmp_path_factory.mktemp("static") / "model")
+
+
+@pytest.fixture(scope="session")
+def static(static_folder: Path) -> StaticEncoder:
+    return StaticEncoder.from_pretrained(static_folder)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -42,10 +43,19 @@ def test_links_lead_somewhere() -> None:
             assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-def test_every_flag_in_the_docs_exists() -> None:
-    from semvec_cli.encode import encode
+def every_command(command: click.Command) -> list[click.Command]:
+    """``command`` and all below it."""
+    if not isinstance(command, click.Group):
+        return [command]
+    below = [command.get_command(click.Context(command), name) for name in command.list_commands(click.Context(command))]
+    return [command, *(one for its in below if its for one in every_command(its))]
 
-    known = {flag for option in encode.params for flag in option.opts} | {"--help", "--json"}
+
+def test_every_flag_in_the_docs_exists() -> None:
+    from semvec_cli.main import main
+
+    options = [option for command in every_command(main) for option in command.params]
+    known = {flag for option in options for flag in (*option.opts, *option.secondary_opts)} | {"--help"}
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")):
             assert flag in known | {"--data"}, f"{page.name}: {flag}"

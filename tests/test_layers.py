@@ -18,7 +18,7 @@ LAYERS = {
     "semvec_cli": 6,
 }  # fmt: skip
 HOMES = {
-    "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "umap": "semvec/visualise/", "click": "cli/", "tqdm": "cli/",
+    "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "umap": "semvec/visualise/", "click": "cli/", "tqdm": "cli/",
     "sentence_transformers": "semvec/encoders/", "transformers": "semvec/encoders/", "torch": "semvec/encoders/",
 }  # fmt: skip
 

@@ -198,3 +198,29 @@ def make_sentence_model(
         modules.append(Normalize())
     SentenceTransformer(modules=modules, device="cpu", **options).save_pretrained(str(folder / "model"))
     return folder / "model"
+
+
+def make_static_model(folder: Path, *, kind: str = "model2vec", quantised: bool = False, **options: Any) -> Path:
+    """Save seeded vectors of the tokens of `wordpiece` as model2vec or sentence-transformers does.
+
+    ``quantised`` gives a model2vec model what vocabulary quantisation does: fewer rows, a mapping and weights.
+    """
+    import numpy as np
+
+    tokenizer = wordpiece().backend_tokenizer
+    tokens, rng = tokenizer.get_vocab_size(), np.random.default_rng(5)
+    vectors = rng.standard_normal((tokens // 3 if quantised else tokens, HIDDEN)).astype(np.float32)
+    if kind == "model2vec":
+        from model2vec import StaticModel
+
+        extra = {"weights": rng.random(tokens), "token_mapping": rng.integers(0, len(vectors), tokens)} if quantised else {}
+        StaticModel(
+            vectors, tokenizer, config={"model_type": "model2vec"}, **{"normalize": True, **extra, **options}
+        ).save_pretrained(folder)
+        return folder
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, StaticEmbedding
+
+    modules = [StaticEmbedding(tokenizer, embedding_weights=vectors), *([Normalize()] if options.pop("normalize", True) else [])]
+    SentenceTransformer(modules=modules, device="cpu", **options).save_pretrained(str(folder))
+    return folder

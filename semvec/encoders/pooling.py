@@ -83,6 +83,24 @@ def pool(tokens: NDArray[Any], groups: Groups, how: str) -> NDArray[np.float32]:
     return np.asarray(np.add.reduceat(picked * weights[:, None], groups.first, axis=0))
 
 
+def pool_table(table: NDArray[np.float32], ids: Ints, lengths: Ints, how: str) -> NDArray[np.float32]:
+    """Return a vector for each row of ``lengths`` (rows,): that many ``ids`` further, pooled, of ``table`` (ids, dim).
+
+    A row of no ids is zeros. A mean is one sparse product, which adds up the ids of a row in their order and
+    so gives a row the same bits whatever stands beside it.
+    """
+    weights = Groups(ids, lengths).weights(how)
+    if weights is not None:
+        from scipy.sparse import csr_matrix
+
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        product = csr_matrix((weights, ids, ends), shape=(len(lengths), len(table))) @ table
+        return np.asarray(product, dtype=np.float32)
+    rows = np.zeros((len(lengths), table.shape[1]), dtype=np.float32)
+    rows[lengths > 0] = pool(table[ids], Groups(np.arange(len(ids)), lengths[lengths > 0]), how)
+    return rows
+
+
 def pool_tensor(tokens: torch.Tensor, groups: Groups, how: str) -> torch.Tensor:
     """Return what `pool` returns, computed where ``tokens`` (tokens, dim) lies."""
     import torch

@@ -31,7 +31,6 @@ METRICS = {
     "manhattan": Metric.EUCLIDEAN,  # the nearest of ours
 }
 AFTER_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")
-PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
 class SentenceEncoder(TransformerEncoder):
@@ -117,14 +116,6 @@ class SentenceEncoder(TransformerEncoder):
             prompts={key: text for key, text in (loaded.prompts or {}).items() if text},
             default_prompt=(loaded.prompts or {}).get(loaded.default_prompt_name or ""),
         )
-
-    def prompted(self, kind: str) -> Self:
-        """Return this encoder with the model's prompt for ``kind`` ("query" or "document"), if it has one."""
-        same = super().prompted(kind)
-        if self.options.prompt is not None:
-            return same
-        found = next((self.prompts[name] for name in PROMPT_NAMES[kind] if name in self.prompts), None)
-        return self if found is None else self.with_options(prompt=found)
 
 
 class Chain:

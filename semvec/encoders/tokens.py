@@ -77,11 +77,12 @@ class Tokenizer:
         every = [ids if text.strip() else [] for text, ids in zip(texts, found["input_ids"], strict=True)]
         if offsets:
             pairs = zip(texts, every, found["offset_mapping"], strict=True)
-            return [_tokens(text, ids, edges[: len(ids)], len(prompt)) for text, ids, edges in pairs]
+            return [tokens_of(text, ids, edges[: len(ids)], len(prompt)) for text, ids, edges in pairs]
         return [Tokens(np.array(ids, np.int64), np.zeros(len(ids), np.int32), np.zeros(len(ids), np.int32)) for ids in every]
 
 
-def _tokens(text: str, ids: list[int], offsets: list[tuple[int, int]], shift: int) -> Tokens:
+def tokens_of(text: str, ids: list[int], offsets: list[tuple[int, int]], shift: int) -> Tokens:
+    """Return the tokens ``ids`` of ``text``, whose ``offsets`` count from a prompt of ``shift`` characters before it."""
     trimmed = [_trimmed(text, max(start - shift, 0), max(end - shift, 0)) for start, end in offsets]
     edges = np.array(trimmed, dtype=np.int32).reshape(-1, 2)
     behind = np.flatnonzero(edges[:, 1] > 0) if shift else np.zeros(1, np.int64)

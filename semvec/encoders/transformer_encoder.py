@@ -106,6 +106,20 @@ class TransformerEncoder(BaseEncoder):
         return self.transformer.device
 
     @property
+    def own_pooling(self) -> tuple[Pooling, ...]:
+        """The model's own ways of pooling; several are put side by side."""
+        return self._own_pooling
+
+    def after_pooling(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return pooled vectors (rows, dim) as the model's Dense and LayerNorm leave them; as they are without such."""
+        import torch
+
+        if self._post is None or self._post_dims is None:
+            return pooled
+        with torch.inference_mode():
+            return _to_numpy(self._post(torch.from_numpy(pooled).to(self.transformer.device)))
+
+    @property
     def max_tokens(self) -> int:
         """How many tokens, special ones included, are read at once."""
         asked = self.options.max_tokens

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from semvec.encoders.sif import A, Sif, common_component, word_weights
 from semvec.encoders.tokens import Tokens
 from semvec.encoders.word_files import find_word_file
 from semvec.encoders.word_folder import open_word_folder, write_table
+from semvec.encoders.word_phrases import join
 from semvec.encoders.word_query import WordQueries
 from semvec.encoders.word_table import WordTable
 from semvec.errors import InputError, OptionError, WordsFlawed
@@ -84,7 +84,7 @@ class WordEncoder(BaseEncoder, WordQueries):
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the table, and SIF where it was fitted, as a folder that opens at once; see `write_word_folder`."""
-        if self.table.documents is not None:
+        if self.table.documents is not None and self.table.training is None:
             raise OptionError(
                 "a Doc2Vec model of gensim cannot be kept as a folder of words: train it with 'semvec train doc2vec'"
             )
@@ -121,7 +121,7 @@ class WordEncoder(BaseEncoder, WordQueries):
         return other
 
     def _new_ladder(self, options: EncodeOptions) -> Ladder:
-        return Ladder(self.table.words, options.oov, ngrams=self.table.ngrams is not None)
+        return Ladder(self.table.words, options.oov, ngrams=self.table.ngrams is not None, lower=self.table.lower)
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -175,10 +175,10 @@ class WordEncoder(BaseEncoder, WordQueries):
 
     def _encode_rows(self, inputs: Sequence[TextInput]) -> RowBatch:
         self._check_options()
-        spans = [self._words(one) for one in inputs]
-        n_words = np.array([len(its) for its in spans], dtype=np.int64)
-        edges = np.array([span for its in spans for span in its], dtype=np.int32).reshape(-1, 2)
-        looked = self._look_up([one.text[a:b] for one, its in zip(inputs, spans, strict=True) for a, b in its])
+        entries = [self._entries(one) for one in inputs]
+        n_words = np.array([len(its) for its in entries], dtype=np.int64)
+        edges = np.array([span for its in entries for span, _ in its], dtype=np.int32).reshape(-1, 2)
+        looked = self._look_up([word for its in entries for _, word in its])
         owner = np.repeat(np.arange(len(inputs)), n_words)
         told = {"n_tokens": n_words.astype(np.int32), "rungs": looked.tally(owner, len(inputs))}
         if self.options.level in (Level.WORD, Level.TOKEN):
@@ -191,21 +191,34 @@ class WordEncoder(BaseEncoder, WordQueries):
         ranges = np.array([pair for its, _ in found for pair in its], dtype=np.int64).reshape(-1, 2)
         places = np.array([pair for _, its in found for pair in its], dtype=np.int32).reshape(-1, 2)
         pooled, oov = self._pooled(looked, ranges + np.repeat(first, counts)[:, None])
-        if self._infers:
-            for row in np.flatnonzero(n_words).tolist():
-                words = [inputs[row].text[a:b] for a, b in spans[row]]
-                pooled[row], oov[row] = infer(self.table.documents, words), Oov.EXACT
+        if self.table.documents is not None and self._infers:
+            for row, its in enumerate(entries):
+                known = [self.table.words[at] for _, word in its for at in self._ladder.find(word).rows]
+                pooled[row] = self.table.documents.infer(known) if known else 0
+                oov[row] = Oov.EXACT if known else Oov.ZERO
         return RowBatch.solid(counts, pooled, places, oov=oov, **told)
 
     def _count_tokens(self, inputs: Sequence[TextInput]) -> list[tuple[int, int]]:
-        return [(len(self._words(one)), 0) for one in inputs]
+        return [(len(self._entries(one)), 0) for one in inputs]
 
-    def _words(self, one: TextInput) -> Sequence[Span]:
-        words = one.words if one.words is not None else find_words(one.text, self.options.splitter)
-        return self._joined(one.text, words) if self.table.phrases else words
+    def _entries(self, one: TextInput) -> list[tuple[Span, str]]:
+        """Return where the words of a text stand, and what each is looked up as; a phrase of the table is one.
 
-    def _split(self, text: str) -> Sequence[Span]:
-        return self._words(TextInput(text))
+        Words that came split stay by themselves where each gets a row.
+        """
+        spans = one.words if one.words is not None else find_words(one.text, self.options.splitter)
+        words = [one.text[a:b] for a, b in spans]
+        if not self.table.phrases or (one.words is not None and self.options.level in (Level.WORD, Level.TOKEN)):
+            return list(zip(spans, words, strict=True))
+        entries: list[tuple[Span, str]] = []
+        at = 0
+        for count, word in join(words, self.table.phrases, self._ladder.knows):
+            entries.append(((spans[at][0], spans[at + count - 1][1]), word))
+            at += count
+        return entries
+
+    def _words(self, text: str) -> list[str]:
+        return [word for _, word in self._entries(TextInput(text))]
 
     def _vectors(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         looked = self._look_up(words)
@@ -213,16 +226,6 @@ class WordEncoder(BaseEncoder, WordQueries):
 
     def rows_of(self, word: str) -> tuple[int, ...]:
         return self._ladder.find(word).rows
-
-    def _joined(self, text: str, words: Sequence[Span]) -> Sequence[Span]:
-        """Return ``words``, neighbours that are one entry of the table (``New York``, ``new_york``) made one."""
-        spans: list[Span] = []
-        for start, end in words:
-            if spans and self._ladder.knows(self.table.phrases.join((text[slice(*spans[-1])], text[start:end]))):
-                spans[-1] = spans[-1][0], end
-            else:
-                spans.append((start, end))
-        return spans
 
     def _look_up(self, words: Sequence[str]) -> LookedUp:
         """Return a vector, a rung and a weight for each of ``words``."""
@@ -238,7 +241,7 @@ class WordEncoder(BaseEncoder, WordQueries):
             if len(one.rows) > 1:
                 vectors[at] = self.table.vectors[list(one.rows)].mean(axis=0)
             elif one.rung == Oov.SUBWORD and self.table.ngrams is not None:
-                vectors[at] = self.table.ngrams(distinct[at])
+                vectors[at] = self.table.ngrams(distinct[at].lower() if self.table.lower else distinct[at])
         rungs[~vectors.any(axis=1)] = Oov.ZERO
         weights = np.ones(len(found), dtype=np.float32)
         if self.options.pooling == Pooling.SIF and self.table.sif is not None:
@@ -291,23 +294,3 @@ class LookedUp:
         """Return how many words of each text stood on which rung (texts, 6); ``owner`` (words,) tells whose they are."""
         cells = np.bincount(owner * len(Oov) + self.rungs, minlength=texts * len(Oov))
         return cells.reshape(texts, len(Oov)).astype(np.int32)
-
-
-def infer(model: Any, words: list[str]) -> NDArray[np.float32]:
-    """Return gensim's inferred Doc2Vec vector of ``words``, the same every time (dim,) float32.
-
-    gensim starts from ``hash()`` of the text, which Python changes from process to process, and goes on
-    with the model's running random numbers. Here both start from a checksum of the words.
-    """
-    import zlib
-
-    from gensim.models import doc2vec
-
-    seed = zlib.crc32(" ".join(words).encode())
-    state, start = model.random, doc2vec.pseudorandom_weak_vector
-    model.random = np.random.RandomState(seed)
-    doc2vec.pseudorandom_weak_vector = lambda size, seed_string=None: start(size, seed_string, hashfxn=lambda _: seed)
-    try:
-        return np.asarray(model.infer_vector(words), dtype=np.float32)
-    finally:
-        model.random, doc2vec.pseudorandom_weak_vector = state, start

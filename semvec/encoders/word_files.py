@@ -13,6 +13,7 @@ import numpy as np
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.vocabulary import ListedWords
 from semvec.encoders.word_binary import read_binary
+from semvec.encoders.word_documents import Documents
 from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.word_table import ContentHash, WordTable
 from semvec.encoders.word_text import HEADER, VECTOR, Flaws, WordBatch, check_finite, read_text
@@ -143,7 +144,7 @@ def table_of(model: Any, path: Path, origin: dict[str, JSON]) -> WordTable:
     ngrams = None
     if hasattr(keyed, "vectors_ngrams"):
         ngrams = Ngrams(np.asarray(keyed.vectors_ngrams, dtype=np.float32), keyed.min_n, keyed.max_n)
-    documents = model if hasattr(model, "infer_vector") else None
+    documents = Documents(lambda: model) if hasattr(model, "infer_vector") else None
     hidden = [] if documents is None else [getattr(model, name) for name in ("syn1", "syn1neg") if hasattr(model, name)]
     counts = keyed.expandos.get("count") if keyed.expandos else None
     return WordTable(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ from semvec.embeddings.files import flush, plain_errors, sync_folder, temporary
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.sif import Sif
 from semvec.encoders.vocabulary import ListedWords, MappedWords, word_index
+from semvec.encoders.word_documents import Documents
 from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.word_table import BATCH, ContentHash, WordTable, distinct
 from semvec.encoders.word_text import Flaws, WordBatch
@@ -59,6 +61,7 @@ def write_word_folder(
     counts: NDArray[np.int64] | None = None,
     ngrams: Ngrams | None = None,
     phrases: str = "",
+    lower: bool = False,
     sif: Sif | None = None,
     training: Mapping[str, JSON] | None = None,
     state: Mapping[str, NDArray[Any]] | None = None,
@@ -67,7 +70,8 @@ def write_word_folder(
     """Write a folder that `open_word_folder` reads, whole or not at all, holding one batch at a time.
 
     Words that come again are left out, and counted in ``flaws``.
-    ``training`` and ``state`` are what a trained model needs to go on: settings and arrays. Raises
+    ``lower`` says that the words were put in small letters, so that those looked up will be too. ``training``
+    and ``state`` are what a trained model needs to go on: settings and arrays. Raises
     `OutputExists` and `OutputError`; an existing folder is replaced only with ``overwrite``, and only if it
     holds word vectors.
     """
@@ -77,9 +81,8 @@ def write_word_folder(
     with plain_errors(path):
         spare.mkdir()
         try:
-            _write_parts(
-                spare, distinct(batches, flaws or Flaws()), dict(origin), counts, ngrams, phrases, sif, training, state or {}
-            )
+            once = distinct(batches, flaws or Flaws())
+            _write_parts(spare, once, dict(origin), counts, ngrams, phrases, lower, sif, training, state or {})
             former = path.with_name(f".{path.name}.former")
             shutil.rmtree(former, ignore_errors=True)
             if path.exists():
@@ -100,7 +103,10 @@ def write_table(path: Path, table: WordTable, *, overwrite: bool = False) -> Non
         counts=table.counts,
         ngrams=table.ngrams,
         phrases=table.phrases,
+        lower=table.lower,
         sif=table.sif,
+        training=table.training,
+        state=table.state,
         overwrite=overwrite,
     )
 
@@ -112,6 +118,7 @@ def _write_parts(
     counts: NDArray[np.int64] | None,
     ngrams: Ngrams | None,
     phrases: str,
+    lower: bool,
     sif: Sif | None,
     training: Mapping[str, JSON] | None,
     state: Mapping[str, NDArray[Any]],
@@ -138,6 +145,7 @@ def _write_parts(
         "weights": digest.sum(ngrams, *(state[name] for name in sorted(state))),
         "origin": origin,
         "phrases": phrases,
+        "lower": lower,
         "subwords": ngrams and {"least": ngrams.least, "most": ngrams.most},
         "sif": sif and {"a": sif.a, "texts": sif.texts},
         "training": training and dict(training),
@@ -215,18 +223,33 @@ def open_word_folder(path: Path) -> WordTable:
         expected = (header["words"], header["dim"])
         if vectors.shape != expected or len(names) != len(vectors) or index.shape != (2, len(vectors)):
             raise FormatError(f"{len(names):,} words, {vectors.shape} vectors where the header says {expected}")
-        return WordTable(
+        table = WordTable(
             MappedWords(names, index),
             vectors,
             header["weights"],
             counts=counts,
             ngrams=subwords and Ngrams(read_array(path, "ngrams"), subwords["least"], subwords["most"]),
             phrases=header["phrases"],
+            lower=header.get("lower", False),
             sif=sif and Sif(np.array(read_array(path, "sif")), sif["a"], sif["texts"]),
+            training=header["training"],
+            state={name: read_array(path, STATE + name) for name in header["state"]},
             origin=header["origin"],
         )
+        if wrong := [name for name, array in table.state.items() if len(array) != len(vectors)]:
+            raise FormatError(f"{', '.join(wrong)}: of another number of words")
+        infers = table.training is not None and table.training["kind"] == "doc2vec"
+        return replace(table, documents=Documents(lambda: _doc2vec(table))) if infers else table
     except Exception as error:  # whatever numpy and Arrow say of a damaged file
         raise ModelError(f"{path}: damaged, cannot be opened ({first_line(error)})") from error
+
+
+def _doc2vec(table: WordTable) -> Any:
+    from semvec.encoders.word_gensim import revive
+    from semvec.encoders.word_train_options import Kind, Settings
+
+    assert table.training is not None
+    return revive(Kind.DOC2VEC, Settings.from_json(table.training["settings"]), table, trains=False)
 
 
 def _read_words(path: Path) -> tuple[Any, NDArray[np.int64] | None]:

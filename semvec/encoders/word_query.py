@@ -13,7 +13,6 @@ from semvec.embeddings.topk import top_k
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.word_table import WordTable
 from semvec.errors import InputError, OptionError
-from semvec.text.words import Span
 from semvec.types import Analogy, Oov
 
 EPSILON = 1e-6
@@ -51,8 +50,8 @@ class WordQueries(ABC):
         """Return the rows of the table that stand for ``word``."""
 
     @abstractmethod
-    def _split(self, text: str) -> Sequence[Span]:
-        """Return the ranges of the words of ``text``."""
+    def _words(self, text: str) -> list[str]:
+        """Return the words of ``text`` as they are looked up."""
 
     def standing(self, word: str) -> Standing:
         """Return what stands for ``word`` in the table."""
@@ -121,8 +120,7 @@ class WordQueries(ABC):
 
     def _bag(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the distinct vectors of ``text`` (words, dim) and the share each has in it (words,)."""
-        words = [text[start:end] for start, end in self._split(text)]
-        vectors, rungs = self._vectors(words)
+        vectors, rungs = self._vectors(self._words(text))
         known = vectors[rungs != Oov.ZERO]
         if not len(known):
             raise InputError(f"no word of {text!r:.60} is in the vocabulary")

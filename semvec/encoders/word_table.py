@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from semvec.encoders.sif import Sif
 from semvec.encoders.vocabulary import ListedWords, Vocabulary
+from semvec.encoders.word_documents import Documents
 from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.word_text import Flaws, WordBatch
 from semvec.errors import ModelError
@@ -21,6 +22,8 @@ from semvec.types import JSON
 
 BATCH = 1 << 14
 EXAMPLES = 3
+FUNCTION_WORDS = 1e-3
+"""Words that make up more of a text than this rarely mean anything by themselves."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,10 @@ class WordTable:
 
     ``counts`` (words,) is how often each stood in the training corpus, where that is known; ``ngrams``
     makes vectors of words that are not there (fastText); ``phrases`` joins the words of one entry ("_" in
-    ``new_york``) where the model was trained on phrases; ``sif`` weighs words by their frequency;
-    ``documents`` is gensim's ``Doc2Vec`` where the file held one; ``flaws`` says what was passed over.
+    ``new_york``) where the model was trained on phrases; ``lower`` says that it was trained on words in small
+    letters; ``sif`` weighs words by their frequency; ``documents`` infers the vectors of texts (Doc2Vec);
+    ``training`` and ``state`` are the record and the arrays that training goes on from, where semvec trained
+    it; ``flaws`` says what was passed over.
     """
 
     words: Vocabulary
@@ -39,8 +44,11 @@ class WordTable:
     counts: NDArray[np.int64] | None = None
     ngrams: Ngrams | None = None
     phrases: str = ""
+    lower: bool = False
     sif: Sif | None = None
-    documents: Any = None
+    documents: Documents | None = None
+    training: Mapping[str, JSON] | None = None
+    state: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     flaws: str = ""
     origin: dict[str, JSON] = field(default_factory=dict)
 
@@ -85,6 +93,18 @@ class WordTable:
         words = iter(self.words)
         for part in self._parts():
             yield WordBatch(list(islice(words, len(part))), np.asarray(part))
+
+    def telling_rows(self, k: int) -> list[int]:
+        """Return the rows of the ``k`` most frequent words that mean something by themselves, as far as one can guess.
+
+        They make up less than a thousandth of the text, where some do, and are of letters alone, at least four
+        if those are plain Latin ones.
+        """
+        rare = self.frequencies < FUNCTION_WORDS
+        rows = np.flatnonzero(rare if rare.any() else ~rare)
+        order = rows[np.argsort(-self.frequencies[rows], kind="stable")]
+        words = ((int(row), self.words[int(row)]) for row in order)
+        return list(islice((row for row, word in words if word.isalpha() and (len(word) > 3 or not word.isascii())), k))
 
     def with_sif(self, sif: Sif) -> WordTable:
         """Return the same table with ``sif`` fitted."""

@@ -27,6 +27,7 @@ class ReadOptions:
     and one called ``id`` or ``_id`` are taken. ``max_chars`` is the longest text accepted.
     ``keep_blank`` makes blank rows texts of their own instead of bad rows. ``delimiter`` separates the
     cells of ``.csv`` (a comma) and ``.tsv`` (a tab); ``.csv`` cells may be quoted, ``.tsv`` cells are not.
+    Without ``ids`` no column is taken for one.
     """
 
     text_field: str | None = None
@@ -34,6 +35,7 @@ class ReadOptions:
     max_chars: int = 4_000_000
     keep_blank: bool = False
     delimiter: str | None = None
+    ids: bool = True
 
     def __post_init__(self) -> None:
         if isinstance(self.max_chars, bool) or not isinstance(self.max_chars, int) or self.max_chars < 1:
@@ -256,7 +258,8 @@ def choose_fields(where: str, names: list[str], options: ReadOptions) -> tuple[s
         text_field = found[0]
     else:
         text_field = options.text_field
-    id_field = options.id_field or next((name for name in ID_FIELDS if name in names and name != text_field), None)
+    likely = ID_FIELDS if options.ids else ()
+    id_field = options.id_field or next((name for name in likely if name in names and name != text_field), None)
     for name, flag in ((text_field, "--text-field"), (id_field, "--id-field")):
         if name is not None and name not in names:
             raise InputError(f"{where}: no column {name!r} ({flag}); there are {there}")

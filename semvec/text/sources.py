@@ -91,7 +91,7 @@ def find_sources(
         raise OptionError(f"input format {kind!r} is unknown: choose from {', '.join(KINDS)}{did_you_mean(kind, list(KINDS))}")
     if not inputs:
         raise InputError("no input: name files, folders, globs, or - for standard input")
-    if not isinstance(inputs, Iterable):
+    if not isinstance(inputs, str | Path | Iterable):
         raise InputError(f"inputs are paths, not {inputs!r}")
     names = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     if names.count(STDIN) > 1:

@@ -25,6 +25,10 @@ def test_convert_and_use(tmp_path: Path, glove_file: Path) -> None:
     assert "9 words: 9 in the vocabulary (0.0 % unknown)" in done.stdout
     expected = semvec.load_encoder(tmp_path / "folder", pooling="sif").encode(["Paris"])
     assert semvec.read_embeddings(tmp_path / "x.npy")[2].vectors.tolist() == expected.vectors.tolist()
+    shown = run("inspect", tmp_path / "folder").stdout
+    assert "8 words of 4 numbers" in shown
+    assert "sif: {'a': 0.0001, 'texts': 3}" in shown
+    assert json.loads(run("inspect", tmp_path / "folder", "--json").stdout)["words"] == 8
     refused(run("convert", glove_file, tmp_path / "folder"), "exists already; --overwrite")
     refused(run("convert", tmp_path / "corpus.txt", tmp_path / "other"), "holds no word vectors")
     refused(run("convert", glove_file, tmp_path / "no" / "where"), "does not exist")

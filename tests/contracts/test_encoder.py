@@ -12,12 +12,12 @@ from semvec.errors import FingerprintMismatch, InputError, OptionError
 from semvec.types import Oov
 from tests.sample import TEXTS
 
-FAMILIES = ["word", "sentence", "bert", "gpt2", "llama"]
+FAMILIES = ["word", "static", "sentence", "bert", "gpt2", "llama"]
 
 
 @pytest.fixture(params=FAMILIES)
 def encoder(request: pytest.FixtureRequest) -> Any:
-    if request.param in ("word", "sentence"):
+    if request.param in ("word", "static", "sentence"):
         return request.getfixturevalue(request.param)
     return request.getfixturevalue("contextual")[request.param]
 

@@ -176,7 +176,7 @@ def test_similarity_reads_what_is_stored(sentence: SentenceEncoder, word: Any) -
             wrong()
     with pytest.raises(OptionError, match="did you mean 'cosine'"):
         semvec.similarity(floats, floats, "cosin")
-    with pytest.raises(OptionError, match="k must be at least 1"):
+    with pytest.raises(OptionError, match="k must be a whole number of at least 1"):
         semvec.nearest(floats, floats, 0)
     with pytest.raises(FingerprintMismatch, match="two encoders cannot be compared"):
         semvec.similarity(floats, word.encode(["a"]))
