@@ -14,7 +14,6 @@ import pytest
 from semvec.embeddings.similarity import similarity
 from semvec.errors import (
     CollectionDamaged,
-    CollectionLocked,
     CollectionNotFound,
     FilterError,
     FingerprintMismatch,
@@ -96,7 +95,7 @@ def test_whatever_is_done_it_is_what_the_oracle_says(tmp_path: Path, metric: str
     collection = Collection.open(tmp_path / "c", Settings(DIM, Metric(metric)))
     reader = Collection.open(tmp_path / "c")
     names = [f"id {i} ü中" for i in range(300)]
-    for step in range(25):
+    for _ in range(25):
         kind = chance.choice(["upsert", "upsert", "delete", "optimise", "reopen"])
         if kind == "upsert":
             ids = chance.sample(names, chance.randrange(1, 60))
@@ -127,7 +126,7 @@ def test_whatever_is_done_it_is_what_the_oracle_says(tmp_path: Path, metric: str
         np.testing.assert_array_equal(found[0].vector, plain.items[names[0]][1])
 
 
-@pytest.mark.parametrize("kind", [name for name in KINDS])
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_of_index(tmp_path: Path, kind: str) -> None:
     rng = np.random.default_rng(1)
     centres = rng.standard_normal((40, DIM))
