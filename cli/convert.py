@@ -33,7 +33,7 @@ def convert(model: str, output: str, sif: tuple[str, ...], text_field: str | Non
     from semvec.text.documents import texts_of
     from semvec.text.readers import ReadOptions
 
-    texts = texts_of(list(sif), ReadOptions(text_field=text_field)) if sif else None
+    texts = texts_of(list(sif), ReadOptions(text_field=text_field, ids=False)) if sif else None
     made = to_folder(model, output, sif=texts, trust_pickle=options["trust_pickle"], overwrite=options["overwrite"])
     if options["quiet"]:
         return

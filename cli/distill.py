@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from semvec.encoders.protocol import Encoder
     from semvec.evaluate.pairs import PairQuality, ScoredPairs
 
-REPEATS = 5
-
 
 @click.command(context_settings={"show_default": True})
 @click.argument("model")
@@ -85,7 +83,7 @@ class _Corpus:
         from semvec.text.sources import find_sources
 
         self.sources = find_sources(list(names))
-        self.read = ReadOptions(text_field)
+        self.read = ReadOptions(text_field, ids=False)
         self.left_out = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -137,7 +135,7 @@ def _print(made: Distilled, corpus: _Corpus | None) -> None:
 def _print_kept(teacher: Encoder, student: Encoder, pairs: ScoredPairs, seed: int) -> None:
     from semvec.evaluate.pairs import pair_quality
 
-    theirs, own = pair_quality(teacher, pairs, seed=seed), pair_quality(student, pairs, seed=seed, repeats=REPEATS)
+    theirs, own = pair_quality(teacher, pairs, seed=seed), pair_quality(student, pairs, seed=seed)
     click.echo(kept_line(own, theirs, len(pairs)))
 
 

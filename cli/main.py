@@ -24,7 +24,7 @@ COMMANDS = {
 }
 
 
-INTERRUPTED = "interrupted; a run that writes a file goes on with --resume"
+INTERRUPTED = "interrupted"
 
 
 class LazyGroup(click.Group):
@@ -59,7 +59,8 @@ class LazyGroup(click.Group):
         except SemvecError as error:
             _fail(str(error) if not isinstance(error, OSError) else str(error.args[-1]))
         except KeyboardInterrupt:
-            _fail(INTERRUPTED, 130)
+            hint = "; it goes on with --resume" if ctx.invoked_subcommand == "encode" else ""
+            _fail(INTERRUPTED + hint, 130)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
+
+from filelock import FileLock, Timeout
 
 from semvec.errors import OutputError
 
@@ -51,15 +55,24 @@ def written_whole(*paths: Path) -> Iterator[list[IO[bytes]]]:
 
 
 @contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
+def folder_written_whole(path: Path, check: Callable[[], None]) -> Iterator[Path]:
     """Give an empty folder to write into; it appears as ``path``, in the place of one there, only when the block ends.
 
-    An interrupted run leaves ``path`` as it was, or (for the moment between two renames) under the name
-    ``.NAME.old`` beside it.
+    ``check`` raises where what is at ``path`` may not be replaced; it is asked before, and again at the end, since
+    somebody may have put something there meanwhile. A run that is killed leaves ``path`` as it was, or (for the moment
+    between two renames) as ``.NAME.old`` beside it, which the next run puts back. Raises `OutputError` where another
+    run is writing the same folder.
     """
     place = Path(os.path.realpath(path))  # what a link leads to is replaced, not the link
     spare, old = temporary(place), place.with_name(f".{place.name}.old")
     with plain_errors(path), ExitStack() as cleanup:
+        try:
+            cleanup.enter_context(FileLock(_lock_of(place), timeout=0))
+        except Timeout:
+            raise OutputError(f"{path}: another run is writing it") from None
+        if old.exists() and not place.exists():
+            old.rename(place)
+        check()
         shutil.rmtree(spare, ignore_errors=True)
         spare.mkdir()
         cleanup.callback(shutil.rmtree, spare, ignore_errors=True)
@@ -68,12 +81,24 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
             if file.is_file():
                 with open(file, "rb+") as stream:
                     flush(stream)
+        check()
+        shutil.rmtree(old, ignore_errors=True)
         if place.exists():
-            shutil.rmtree(old, ignore_errors=True)
             place.rename(old)
-        spare.rename(place)
+        try:
+            spare.rename(place)
+        except OSError:
+            if old.exists():
+                old.rename(place)
+            raise
         sync_folder(place.parent)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _lock_of(place: Path) -> str:
+    """Return a lock file for ``place`` that does not lie beside it."""
+    name = hashlib.sha256(os.fsencode(place)).hexdigest()[:24]
+    return os.path.join(tempfile.gettempdir(), f"semvec-{name}.lock")
 
 
 def flush(stream: IO[bytes]) -> None:

@@ -10,7 +10,7 @@ from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.quantise import Vectors
 from semvec.embeddings.topk import top_k
 from semvec.embeddings.transforms import normalize
-from semvec.errors import OptionError
+from semvec.errors import InputError, OptionError
 from semvec.types import Metric
 
 Rows: TypeAlias = Embeddings | Vectors
@@ -52,6 +52,8 @@ def nearest(queries: Rows, documents: Rows, k: int, metric: Metric | str = Metri
     one, other = _floats(queries), _floats(documents)
     if one.shape[1] != other.shape[1]:
         raise OptionError(f"vectors of {one.shape[1]} and of {other.shape[1]} dimensions cannot be compared")
+    if not np.isfinite(one).all():
+        raise InputError("a query holds a number that is not finite")
     if metric == Metric.COSINE:
         one, other, metric = normalize(one), normalize(other), Metric.DOT
     return top_k(lambda down, across: similarity(one[down], other[across], metric), len(one), len(other), k)

@@ -16,11 +16,14 @@ QUERIES = 512
 CELLS = 1 << 21
 """Most queries, and scores, in one tile."""
 
+COLUMNS = 1 << 13
+"""Columns of a tile that are looked through at once: the sooner the first are, the fewer of the others count."""
+
 
 def top_k(tile: Tile, queries: int, documents: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the ``k`` best columns of each row, and their scores, best first: (queries, k) each.
 
-    Fewer where there are fewer documents. Equal scores come in the order of the columns. After the first tile a
+    Fewer where there are fewer documents. Equal scores come in the order of the columns. After the first columns a
     score counts only if it beats the worst one kept, so nearly all of the work is making the tiles; memory is
     that of one tile (`CELLS` scores) and of the result.
     """
@@ -34,7 +37,9 @@ def top_k(tile: Tile, queries: int, documents: int, k: int) -> tuple[NDArray[np.
         across = slice(left, min(left + width, documents))
         for top in range(0, queries, QUERIES):
             down = slice(top, min(top + QUERIES, queries))
-            _merge(columns[down], scores[down], np.asarray(tile(down, across), dtype=np.float32), left)
+            found = np.asarray(tile(down, across), dtype=np.float32)
+            for at in range(0, found.shape[1], max(COLUMNS, k)):
+                _merge(columns[down], scores[down], found[:, at : at + max(COLUMNS, k)], left + at)
     return columns, scores
 
 

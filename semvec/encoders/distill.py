@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,6 +81,8 @@ def distill(
     ``dims`` than there are, `InputError` for a corpus without a text, `OutputExists` and `OutputError`.
     """
     started, target = perf_counter(), check_output(output, overwrite=overwrite)
+    if isinstance(corpus, str):
+        raise InputError("corpus must be a list of texts, not one string")
     plain = _plain(teacher)
     dim = _dims(plain, dims)
     say = progress or (lambda *_: None)
@@ -95,7 +98,7 @@ def distill(
         vectors[unknown] = 0  # sentence-transformers counts unknown tokens; zeros change no direction
     texts, cut = (learnt.texts, learnt.cut) if learnt else (0, 0)
     origin = {"teacher": _name(plain), "weights": plain.weights, "texts": texts, "seed": seed if learnt else None}
-    _save(target, vectors, tokenizer, origin)
+    _save(target, vectors, tokenizer, origin, overwrite)
     return Distilled(target, len(vectors), dim, texts, cut, perf_counter() - started)
 
 
@@ -106,14 +109,18 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
     """
     target = Path(output)
     with plain_errors(target):
-        if not target.parent.is_dir():
-            raise OutputError(f"{target}: the folder {target.parent} does not exist")
-        if target.exists() and not overwrite:
-            raise OutputExists(f"{target}: exists already; --overwrite replaces it")
-        if target.exists() and not (target.is_dir() and is_static(target)):
-            raise OutputExists(f"{target}: exists and is no static model, and nothing else is overwritten; name another folder")
+        _check_replaceable(target, overwrite)
         with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent):
             return target  # a folder can be made there, which is worth knowing before an hour's work
+
+
+def _check_replaceable(target: Path, overwrite: bool) -> None:
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: the folder {target.parent} does not exist")
+    if target.exists() and not overwrite:
+        raise OutputExists(f"{target}: exists already; --overwrite replaces it")
+    if target.exists() and not (target.is_dir() and is_static(target)):
+        raise OutputExists(f"{target}: exists and is no static model, and nothing else is overwritten; name another folder")
 
 
 def _plain(teacher: Encoder) -> TransformerEncoder:
@@ -272,7 +279,7 @@ def _rarity(tokens: int) -> Vectors:
     return np.asarray(SIF / (SIF + share), dtype=np.float32)[:, None]
 
 
-def _save(target: Path, vectors: Vectors, tokenizer: Any, origin: JSON) -> None:
+def _save(target: Path, vectors: Vectors, tokenizer: Any, origin: JSON, overwrite: bool) -> None:
     from model2vec.persistence import save_pretrained
 
     config = {
@@ -284,5 +291,6 @@ def _save(target: Path, vectors: Vectors, tokenizer: Any, origin: JSON) -> None:
         "normalize": True,
         "semvec": origin,
     }
-    with folder_written_whole(target) as spare:  # without model2vec's card, which claims a licence
+    replaceable = partial(_check_replaceable, target, overwrite)
+    with folder_written_whole(target, replaceable) as spare:  # without model2vec's card, which claims a licence
         save_pretrained(spare, np.ascontiguousarray(vectors), tokenizer, config, create_model_card=False)

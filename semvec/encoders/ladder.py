@@ -19,6 +19,9 @@ RUNGS = {"case": Oov.CASE, "fold": Oov.FOLD, "subword": Oov.SUBWORD, "spelling":
 
 ALL_RUNGS = tuple(RUNGS)
 REMEMBERED = 1 << 18
+LONGEST = 100
+"""Letters of a word that is looked at closely; longer ones are no words (a genome, a file in base 64)."""
+
 PUNCTUATION = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "‐": "-", "‑": "-", "–": "-", "—": "-", "−": "-", "·": "-"})
 CONTRACTION = re.compile(r"(.+?)(n't|'(?:s|re|ve|ll|d|m))", re.IGNORECASE)
 PIECES = re.compile(r"[^\W\d_]+|\d+")
@@ -69,10 +72,12 @@ class Ladder:
     * zero.
     """
 
-    def __init__(self, words: Vocabulary, rungs: Sequence[str], *, ngrams: bool = False, lower: bool = False) -> None:
+    def __init__(
+        self, words: Vocabulary, rungs: Sequence[str], *, ngrams: bool = False, lower: bool = False, phrases: str = ""
+    ) -> None:
         self._words = words
         self._lower = lower
-        self._others_do = lower or "case" in rungs
+        self._phrases = phrases
         self._has_ngrams = ngrams
         self._steps = [step for rung, step in self._every_step() if rung in rungs]
         self._known: dict[str, Found] = {}
@@ -84,21 +89,27 @@ class Ladder:
         return [*before, ("subword", self._parts), ("spelling", self._spelling), ("subword", self._compound)]
 
     def knows(self, word: str) -> bool:
-        """Whether ``word``, or ``word`` in small letters where that will do, is in the table."""
-        return self._words.get(word) is not None or (self._others_do and self._words.get(word.lower()) is not None)
+        """Whether ``word`` is in the table, in small letters where the table is of those."""
+        return self._words.get(word.lower() if self._lower else word) is not None
 
     def find(self, word: str) -> Found:
-        """Return where ``word`` was found."""
+        """Return where ``word`` was found; one with spaces is looked for as a phrase where the table has those."""
+        if self._phrases and " " in word:
+            word = word.replace(" ", self._phrases)
         if (known := self._known.get(word)) is not None:
             return known
-        if len(self._known) >= REMEMBERED:
-            self._known.clear()
-        found = self._known[word] = self._climb(word)
+        found = self._climb(word)
+        if len(word) <= LONGEST:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[word] = found
         return found
 
     def _climb(self, word: str) -> Found:
         if (row := self._words.get(word.lower() if self._lower else word)) is not None:
             return Found(Oov.EXACT, (row,))
+        if len(word) > LONGEST and not self._has_ngrams:
+            return Found(Oov.ZERO)
         return next((found for step in self._steps if (found := step(word)) is not None), Found(Oov.ZERO))
 
     def _first(self, rung: Oov, candidates: Iterable[str]) -> Found | None:

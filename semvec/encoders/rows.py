@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,10 @@ class RowBatch:
         """Return the texts of all ``parts``, one after the other."""
         parts = [*parts, cls.solid(np.zeros(0, np.int64), np.zeros((0, dim), np.float32), np.zeros((0, 2), np.int32))]
         names = ("counts", "vectors", "start", "end", "special", "oov", "n_tokens", "n_truncated")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        counted = [part.rungs for part in parts[:-1] if part.rungs is not None]
+        rungs = np.concatenate(counted) if counted and len(counted) == len(parts) - 1 else None
+        joined = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+        return replace(cls(*joined), rungs=rungs)
 
     @classmethod
     def solid(

@@ -30,7 +30,8 @@ class Sif:
 
     def removed_from(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``vectors`` (rows, dim) without their part along the common component."""
-        return vectors - np.outer(vectors @ self.component, self.component)
+        along = np.einsum("ij,j->i", vectors, self.component)  # unlike a matrix product, the same for a row whatever the others
+        return np.asarray(vectors - along[:, None] * self.component, dtype=np.float32)
 
 
 def word_weights(frequencies: NDArray[np.float64], a: float) -> NDArray[np.float32]:

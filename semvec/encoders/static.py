@@ -20,6 +20,7 @@ from semvec.encoders.pooling import Groups, pool_table
 from semvec.encoders.rows import RowBatch
 from semvec.encoders.static_table import StaticTable, read_static_folder
 from semvec.encoders.tokens import Tokens, tokens_of
+from semvec.encoders.word_memo import WordMemo
 from semvec.errors import OptionError
 from semvec.types import JSON, Level, Metric, Oov, Pooling
 
@@ -45,6 +46,7 @@ class StaticEncoder(BaseEncoder):
         self.table = table
         self.model = model
         self.prompts = table.prompts
+        self._memo = WordMemo.of(table.tokenizer)
 
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike[str], *, name: str | None = None, **changes: Unpack[OptionChanges]) -> Self:
@@ -132,8 +134,11 @@ class StaticEncoder(BaseEncoder):
             tokens = self._tokens(inputs)
             lengths = np.array([len(its.ids) for its in tokens], dtype=np.int64)
             return _joined([its.ids for its in tokens]), lengths, np.array([its.n_prompt for its in tokens], dtype=np.int64)
-        found = self.table.tokenizer.encode_batch_fast([one.text for one in inputs], add_special_tokens=False)
-        lists = [its.ids if one.text.strip() else [] for one, its in zip(inputs, found, strict=True)]
+        texts = [one.text if one.text.strip() else "" for one in inputs]
+        if self._memo is not None:
+            lists = self._memo(texts)
+        else:
+            lists = [its.ids for its in self.table.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
         lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
         ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64, count=int(lengths.sum()))
         return ids, lengths, np.zeros(len(lists), dtype=np.int64)

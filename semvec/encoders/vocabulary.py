@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -66,8 +65,8 @@ class MappedWords:
             yield from self._words.slice(at, 1 << 16).to_pylist()
 
     def get(self, word: str) -> int | None:
-        wanted = _hash(word)
-        at = bisect_left(self._hashes, wanted)
+        wanted = np.uint64(_hash(word))
+        at = int(np.searchsorted(self._hashes, wanted))
         while at < len(self) and self._hashes[at] == wanted:
             row = int(self._rows[at])
             if self[row] == word:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from semvec.encoders.base import BaseEncoder, TextInput, users_level
 from semvec.encoders.chunks import chunk_edges, cut_into_chunks
 from semvec.encoders.ladder import Ladder
 from semvec.encoders.options import CHUNK_TOKENS, EncodeOptions, OptionChanges, shared_settings
-from semvec.encoders.pooling import Groups, pool
+from semvec.encoders.pooling import Groups, pool_table
 from semvec.encoders.protocol import Text
 from semvec.encoders.rows import RowBatch
 from semvec.encoders.sif import A, Sif, common_component, word_weights
@@ -45,6 +44,8 @@ ONLY_TRANSFORMERS = (
 )
 
 FIT_TEXTS = 1024
+FIT_CHARS = 1 << 20
+"""Most texts, and characters, that SIF is fitted on at once."""
 
 
 class WordEncoder(BaseEncoder, WordQueries):
@@ -96,13 +97,14 @@ class WordEncoder(BaseEncoder, WordQueries):
         The common component is that of the weighted means of ``texts`` (`Sif`); the frequencies of words come with
         the table (`WordTable.frequencies`). Raises `InputError` where no text has a word in the vocabulary.
         """
+        if isinstance(texts, str):
+            raise InputError("texts must be a list of texts, not one string: fit_sif([text, …])")
         bare = Sif(np.zeros(self.table.dim, dtype=np.float32), a, 0)
         weighing = self._with(self.table.with_sif(bare)).with_options(
-            level="text", pooling="sif", dtype="float32", normalize=False
+            level="text", pooling="sif", dtype="float32", normalize=False, truncate_dim=None, calibration=None, progress=None
         )
         products, count = np.zeros((self.table.dim, self.table.dim)), 0
-        stream = iter(texts)
-        while block := list(islice(stream, FIT_TEXTS)):
+        for block in _blocks(texts):
             found = weighing.encode(block)
             solid = found.vectors[found.oov != Oov.ZERO]
             products += solid.astype(np.float64).T @ solid
@@ -121,7 +123,8 @@ class WordEncoder(BaseEncoder, WordQueries):
         return other
 
     def _new_ladder(self, options: EncodeOptions) -> Ladder:
-        return Ladder(self.table.words, options.oov, ngrams=self.table.ngrams is not None, lower=self.table.lower)
+        table = self.table
+        return Ladder(table.words, options.oov, ngrams=table.ngrams is not None, lower=table.lower, phrases=table.phrases)
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -151,7 +154,7 @@ class WordEncoder(BaseEncoder, WordQueries):
 
     @property
     def _infers(self) -> bool:
-        return self.table.documents is not None and self.options.level == Level.TEXT
+        return self.table.documents is not None and self.options.level == Level.TEXT and self.options.pooling is None
 
     def _fingerprint(self) -> Fingerprint:
         options = self.options
@@ -161,6 +164,10 @@ class WordEncoder(BaseEncoder, WordQueries):
             if options.pooling == Pooling.SIF and self.table.sif is not None:
                 settings["pooling"] = f"sif, {self.table.sif.name}"
         settings["oov"] = " ".join(options.oov) or "none"
+        if self.table.lower:
+            settings["lower"] = True
+        if self.table.phrases:
+            settings["phrases"] = self.table.phrases
         return Fingerprint(
             family="word",
             model=self.model,
@@ -182,7 +189,7 @@ class WordEncoder(BaseEncoder, WordQueries):
         owner = np.repeat(np.arange(len(inputs)), n_words)
         told = {"n_tokens": n_words.astype(np.int32), "rungs": looked.tally(owner, len(inputs))}
         if self.options.level in (Level.WORD, Level.TOKEN):
-            return RowBatch.solid(n_words, looked.vectors, edges, oov=looked.rungs, **told)
+            return RowBatch.solid(n_words, looked.vectors[looked.which], edges, oov=looked.rungs[looked.which], **told)
         first = np.cumsum(n_words) - n_words
         found = [
             self._ranges(one, edges[at : at + n]) for one, at, n in zip(inputs, first.tolist(), n_words.tolist(), strict=True)
@@ -222,33 +229,40 @@ class WordEncoder(BaseEncoder, WordQueries):
 
     def _vectors(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         looked = self._look_up(words)
-        return looked.vectors, looked.rungs
+        return looked.vectors[looked.which], looked.rungs[looked.which]
 
     def rows_of(self, word: str) -> tuple[int, ...]:
         return self._ladder.find(word).rows
 
     def _look_up(self, words: Sequence[str]) -> LookedUp:
-        """Return a vector, a rung and a weight for each of ``words``."""
+        """Return a vector and a rung for each of ``words``; under SIF each part of a word counts by its own weight."""
         places: dict[str, int] = {}
         which = np.array([places.setdefault(word, len(places)) for word in words], dtype=np.int64)
-        distinct = list(places)
-        found = [self._ladder.find(word) for word in distinct]
+        found = [self._ladder.find(word) for word in places]
         rungs = np.array([one.rung for one in found], dtype=np.uint8)
         vectors = np.zeros((len(found), self.table.dim), dtype=np.float32)
         single = [at for at, one in enumerate(found) if len(one.rows) == 1]
-        vectors[single] = self.table.vectors[[found[at].rows[0] for at in single]]
-        for at, one in enumerate(found):
+        vectors[single] = self._weighed([found[at].rows[0] for at in single])
+        for at, (word, one) in enumerate(zip(places, found, strict=True)):
             if len(one.rows) > 1:
-                vectors[at] = self.table.vectors[list(one.rows)].mean(axis=0)
+                vectors[at] = self._weighed(one.rows).mean(axis=0)
             elif one.rung == Oov.SUBWORD and self.table.ngrams is not None:
-                vectors[at] = self.table.ngrams(distinct[at].lower() if self.table.lower else distinct[at])
+                vectors[at] = self.table.ngrams(word.lower() if self.table.lower else word)
         rungs[~vectors.any(axis=1)] = Oov.ZERO
-        weights = np.ones(len(found), dtype=np.float32)
-        if self.options.pooling == Pooling.SIF and self.table.sif is not None:
-            known = [at for at, one in enumerate(found) if one.rows]
-            commonest = self.table.frequencies[[min(found[at].rows) for at in known]]
-            weights[known] = word_weights(commonest, self.table.sif.a)
-        return LookedUp(vectors[which], rungs[which], weights[which])
+        return LookedUp(vectors, rungs, which)
+
+    def _weighed(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of ``rows`` of the table (rows, dim), under SIF each times its weight."""
+        vectors = np.asarray(self.table.vectors[list(rows)])
+        if self._sif is None:
+            return vectors
+        return vectors * word_weights(self.table.frequencies[list(rows)], self._sif.a)[:, None]
+
+    @property
+    def _sif(self) -> Sif | None:
+        """SIF where it is asked for and a row is made of several words."""
+        pools = self.options.level in (Level.TEXT, Level.CHUNK, Level.SPAN)
+        return self.table.sif if pools and self.options.pooling == Pooling.SIF else None
 
     def _ranges(self, one: TextInput, edges: NDArray[np.int32]) -> tuple[Sequence[Span], Sequence[Span]]:
         """Return which of its words make each row of a text, and the characters the row stands for."""
@@ -268,29 +282,39 @@ class WordEncoder(BaseEncoder, WordQueries):
 
     def _pooled(self, looked: LookedUp, ranges: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return a vector and a rung for each of ``ranges`` (rows, 2) of the words, unknown ones left out."""
-        known = np.flatnonzero(looked.rungs != Oov.ZERO)
+        known = np.flatnonzero(looked.rungs[looked.which] != Oov.ZERO)
         first, last = np.searchsorted(known, ranges[:, 0]), np.searchsorted(known, ranges[:, 1])
-        solid = last > first
-        picked = Groups.ranges(first[solid], last[solid])
-        groups = Groups(known[picked.tokens], picked.lengths)
-        pooled = np.zeros((len(ranges), self.table.dim), dtype=np.float32)
-        if self.options.pooling == Pooling.SIF and self.table.sif is not None:
-            weighted = looked.vectors * looked.weights[:, None]
-            pooled[solid] = self.table.sif.removed_from(pool(weighted, groups, Pooling.MEAN))
-        else:
-            pooled[solid] = pool(looked.vectors, groups, self._how)
-        return pooled, np.where(solid, Oov.EXACT, Oov.ZERO).astype(np.uint8)
+        picked = Groups.ranges(first, np.maximum(last, first))
+        how = Pooling.MEAN if self._sif is not None else self._how
+        pooled = pool_table(looked.vectors, looked.which[known[picked.tokens]], picked.lengths, str(how))
+        if self._sif is not None:
+            pooled = self._sif.removed_from(pooled)
+        return pooled, np.where(picked.lengths > 0, Oov.EXACT, Oov.ZERO).astype(np.uint8)
+
+
+def _blocks(texts: Iterable[Text]) -> Iterator[list[Text]]:
+    """Give ``texts`` some at a time, so that many, or long ones, do not fill memory."""
+    block: list[Text] = []
+    size = 0
+    for text in texts:
+        block.append(text)
+        size += sum(map(len, text))
+        if len(block) >= FIT_TEXTS or size >= FIT_CHARS:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 @dataclass(frozen=True)
 class LookedUp:
-    """Words as they were found: ``vectors`` (words, dim), ``rungs`` (words,) and SIF's ``weights`` (words,)."""
+    """Words as they were found: ``vectors`` (distinct, dim) and ``rungs`` (distinct,), and ``which`` (words,) each is."""
 
     vectors: NDArray[np.float32]
     rungs: NDArray[np.uint8]
-    weights: NDArray[np.float32]
+    which: NDArray[np.int64]
 
     def tally(self, owner: NDArray[np.int64], texts: int) -> NDArray[np.int32]:
         """Return how many words of each text stood on which rung (texts, 6); ``owner`` (words,) tells whose they are."""
-        cells = np.bincount(owner * len(Oov) + self.rungs, minlength=texts * len(Oov))
+        cells = np.bincount(owner * len(Oov) + self.rungs[self.which], minlength=texts * len(Oov))
         return cells.reshape(texts, len(Oov)).astype(np.int32)

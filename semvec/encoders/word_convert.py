@@ -12,7 +12,7 @@ from semvec.encoders.word import WordEncoder
 from semvec.encoders.word_files import find_word_file
 from semvec.encoders.word_folder import check_word_output, read_word_header, write_word_folder
 from semvec.encoders.word_text import Flaws
-from semvec.errors import ModelError
+from semvec.errors import InputError, ModelError
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def convert(
     input, `OutputExists` and `OutputError` for the output.
     """
     target = Path(output)
+    if isinstance(sif, str):
+        raise InputError("sif must be a list of texts, not one string")
     check_word_output(target, overwrite=overwrite)
     place = find_model(model, trust_pickle=trust_pickle).path
     if place.resolve() == target.resolve():

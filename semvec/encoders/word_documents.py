@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -45,17 +46,15 @@ class Documents:
         vector = ((start - np.float32(0.5)) / np.float32(size)).reshape(1, size)
         step, work = _step(model), np.zeros(model.layer1_size, dtype=np.float32)
         alpha, fall = model.alpha, (model.alpha - model.min_alpha) / max(model.epochs - 1, 1)
-        before, model.random = model.random, np.random.RandomState(seed)
-        try:
-            for _ in range(model.epochs):
-                for piece in pieces:
-                    step(
-                        model, piece, [0], alpha, work, learn_words=False, learn_hidden=False,
-                        doctag_vectors=vector, doctags_lockf=np.ones(1, dtype=np.float32),
-                    )  # fmt: skip
-                alpha -= fall
-        finally:
-            model.random = before
+        model = copy.copy(model)  # its random numbers are this text's, whatever other threads infer
+        model.random = np.random.RandomState(seed)
+        for _ in range(model.epochs):
+            for piece in pieces:
+                step(
+                    model, piece, [0], alpha, work, learn_words=False, learn_hidden=False,
+                    doctag_vectors=vector, doctags_lockf=np.ones(1, dtype=np.float32),
+                )  # fmt: skip
+            alpha -= fall
         return np.asarray(vector[0], dtype=np.float32)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.vocabulary import ListedWords
@@ -16,7 +17,7 @@ from semvec.encoders.word_binary import read_binary
 from semvec.encoders.word_documents import Documents
 from semvec.encoders.word_ngrams import Ngrams
 from semvec.encoders.word_table import ContentHash, WordTable
-from semvec.encoders.word_text import HEADER, VECTOR, Flaws, WordBatch, check_finite, read_text
+from semvec.encoders.word_text import BOM, HEADER, Flaws, WordBatch, check_finite, is_vector, read_text
 from semvec.errors import ModelError, PickleRefused
 from semvec.text.sources import Source
 from semvec.types import JSON
@@ -84,10 +85,16 @@ def _kind(head: bytes) -> str | None:
         return "fasttext"
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "gensim"
+    head = head.removeprefix(BOM)
     if header := HEADER.match(head):
-        line = head[header.end() :].split(b"\n", 1)[0]
-        return "word2vec text" if VECTOR.fullmatch(line) else "word2vec binary"
-    return "glove" if VECTOR.fullmatch(head.split(b"\n", 1)[0]) else None
+        return "word2vec text" if _is_plain(head[header.end() :]) else "word2vec binary"
+    return "glove" if is_vector(head.split(b"\n", 1)[0]) else None
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether ``content`` begins as text does, not with the bytes of numbers."""
+    sample = content[:256]
+    return bool(sample) and not any(byte < 32 and byte not in b"\t\r\n" for byte in sample)
 
 
 def _open(path: Path) -> Any:
@@ -131,6 +138,14 @@ def _damage_named(path: Path, kind: str) -> Iterator[None]:
         raise ModelError(f"{path}: cannot be read as {kind} vectors ({first_line(error)})") from error
 
 
+def _true_counts(counts: Any) -> NDArray[np.int64] | None:
+    """Return ``counts``, or None for those that gensim makes up (n, n − 1, …) for vectors that came without any."""
+    if counts is None or not len(counts):
+        return None
+    numbers = np.asarray(counts, dtype=np.int64)
+    return None if len(numbers) > 1 and (np.diff(numbers) == -1).all() else numbers
+
+
 def table_of(model: Any, path: Path, origin: dict[str, JSON]) -> WordTable:
     """Return the table of what gensim loaded: ``KeyedVectors``, or a model that has them."""
     keyed = getattr(model, "wv", model)
@@ -146,12 +161,12 @@ def table_of(model: Any, path: Path, origin: dict[str, JSON]) -> WordTable:
         ngrams = Ngrams(np.asarray(keyed.vectors_ngrams, dtype=np.float32), keyed.min_n, keyed.max_n)
     documents = Documents(lambda: model) if hasattr(model, "infer_vector") else None
     hidden = [] if documents is None else [getattr(model, name) for name in ("syn1", "syn1neg") if hasattr(model, name)]
-    counts = keyed.expandos.get("count") if keyed.expandos else None
+    counts = _true_counts(keyed.expandos.get("count") if keyed.expandos else None)
     return WordTable(
         ListedWords(words),
         vectors,
         ContentHash.of([WordBatch(words, vectors)]).sum(ngrams, *hidden),
-        counts=None if counts is None else np.asarray(counts, dtype=np.int64),
+        counts=counts,
         ngrams=ngrams,
         documents=documents,
         origin=origin,

@@ -8,7 +8,6 @@ goes on from (``state.*.npy``). No pickle among them.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.embeddings.files import flush, plain_errors, sync_folder, temporary
+from semvec.embeddings.files import flush, folder_written_whole
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.sif import Sif
 from semvec.encoders.vocabulary import ListedWords, MappedWords, word_index
@@ -75,23 +74,9 @@ def write_word_folder(
     `OutputExists` and `OutputError`; an existing folder is replaced only with ``overwrite``, and only if it
     holds word vectors.
     """
-    check_word_output(path, overwrite=overwrite)
-    spare = temporary(path)
-    shutil.rmtree(spare, ignore_errors=True)
-    with plain_errors(path):
-        spare.mkdir()
-        try:
-            once = distinct(batches, flaws or Flaws())
-            _write_parts(spare, once, dict(origin), counts, ngrams, phrases, lower, sif, training, state or {})
-            former = path.with_name(f".{path.name}.former")
-            shutil.rmtree(former, ignore_errors=True)
-            if path.exists():
-                path.rename(former)
-            spare.rename(path)
-            sync_folder(path.parent)
-            shutil.rmtree(former, ignore_errors=True)
-        finally:
-            shutil.rmtree(spare, ignore_errors=True)
+    with folder_written_whole(path, lambda: check_word_output(path, overwrite=overwrite)) as spare:
+        once = distinct(batches, flaws or Flaws())
+        _write_parts(spare, once, dict(origin), counts, ngrams, phrases, lower, sif, training, state or {})
 
 
 def write_table(path: Path, table: WordTable, *, overwrite: bool = False) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MANY = 1 << 14
+
 
 @dataclass(frozen=True)
 class Ngrams:
@@ -23,4 +25,7 @@ class Ngrams:
         buckets = ft_ngram_hashes(word, self.least, self.most, len(self.vectors)) if len(self.vectors) else []
         if not len(buckets):
             return np.zeros(self.vectors.shape[1], dtype=np.float32)
-        return np.asarray(self.vectors[buckets].mean(axis=0), dtype=np.float32)
+        total = np.zeros(self.vectors.shape[1], dtype=np.float64)
+        for at in range(0, len(buckets), MANY):  # a word may be a million letters long
+            total += self.vectors[buckets[at : at + MANY]].sum(axis=0, dtype=np.float64)
+        return np.asarray(total / len(buckets), dtype=np.float32)

@@ -19,6 +19,10 @@ EPSILON = 1e-6
 """Keeps 3CosMul from dividing by zero, as in the paper and in gensim."""
 
 
+MOST_PAIRS = 1_000_000
+"""Pairs of words between which a distance is looked for: seconds, and some hundred megabytes."""
+
+
 class Neighbour(NamedTuple):
     """A word and its score, the greater the nearer."""
 
@@ -72,6 +76,8 @@ class WordQueries(ABC):
         rows = np.asarray(vectors, dtype=np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.table.dim:
             raise OptionError(f"vectors of shape {rows.shape} where (rows, {self.table.dim}) is wanted")
+        if not np.isfinite(rows).all():
+            raise InputError("a vector holds a number that is not finite")
         return self._best(normalize(rows), [()] * len(rows), k, among)
 
     def analogy(
@@ -114,22 +120,36 @@ class WordQueries(ABC):
         """
         from semvec.encoders.transport import least_cost
 
-        (first, weights), (second, other_weights) = self._bag(one), self._bag(other)
+        vectors, supply, demand = self._bags(one, other)
+        here, there = supply > 0, demand > 0
+        if int(here.sum()) * int(there.sum()) > MOST_PAIRS:
+            raise InputError(f"texts of {here.sum():,} and {there.sum():,} different words are too long for this distance")
+        first, second = vectors[here], vectors[there]
         squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
-        return least_cost(weights, other_weights, np.sqrt(np.maximum(squares, 0)))
+        return least_cost(supply[here], demand[there], np.sqrt(np.maximum(squares, 0)))
 
-    def _bag(self, text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the distinct vectors of ``text`` (words, dim) and the share each has in it (words,)."""
-        vectors, rungs = self._vectors(self._words(text))
-        known = vectors[rungs != Oov.ZERO]
-        if not len(known):
-            raise InputError(f"no word of {text!r:.60} is in the vocabulary")
-        distinct, counts = np.unique(known, axis=0, return_counts=True)
-        return normalize(distinct).astype(np.float64), counts / counts.sum()
+    def _bags(self, one: str, other: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the distinct unit vectors of two texts (words, dim), and how much of each text has to move (words,).
+
+        What both texts have of a word stays where it is, which is never dearer (distances are a metric).
+        """
+        sides = []
+        for text in (one, other):
+            vectors, rungs = self._vectors(self._words(text))
+            if not (rungs != Oov.ZERO).any():
+                raise InputError(f"no word of {text!r:.60} is in the vocabulary")
+            sides.append(vectors[rungs != Oov.ZERO])
+        distinct, which = np.unique(np.concatenate(sides), axis=0, return_inverse=True)
+        first = np.bincount(which.ravel()[: len(sides[0])], minlength=len(distinct)) / len(sides[0])
+        second = np.bincount(which.ravel()[len(sides[0]) :], minlength=len(distinct)) / len(sides[1])
+        stays = np.minimum(first, second)
+        return normalize(distinct).astype(np.float64), first - stays, second - stays
 
     def _unit(self, words: Sequence[str]) -> NDArray[np.float32]:
         vectors, rungs = self._vectors(words)
         if missing := [word for word, rung in zip(words, rungs.tolist(), strict=True) if rung == Oov.ZERO]:
+            if self.rows_of(missing[0]):
+                raise InputError(f"the vector of {missing[0]!r} is all zeros: it is near nothing")
             raise InputError(f"{missing[0]!r} is not in the vocabulary of {len(self.table.words):,} words, nor anything near it")
         return normalize(vectors)
 

@@ -157,6 +157,8 @@ class ContentHash:
     def sum(self, ngrams: Ngrams | None = None, *others: NDArray[Any]) -> str:
         """Return the hash (hexadecimal) of what was fed, of the n-grams and of any ``others``."""
         whole = hashlib.sha256(self._words.digest() + self._vectors.digest())
+        if ngrams is not None:
+            whole.update(f"{ngrams.least} {ngrams.most}".encode())
         for array in ([] if ngrams is None else [ngrams.vectors]) + list(others):
             whole.update(np.ascontiguousarray(array).data)
         return whole.hexdigest()

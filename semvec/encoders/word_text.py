@@ -16,12 +16,16 @@ from semvec.errors import ModelError
 BLOCK = 1 << 24
 SAMPLE = 100
 HEADER = re.compile(rb"(\d+) (\d+)[ \t]*\r?\n")
-NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+|nan|inf)(?:e[-+]?\d+)?"
-VECTOR = re.compile(rb"(?s:.*?)(?:[ \t]" + NUMBER + rb"){2,}[ \t]*\r?", re.IGNORECASE)
-"""A line of a text file: a word, which may hold spaces, and at least two numbers."""
-
-DECIMAL = re.compile(rb"-?\d*\.\d+(?:e[-+]?\d+)?", re.IGNORECASE)
+BOM = b"\xef\xbb\xbf"
+NUMBER = re.compile(rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+|nan|inf)(?:e[-+]?\d+)?", re.IGNORECASE)
+DECIMAL = re.compile(rb"[-+]?(?:\d+\.\d*|\.\d+|\d+(?=e))(?:e[-+]?\d+)?", re.IGNORECASE)
 """What is taken for a number too many, not for the end of a word with spaces in it."""
+
+
+def is_vector(line: bytes) -> bool:
+    """Whether ``line`` is one of a text file: a word, which may hold spaces, and at least two numbers."""
+    cells = line.split()
+    return len(cells) >= 3 and all(NUMBER.fullmatch(cell) for cell in cells[-2:])
 
 
 @dataclass
@@ -57,7 +61,7 @@ def read_text(stream: IO[bytes], name: str, flaws: Flaws) -> Iterator[WordBatch]
     others, or holds something that is no number, and for a header that tells of other numbers of words or
     dimensions than there are.
     """
-    head = stream.read(BLOCK)
+    head = stream.read(BLOCK).removeprefix(BOM)
     promised = None
     line = 1
     if header := HEADER.match(head):
@@ -98,7 +102,7 @@ def _parse(block: bytes, dim: int, line: int, name: str, flaws: Flaws) -> WordBa
         plain = plain.replace(b" \n", b"\n")
     if not plain.endswith(b"\n"):
         plain = plain.rstrip(b" ") + b"\n"
-    regular = plain.count(b" ") == dim * plain.count(b"\n")
+    regular = plain.count(b" ") == dim * plain.count(b"\n") and not plain.startswith(BOM)  # which Arrow would drop
     parsed = _fast(plain, dim) if regular else None
     words, vectors = parsed if parsed is not None else _careful(plain, dim, line, name)
     check_finite(name, words, vectors)
@@ -151,7 +155,7 @@ def _careful(block: bytes, dim: int, line: int, name: str) -> tuple[list[bytes],
             rows.append(np.array(numbers, dtype=np.float32))
         except ValueError:
             _refuse(f"{name}, line {at}: {_bad_number(numbers)!r} is not a number, or the line has not {dim} of them")
-        words.append(word)
+        words.append(word.rstrip(b" "))
     return words, np.array(rows, dtype=np.float32).reshape(-1, dim)
 
 

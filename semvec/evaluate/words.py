@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.word import WordEncoder
+from semvec.encoders.word_query import Neighbour
 from semvec.errors import InputError
+from semvec.evaluate.measures import spearman
 from semvec.text.sources import Source
 from semvec.types import Analogy, Oov
 
 AMONG = 300_000
 """Words looked at, the most frequent ones, as in gensim's evaluation."""
+
+ANSWERS = 5
+"""Answers looked at for the first that is not one of the question's words in other capitals, as in gensim's."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,24 @@ def word_pairs(
     ``oov`` names the rungs of the ladder that may find a word, ``among`` the most frequent ones it may find ("case",
     other capitals only, and 300,000 are gensim's). Raises `InputError` where fewer than two pairs are known.
     """
-    from scipy.stats import spearmanr
-
     able = encoder.with_options(oov=oov, level="word", normalize=False, dtype="float32")
-    sides = [able.encode([[pair[0] for pair in pairs]]), able.encode([[pair[1] for pair in pairs]])]
+    commonest = _commonest(able, among)
+    names = [[commonest.get(word.upper(), word) for word in its] for its in ([p[0] for p in pairs], [p[1] for p in pairs])]
+    sides = [able.encode([its]) for its in names]
     known = (sides[0].oov != Oov.ZERO) & (sides[1].oov != Oov.ZERO)
-    known &= np.array([max(able.rows_of(one) + able.rows_of(two), default=0) < among for one, two, _ in pairs])
+    rows = [able.rows_of(one) + able.rows_of(two) for one, two in zip(*names, strict=True)]
+    known &= np.array([max(its, default=0) < among for its in rows], dtype=bool)
     if known.sum() < 2:
         raise InputError(f"only {int(known.sum())} of {len(pairs):,} pairs are in the vocabulary: nothing to correlate")
     cosines = (normalize(sides[0].vectors) * normalize(sides[1].vectors)).sum(axis=1)
     gold = np.array([pair[2] for pair in pairs], dtype=np.float64)
-    return PairScore(float(spearmanr(cosines[known], gold[known]).statistic), int(known.sum()), int((~known).sum()))
+    return PairScore(spearman(cosines[known], gold[known]), int(known.sum()), int((~known).sum()))
+
+
+def _commonest(encoder: WordEncoder, among: int) -> dict[str, str]:
+    """Return the most frequent of the words that differ in capitals alone, by how they are in capitals."""
+    words = list(islice(encoder.table.words, among))
+    return {word.upper(): word for word in reversed(words)}
 
 
 @dataclass(frozen=True)
@@ -67,19 +80,21 @@ def analogies(
 ) -> AnalogyScore:
     """Return how often the best answer to "a is to b as c is to …" is d, for the (a, b, c, d) of each section.
 
-    Words are found in whatever capitals, among the ``among`` most frequent; questions with another word are left
+    Capitals do not count: of words that differ in them alone the most frequent stands for all. Only the ``among``
+    most frequent words are looked at; questions with another are left
     out, as in gensim's evaluation. Raises `InputError` where none is left.
     """
-    able = encoder.with_options(oov="case")
+    able = encoder.with_options(oov="none")
+    commonest = _commonest(able, among)
     found: dict[str, tuple[int, int]] = {}
     left_out = 0
     for name, questions in sections.items():
-        known = [[_row(able, word, among) for word in question] for question in questions]
-        asked = [question for question, rows in zip(questions, known, strict=True) if None not in rows]
-        wanted = [rows[3] for rows in known if None not in rows]
+        capitals = [[word.upper() for word in question] for question in questions]
+        asked = [question for question in capitals if all(word in commonest for word in question)]
         left_out += len(questions) - len(asked)
-        answers = able.analogy([question[:3] for question in asked], 1, method=method, among=among) if asked else []
-        right = [able.table.words.get(best[0].word) == row for best, row in zip(answers, wanted, strict=True) if best]
+        triples = [(commonest[a], commonest[b], commonest[c]) for a, b, c, _ in asked]
+        answers = able.analogy(triples, ANSWERS, method=method, among=among) if asked else []
+        right = [_answer(best, question[:3]) == question[3] for best, question in zip(answers, asked, strict=True)]
         found[name] = sum(right), len(asked)
     total = sum(asked for _, asked in found.values())
     if not total:
@@ -87,9 +102,9 @@ def analogies(
     return AnalogyScore(sum(right for right, _ in found.values()) / total, total, left_out, found)
 
 
-def _row(encoder: WordEncoder, word: str, among: int) -> int | None:
-    rows = encoder.rows_of(word)
-    return rows[0] if rows and rows[0] < among else None
+def _answer(best: Sequence[Neighbour], question: Sequence[str]) -> str | None:
+    """Return the first of ``best``, in capitals, that is none of the words of the ``question`` in other ones."""
+    return next((word for one in best if (word := one.word.upper()) not in question), None)
 
 
 def read_pairs(path: str | Path) -> list[tuple[str, str, float]]:

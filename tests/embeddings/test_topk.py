@@ -17,6 +17,7 @@ from semvec.errors import OptionError
 def test_equal_to_sorting_the_whole(monkeypatch: pytest.MonkeyPatch, cells: int, k: int, kind: str) -> None:
     monkeypatch.setattr(topk, "CELLS", cells)
     monkeypatch.setattr(topk, "QUERIES", 4)
+    monkeypatch.setattr(topk, "COLUMNS", 16)
     rng = np.random.default_rng(0)
     scores = {
         "normal": rng.standard_normal((11, 300)),

@@ -126,6 +126,62 @@ def test_sif_is_the_papers(tmp_path: Path, word: WordEncoder) -> None:
     assert fitted.with_options(pooling="sif").fingerprint != word.fit_sif(texts[:2]).with_options(pooling="sif").fingerprint
 
 
+def test_sif_weighs_each_part_of_a_word_by_itself(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    vectors = rng.standard_normal((len(TABLE), 4)).astype(np.float32)
+    (tmp_path / "t").write_text(
+        "".join(f"{w} {' '.join(map(repr, map(float, v)))}\n" for w, v in zip(TABLE, vectors, strict=True))
+    )
+    encoder = WordEncoder.from_pretrained(tmp_path / "t").fit_sif(["the president's candle", "well-being of trees"], a=0.01)
+    frequency = 1 / (np.arange(len(TABLE)) + 2.7)
+    weights = 0.01 / (0.01 + frequency / frequency.sum())
+    rows = {word: vectors[i] * weights[i] for i, word in enumerate(TABLE)}
+    mean = (rows["the"] + (rows["president"] + rows["'s"]) / 2 + rows["candle"]) / 3
+    axis = encoder.table.sif.component
+    np.testing.assert_allclose(
+        encoder.encode(["the president's candle"], pooling="sif").vectors[0], mean - (mean @ axis) * axis, atol=1e-6
+    )
+    np.testing.assert_array_equal(
+        encoder.encode(["the"], level="word", pooling="sif").vectors, encoder.encode(["the"], level="word").vectors
+    )
+    cut = encoder.with_options(truncate_dim=2).fit_sif(["the president's candle", "well-being of trees"], a=0.01)
+    np.testing.assert_allclose(cut.table.sif.component, axis, atol=1e-6)
+    with pytest.raises(InputError, match="not one string"):
+        encoder.fit_sif("the president")
+
+
+def test_long_strings_cost_nothing(word: WordEncoder) -> None:
+    assert word.encode(["ab" * 500_000, "the"]).oov.tolist() == [Oov.ZERO, Oov.EXACT]
+
+
+def test_bits_do_not_depend_on_neighbours(word: WordEncoder) -> None:
+    texts = ["the bank of the river Paris bank of", "bank", "of the the the bank Paris river", "river of don't"]
+    for pooling in ("mean", "max", "sif"):
+        encoder = word.fit_sif(texts).with_options(pooling=pooling)
+        together = encoder.encode(texts).vectors
+        assert [encoder.encode([text]).vectors.tobytes() for text in texts] == [row.tobytes() for row in together]
+
+
+def test_capitals_and_phrases_count_in_the_fingerprint(word: WordEncoder) -> None:
+    from dataclasses import replace
+
+    tables = [word.table, replace(word.table, lower=True), replace(word.table, phrases="_")]
+    assert len({str(WordEncoder(table, model="x").fingerprint.settings) for table in tables}) == 3
+
+
+def test_phrases_are_asked_for_with_spaces(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    (tmp_path / "t").write_text("new 1 0\nyork 0 1\nnew_york 5 5\n")
+    table = replace(WordEncoder.from_pretrained(tmp_path / "t").table, phrases="_")
+    encoder = WordEncoder(table, model="x")
+    assert encoder.encode(["in new york"], level="word").surface.tolist() == ["in", "new york"]
+    assert encoder.standing("new york").words == ("new_york",)
+    # what training never joined is not joined: other capitals are other words unless the table is of small letters
+    assert encoder.encode(["New York"], level="word").surface.tolist() == ["New", "York"]
+    assert WordEncoder(replace(table, lower=True), model="x").encode(["New York"], level="word").surface.tolist() == ["New York"]
+
+
 def test_sif_weighs_by_the_counts_where_there_are_some(word: WordEncoder) -> None:
     from dataclasses import replace
 

@@ -15,7 +15,7 @@ from semvec.encoders.catalog import load_encoder
 from semvec.encoders.word import WordEncoder
 from semvec.encoders.word_convert import convert
 from semvec.encoders.word_files import find_word_file
-from semvec.encoders.word_folder import open_word_folder, write_table
+from semvec.encoders.word_folder import open_word_folder, write_table, write_word_folder
 from semvec.encoders.word_table import WordTable
 from semvec.encoders.word_text import Flaws, WordBatch
 from semvec.errors import ModelError, OutputError, OutputExists, PickleRefused, WordsFlawed
@@ -237,6 +237,74 @@ def test_a_damaged_folder_is_one_clear_error(tmp_path: Path, victim: str) -> Non
         file.write_bytes(json.dumps({**json.loads(whole), "version": 99}).encode())
         with pytest.raises(ModelError, match="format version 99"):
             load_encoder(tmp_path / "folder")
+
+
+def test_counts_that_gensim_made_up_are_none(tmp_path: Path) -> None:
+    from gensim.models import KeyedVectors
+
+    (tmp_path / "t").write_bytes(text_of(["the", "bank", "river"], VECTORS[:3], header=True))
+    keyed = KeyedVectors.load_word2vec_format(str(tmp_path / "t"))
+    assert keyed.get_vecattr("the", "count") == 3
+    keyed.save(str(tmp_path / "own"))
+    assert find_word_file(tmp_path / "own").read(trust_pickle=True).counts is None
+
+
+def test_marks_of_byte_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["the", *(f"\ufeffw{i}" for i in range(40))]
+    vectors = RNG.standard_normal((41, 3)).astype(np.float32)
+    for header in (True, False):
+        (tmp_path / "t").write_bytes(b"\xef\xbb\xbf" + text_of(words, vectors, header=header))
+        for block in (64, 100, 1 << 20):
+            monkeypatch.setattr(word_text, "BLOCK", block)
+            assert the_table(tmp_path / "t")[0] == words
+
+
+def test_lines_that_only_look_like_vectors(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("t " + "12345 " * 30 + "x\n")  # took for ever
+    with pytest.raises(ModelError, match="holds no word vectors"):
+        load_encoder(tmp_path / "t")
+    (tmp_path / "t").write_text("2 3\nthe  1 2 3\nbank 1 2 3\n")  # was taken for a binary
+    assert the_table(tmp_path / "t")[0] == ["the", "bank"]
+    (tmp_path / "t").write_text("the 0.1 0.2 0.3\nbank 1e-05 0.1 0.2 0.3\n")
+    with pytest.raises(ModelError, match="line 2: 4 numbers where the other lines have 3"):
+        load_encoder(tmp_path / "t")
+
+
+def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "glove.txt").write_bytes(FILES["glove.txt"])
+    table = find_word_file(tmp_path / "glove.txt").read()
+
+    def slowly() -> Any:
+        yield from table.batches()
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "letters").write_text("dear")
+
+    for overwrite in (False, True):
+        with pytest.raises(OutputError):
+            write_word_folder(tmp_path / "out", slowly(), origin={}, overwrite=overwrite)
+        assert (tmp_path / "out" / "letters").read_text() == "dear"
+        (tmp_path / "out" / "letters").unlink()
+        (tmp_path / "out").rmdir()
+
+
+def test_two_runs_do_not_mix_and_a_killed_one_is_put_right(tmp_path: Path) -> None:
+    table = WordTable.of([WordBatch(WORDS, VECTORS)], Flaws())
+
+    def nested() -> Any:
+        with pytest.raises(OutputError, match="another run is writing it"):
+            write_table(tmp_path / "out", table)
+        yield from table.batches()
+
+    write_word_folder(tmp_path / "out", nested(), origin={})
+    assert list(open_word_folder(tmp_path / "out").words) == WORDS
+    (tmp_path / "out").rename(tmp_path / ".out.old")  # killed between the two renames
+    with pytest.raises(OutputExists):
+        write_table(tmp_path / "out", table)
+    assert list(open_word_folder(tmp_path / "out").words) == WORDS
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    write_table(tmp_path / "link", table, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out"]
 
 
 def test_words_with_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

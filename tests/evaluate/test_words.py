@@ -60,6 +60,32 @@ def test_analogies(tmp_path: Path, both: tuple[WordEncoder, Any]) -> None:
     assert mine.sections == {s["section"]: (len(s["correct"]), len(s["correct"]) + len(s["incorrect"])) for s in sections[:2]}
 
 
+def test_capitals(tmp_path: Path) -> None:
+    from gensim.models import KeyedVectors
+
+    names = [form(f"w{i}") for i in range(25) for form in (str.upper, str.lower, lambda w: w.upper() + "x")]
+    np.random.default_rng(4).shuffle(names)
+    vectors = np.random.default_rng(3).standard_normal((75, 3)).astype(np.float32)
+    vectors[1::2] = vectors[::2][: len(vectors[1::2])] + 0.05
+    keyed = KeyedVectors(3)
+    keyed.add_vectors(names, vectors)
+    encoder = WordEncoder(WordTable.of([WordBatch(names, vectors)], Flaws()), model="cased")
+    rng = np.random.default_rng(5)
+    drawn = [(names[a], names[b]) for a, b in rng.integers(0, 75, (120, 2)) if names[a].upper() != names[b].upper()]
+    rows = [f"{a}\t{b}\t{rng.random():.2f}" for a, b in drawn]
+    (tmp_path / "pairs").write_text("\n".join(rows) + "\n")
+    theirs = keyed.evaluate_word_pairs(str(tmp_path / "pairs"))[1]
+    assert word_pairs(encoder, read_pairs(tmp_path / "pairs")).spearman == pytest.approx(theirs[0], abs=1e-6)
+    questions = [" ".join(names[i] for i in rng.choice(75, 4, replace=False)) for _ in range(200)]
+    for i in range(0, 200, 2):
+        a, b, c, _ = questions[i].split()
+        questions[i] = f"{a} {b} {c} {keyed.most_similar(positive=[b, c], negative=[a], topn=3)[rng.integers(3)][0]}"
+    (tmp_path / "q").write_text("\n".join([": s", *questions]) + "\n")
+    assert analogies(encoder, read_analogies(tmp_path / "q")).accuracy == pytest.approx(
+        keyed.evaluate_word_analogies(str(tmp_path / "q"))[0]
+    )
+
+
 def test_files_that_are_something_else(tmp_path: Path, both: tuple[WordEncoder, Any]) -> None:
     (tmp_path / "x").write_text("w1\tw2\t0.5\nw1 w2 0.5\n")
     with pytest.raises(InputError, match="line 2: not 'word TAB word TAB score'"):
