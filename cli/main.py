@@ -13,6 +13,8 @@ import click
 
 COMMANDS = {
     "encode": ("semvec_cli.encode", "Write the vectors of texts in files to a file."),
+    "index": ("semvec_cli.index", "Make, fill and keep collections of texts that can be searched."),
+    "search": ("semvec_cli.search", "Print the items of a collection nearest to a query."),
     "words": ("semvec_cli.words", "Ask word vectors: neighbours, analogies, the odd one out, distances."),
     "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),

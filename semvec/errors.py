@@ -14,6 +14,11 @@
     ├── OutputError         an output that cannot be written                      (OSError)
     │   └── OutputExists    … because something is there already                  (FileExistsError)
     ├── ResumeMismatch      an unfinished run made with other input or options    (ValueError)
+    ├── FilterError         a filter that cannot be read, or a field no item has  (ValueError)
+    ├── StoreError          a collection that cannot be opened, read or written   (RuntimeError)
+    │   ├── CollectionNotFound  none in that place                                (LookupError)
+    │   ├── CollectionLocked    another process writes to it
+    │   └── CollectionDamaged   its files do not hold what they should
     ├── MissingExtra        an optional dependency that is not installed          (ImportError)
     └── BatchTooLarge       a single window that does not fit into memory         (MemoryError)
     TextsCut                a warning: texts were longer than the model reads     (UserWarning)
@@ -80,6 +85,26 @@ class OutputExists(OutputError, FileExistsError):
 
 class ResumeMismatch(SemvecError, ValueError):
     """An unfinished run that was made with other input, another model or other options."""
+
+
+class FilterError(SemvecError, ValueError):
+    """A filter that cannot be read, or asks about a field that no item has."""
+
+
+class StoreError(SemvecError, RuntimeError):
+    """A collection that cannot be opened, read or written."""
+
+
+class CollectionNotFound(StoreError, LookupError):
+    """No collection in that place."""
+
+
+class CollectionLocked(StoreError):
+    """Another process writes to the collection."""
+
+
+class CollectionDamaged(StoreError):
+    """A collection whose files do not hold what they should."""
 
 
 class MissingExtra(SemvecError, ImportError):

@@ -1,0 +1,212 @@
+"""``semvec index``: make, fill and keep collections."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from semvec.store.local import LocalCollection
+
+WRITES = 4096
+
+
+@click.group()
+def index() -> None:
+    """Make and keep collections: ids, vectors and texts that can be searched.
+
+    \b
+    Examples:
+      semvec index build notes.txt -o notes.index
+      semvec index build vectors.parquet -o notes.index
+      semvec index add notes.index more.jsonl --text-field body
+      semvec index optimise notes.index --kind ivf-sq8
+      semvec index info notes.index
+    """
+
+
+def reading_options(command: Any) -> Any:
+    """Add the options that say how texts are read and encoded."""
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]"),
+        click.option("--id-field", help="Column with the ids.  [default: id or _id, else line numbers]"),
+        click.option("--text-field", help="Column with the texts.  [default: text, or the only one]"),
+    ):
+        command = option(command)
+    return command
+
+
+@index.command(context_settings={"show_default": True})
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", required=True, metavar="COLLECTION", help="The folder of the new collection.")
+@click.option("-m", "--model", default="minilm", help="A name that 'semvec models' lists, a path, or a hub id.")
+@click.option("--kind", default="auto", help="Kind of index: auto, flat, ivf, sq8, ivf-sq8, ivf-pq, rabitq, hnsw.")
+@reading_options
+def build(inputs: tuple[str, ...], output: str, model: str, kind: str, quiet: bool, **options: Any) -> None:
+    """Make a collection of the texts, or of the vectors files made by 'semvec encode', in INPUT... .
+
+    \b
+    Examples:
+      semvec index build notes.txt -o notes.index
+      semvec index build reviews.csv -o reviews.index --text-field review --id-field sku
+      semvec encode notes.txt -o notes.parquet && semvec index build notes.parquet -o notes.index
+    """
+    from semvec.errors import OutputExists
+    from semvec.index.kinds import choose_kind
+    from semvec.store.collection import is_collection
+
+    choose_kind(kind, 0)
+    if is_collection(output):
+        raise OutputExists(f"{output}: is a collection already; 'semvec index add' adds to it")
+    _write(inputs, output, model, quiet, options, new=True)
+    with _opened(output) as collection:
+        made = collection.optimise(kind)
+        if not quiet:
+            click.echo(f"index: {made['kind']}, recall at 10 {made['recall']:.3f} on a sample")
+
+
+@index.command(context_settings={"show_default": True})
+@click.argument("collection")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-m", "--model", help="The encoder, if it is not found by the name the collection has for it.")
+@reading_options
+def add(collection: str, inputs: tuple[str, ...], model: str | None, quiet: bool, **options: Any) -> None:
+    """Add the texts or vectors files INPUT... to COLLECTION; an id that is there already is replaced."""
+    _write(inputs, collection, model, quiet, options, new=False)
+
+
+def _write(inputs: tuple[str, ...], output: str, model: str | None, quiet: bool, options: dict[str, Any], *, new: bool) -> None:
+    from tqdm import tqdm
+
+    from semvec.search.index_files import write_texts, write_vectors
+    from semvec.text.readers import ReadOptions
+
+    before = after = 0
+    with tqdm(unit=" items", unit_scale=True, disable=True if quiet else None, file=sys.stderr, leave=False) as bar:
+        if all(_holds_vectors(name) for name in inputs):
+            written = write_vectors(inputs, output, new=new)
+        else:
+            read = ReadOptions(text_field=options["text_field"], id_field=options["id_field"])
+            written = write_texts(inputs, output, model, read=read, device=options["device"], new=new)
+        for one in written:
+            before, after = before + one.replaced, after + one.new
+            bar.update(one.new + one.replaced)
+    if not quiet:
+        click.echo(f"{after:,} items new, {before:,} replaced, in {output}")
+
+
+def _holds_vectors(name: str) -> bool:
+    from semvec.embeddings.storage import FORMATS, read_header
+    from semvec.errors import FormatError
+
+    if Path(name).suffix.lower() not in FORMATS or not Path(name).is_file():
+        return False
+    try:
+        read_header(name)
+    except FormatError:
+        return False
+    return True
+
+
+@index.command()
+@click.argument("collection")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def delete(collection: str, ids: tuple[str, ...]) -> None:
+    """Delete the items with these IDs; - reads ids from standard input, one a line."""
+    wanted = [line.rstrip("\n") for name in ids for line in (sys.stdin if name == "-" else [name])]
+    with _opened(collection) as opened:
+        click.echo(f"{opened.delete([name for name in wanted if name]):,} items deleted, {opened.count():,} left")
+
+
+@index.command()
+@click.argument("collection")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def info(collection: str, as_json: bool) -> None:
+    """Show what COLLECTION holds, what made its vectors, and how it is searched."""
+    with _opened(collection) as opened:
+        found = opened.info()
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    made = found["fingerprint"] or {}
+    click.echo(f"{found['place']}: {found['items']:,} items of {found['dim']} numbers ({found['dtype']}), {found['metric']}")
+    click.echo(f"made by {made.get('model', 'an encoder it was not told')}, {found['bytes'] / 1e6:,.1f} MB on disk")
+    click.echo(f"fields: {', '.join(found['fields']) or 'none'}")
+    snapshot = found["snapshot"]
+    if snapshot is None:
+        click.echo("no index: searched exactly")
+    else:
+        click.echo(
+            f"index: {snapshot['kind']} over {snapshot['rows']:,} items, effort {snapshot['effort']}, "
+            f"recall at 10 {snapshot['recall']:.3f} on a sample; "
+            f"{found['rows_beside_it']:,} newer items searched beside it"
+        )
+
+
+@index.command(context_settings={"show_default": True})
+@click.argument("collection")
+@click.option("--kind", default="auto", help="Kind of index: auto, flat, ivf, sq8, ivf-sq8, ivf-pq, rabitq, hnsw.")
+@click.option("--recall", type=float, default=0.98, help="Recall at 10 to reach on a sample.")
+@click.option("--seed", type=int, default=0, help="Repeats the training of the index.")
+def optimise(collection: str, kind: str, recall: float, seed: int) -> None:
+    """Make the index of COLLECTION anew over all it holds."""
+    with _opened(collection) as opened:
+        made = opened.optimise(kind, recall=recall, seed=seed)
+    click.echo(
+        f"{made['kind']} over {made['rows']:,} items, effort {made['effort']}, recall at 10 {made['recall']:.3f} on a sample"
+    )
+
+
+@index.command()
+@click.argument("collection")
+@click.argument("output", metavar="OUT")
+@click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
+def export(collection: str, output: str, overwrite: bool) -> None:
+    """Write the items of COLLECTION to a .jsonl file: id, text, metadata, vector."""
+    from semvec.embeddings.files import written_whole
+    from semvec.errors import OutputExists
+
+    if Path(output).exists() and not overwrite:
+        raise OutputExists(f"{output}: exists already; --overwrite replaces it")
+    with _opened(collection) as opened, written_whole(Path(output)) as (stream,):
+        count = 0
+        for item in opened.scan():
+            count += 1
+            record = {"id": item.id, "text": item.text, "metadata": item.metadata, "vector": item.vector.tolist()}
+            stream.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+    click.echo(f"{count:,} items in {output}")
+
+
+@index.command()
+@click.argument("collection")
+@click.option("--repair", is_flag=True, help="Put a damaged index away; nothing is lost, 'optimise' makes it again.")
+def check(collection: str, repair: bool) -> None:
+    """Say what is wrong with COLLECTION, and mend it."""
+    from semvec.errors import CollectionDamaged
+
+    with _opened(collection) as opened:
+        wrong = opened.check()
+        if wrong and repair:
+            opened.repair()
+            wrong = opened.check()
+            click.echo("the damaged index was put away; 'semvec index optimise' makes it again")
+    if wrong:
+        raise CollectionDamaged(f"{collection}: {'; '.join(wrong)}")
+    click.echo("sound")
+
+
+def _opened(place: str) -> LocalCollection:
+    from semvec.errors import StoreError
+    from semvec.store.collection import Collection
+    from semvec.store.local import LocalCollection
+
+    opened = Collection.open(place)
+    if not isinstance(opened, LocalCollection):
+        opened.close()
+        raise StoreError(f"{place}: only local collections have an index to keep")
+    return opened

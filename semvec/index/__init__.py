@@ -1,0 +1,1 @@
+"""Vectors → the nearest rows."""

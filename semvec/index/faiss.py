@@ -1,0 +1,128 @@
+"""FAISS behind one class: build, keep, open, search, with a bitmap of the rows that may be found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.errors import FormatError
+from semvec.index.kinds import Kind
+from semvec.types import Metric
+
+TRAIN = 64
+"""Vectors a list is trained on, at most."""
+
+BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class FaissIndex:
+    """Vectors (rows, dim) in an index of FAISS. Positions are the rows they were added in."""
+
+    index: Any
+    kind: Kind
+
+    @classmethod
+    def build(cls, vectors: NDArray[np.float32], kind: Kind, metric: Metric, *, seed: int = 0) -> FaissIndex:
+        """Return an index of ``vectors`` (rows, dim), read block by block; the same for the same ``seed``.
+
+        Scores are inner products (cosine: ``vectors`` and queries are of length 1) or, for euclidean, distances.
+        """
+        faiss = _faiss()
+
+        rows, dim = vectors.shape
+        measure = faiss.METRIC_L2 if metric == Metric.EUCLIDEAN else faiss.METRIC_INNER_PRODUCT
+        index = faiss.index_factory(dim, kind.describe(rows, dim), measure)
+        if kind.has_lists:
+            index.cp.seed = seed
+            most = TRAIN * index.nlist
+        else:
+            most = 1 << 16
+        sample = np.random.default_rng(seed).choice(rows, min(rows, most), replace=False)
+        index.train(np.ascontiguousarray(vectors[np.sort(sample)], dtype=np.float32))
+        for part in _blocks(vectors):
+            index.add(part)
+        return cls(index, kind)
+
+    def save(self, path: Path) -> None:
+        """Write the index to ``path``, on the disk when this returns."""
+        faiss = _faiss()
+
+        faiss.write_index(self.index, str(path))
+        with open(path, "rb+") as stream:
+            os.fsync(stream.fileno())
+
+    @classmethod
+    def open(cls, path: Path, kind: Kind) -> FaissIndex:
+        """Return the index in ``path``, memory-mapped where FAISS can; raise `FormatError` where it is damaged."""
+        faiss = _faiss()
+
+        try:
+            return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), kind)
+        except RuntimeError as error:
+            raise FormatError(f"{path}: damaged, FAISS cannot read it ({str(error).splitlines()[0]:.200})") from error
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, *, effort: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the positions of about the ``k`` best rows of each query and their scores (queries, k), best first.
+
+        ``effort`` is how many lists are looked through, or how wide the graph is searched. Only rows where
+        ``allowed`` (rows,) is true are found. Position −1 stands where fewer were found.
+        """
+        faiss = _faiss()
+
+        selector = None
+        if allowed is not None:
+            bits = np.packbits(allowed, bitorder="little")
+            selector = faiss.IDSelectorBitmap(bits)
+        if self.kind.has_lists:
+            wanted = faiss.SearchParametersIVF(nprobe=effort, sel=selector)
+        elif self.kind.name == "hnsw":
+            wanted = faiss.SearchParametersHNSW(efSearch=max(effort, k), sel=selector)
+        else:
+            wanted = faiss.SearchParameters(sel=selector)
+        scores, positions = self.index.search(np.ascontiguousarray(queries, dtype=np.float32), k, params=wanted)
+        return positions, -np.sqrt(np.maximum(scores, 0)) if self.index.metric_type == faiss.METRIC_L2 else scores
+
+    @property
+    def efforts(self) -> list[int]:
+        """The efforts worth trying, least first: numbers of lists, or widths of the search."""
+        if self.kind.has_lists:
+            return [effort for effort in (1 << i for i in range(20)) if effort < self.index.nlist] + [self.index.nlist]
+        return [16 << i for i in range(7)] if self.kind.name == "hnsw" else [1]
+
+
+def _faiss() -> Any:
+    """Return FAISS, whose type stubs do not know its parameters."""
+    import faiss
+
+    return faiss
+
+
+def exact(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, metric: Metric
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the ``k`` best rows of ``vectors`` for each query and their scores (queries, k): FAISS's own full search.
+
+    Fewer columns where there are fewer rows. For cosine both sides are of length 1 already.
+    """
+    faiss = _faiss()
+    k = min(k, len(vectors))
+    if not k or not len(queries):
+        return np.zeros((len(queries), k), dtype=np.int64), np.zeros((len(queries), k), dtype=np.float32)
+    measure = faiss.METRIC_L2 if metric == Metric.EUCLIDEAN else faiss.METRIC_INNER_PRODUCT
+    one, other = (np.ascontiguousarray(side, dtype=np.float32) for side in (queries, vectors))
+    scores, positions = faiss.knn(one, other, k, metric=measure)
+    return positions, -np.sqrt(np.maximum(scores, 0)) if metric == Metric.EUCLIDEAN else scores
+
+
+def _blocks(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    for at in range(0, len(vectors), BLOCK):
+        yield np.ascontiguousarray(vectors[at : at + BLOCK], dtype=np.float32)

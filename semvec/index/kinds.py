@@ -1,0 +1,72 @@
+"""The kinds of index there are, and which suits how many vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semvec.errors import OptionError
+from semvec.types import did_you_mean
+
+EXACT_UP_TO = 100_000
+"""Vectors that are searched exactly unless asked otherwise: it takes milliseconds, and nothing is ever missed."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of index.
+
+    ``factory`` is FAISS's description with ``{lists}`` and ``{parts}`` to fill in, empty for the exact one;
+    ``bytes_a_number`` what a vector takes in it; ``refine`` how many candidates for each hit are scored again by
+    the stored vectors, 1 where the index keeps them as they are.
+    """
+
+    name: str
+    factory: str
+    about: str
+    bytes_a_number: float = 4.0
+    refine: int = 1
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether only some lists of it are looked through (``nprobe``)."""
+        return self.factory.startswith("IVF")
+
+    def describe(self, rows: int, dim: int) -> str:
+        """Return FAISS's description for ``rows`` vectors of ``dim`` numbers."""
+        return self.factory.format(lists=lists_for(rows), parts=parts_for(dim))
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("flat", "", "exact"),
+        Kind("ivf", "IVF{lists},Flat", "lists of near vectors, kept as they are"),
+        Kind("sq8", "SQ8", "every vector, a byte a number", 1.0, 4),
+        Kind("ivf-sq8", "IVF{lists},SQ8", "lists, a byte a number", 1.0, 4),
+        Kind("ivf-pq", "IVF{lists},PQ{parts}x8", "lists, product quantisation: a byte for eight numbers", 0.125, 20),
+        Kind("rabitq", "IVF{lists},RaBitQ", "lists, a bit a number (RaBitQ)", 0.125, 20),
+        Kind("hnsw", "HNSW32,SQ8", "a graph, a byte a number: quick alone, slow to build", 1.0, 4),
+    )
+}
+AUTO = "auto"
+
+
+def choose_kind(name: str, rows: int) -> Kind:
+    """Return the kind called ``name``; for "auto" the exact one up to `EXACT_UP_TO` vectors, then ivf-sq8."""
+    if name == AUTO:
+        return KINDS["flat" if rows <= EXACT_UP_TO else "ivf-sq8"]
+    if name not in KINDS:
+        known = [AUTO, *KINDS]
+        raise OptionError(f"index kind {name!r} is unknown: choose from {', '.join(known)}{did_you_mean(name, known)}")
+    return KINDS[name]
+
+
+def lists_for(rows: int) -> int:
+    """Return how many lists ``rows`` vectors are parted into: about 4 √rows, at least 39 vectors each."""
+    return max(1, min(int(4 * rows**0.5), rows // 39))
+
+
+def parts_for(dim: int) -> int:
+    """Return how many parts product quantisation cuts ``dim`` numbers into: as near to dim / 8 as divides it."""
+    wanted = max(1, dim // 8)
+    return next(parts for parts in range(wanted, 0, -1) if dim % parts == 0)

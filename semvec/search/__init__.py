@@ -1,0 +1,1 @@
+"""Encoders and collections together: texts in, hits out."""

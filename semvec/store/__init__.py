@@ -1,0 +1,1 @@
+"""Collections: ids, vectors, texts and metadata that last."""

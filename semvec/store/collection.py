@@ -1,0 +1,257 @@
+"""What every store offers: ids, vectors, texts and metadata that last."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from semvec.embeddings.embeddings import Embeddings
+from semvec.embeddings.fingerprint import Fingerprint
+from semvec.errors import InputError, OptionError, StoreError
+from semvec.results import Hits
+from semvec.store.filter_text import parse_filter
+from semvec.store.filters import Filter
+from semvec.types import JSON, Dtype, Level, Metric
+
+Vectors: TypeAlias = NDArray[np.float32]
+
+STORES: dict[str, str] = {}
+"""URL schemes and the class that opens them; a path is a local collection."""
+
+LOCAL = "semvec.store.local:LocalCollection"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a collection is for, fixed when it is made.
+
+    ``dim`` numbers a vector, compared by ``metric``, kept as ``dtype`` (float32 or float16); ``fingerprint`` is that of
+    the encoder, where it is known: vectors of another are refused.
+    """
+
+    dim: int
+    metric: Metric = Metric.COSINE
+    dtype: Dtype = Dtype.FLOAT32
+    fingerprint: Fingerprint | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
+            raise OptionError(f"dim must be a whole number of at least 1, not {self.dim!r}")
+        if self.dtype not in (Dtype.FLOAT32, Dtype.FLOAT16):
+            raise OptionError(f"a collection keeps float32 or float16, not {self.dtype}; its index may take fewer bytes (kind)")
+
+    def to_json(self) -> dict[str, JSON]:
+        return {
+            "dim": self.dim,
+            "metric": str(self.metric),
+            "dtype": str(self.dtype),
+            "fingerprint": self.fingerprint and self.fingerprint.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, JSON]) -> Settings:
+        made = record["fingerprint"]
+        return cls(record["dim"], Metric(record["metric"]), Dtype(record["dtype"]), made and Fingerprint.from_json(made))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One item as it is kept; ``vector`` (dim,) float32."""
+
+    id: str
+    vector: Vectors
+    text: str | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write did: items that were ``new``, and those that replaced one."""
+
+    new: int
+    replaced: int
+
+
+class Collection(ABC):
+    """Items of an id (the user's string), a vector, a text and metadata; searched by vector.
+
+    What a call has returned from is kept, whatever happens after. An id is written once: writing it again replaces the
+    item. Metadata are JSON values by field; numbers, strings, truth values and lists of them can be filtered by.
+    """
+
+    settings: Settings
+
+    @staticmethod
+    def open(
+        place: str | os.PathLike[str], settings: Settings | None = None, *, fingerprint: Fingerprint | None = None
+    ) -> Collection:
+        """Return the collection at ``place``, a folder or a URL of a store; make it from ``settings`` if there is none.
+
+        Without ``settings`` a collection that is not there raises `CollectionNotFound`; with other ones than it was
+        made with, `OptionError`. ``fingerprint`` is that of the encoder about to be used: another than the
+        collection's raises `FingerprintMismatch`, which prints both.
+        """
+        text = os.fspath(place)
+        scheme = text.split(":", 1)[0] if "://" in text or text.split(":", 1)[0] in STORES else ""
+        if scheme and scheme not in STORES:
+            raise OptionError(
+                f"{text}: no store is called {scheme!r}: a folder is a local collection; else {', '.join(STORES) or 'none yet'}"
+            )
+        module, name = STORES.get(scheme, LOCAL).split(":")
+        store = cast("type[Collection]", getattr(import_module(module), name))
+        collection = store._open(text, settings)
+        try:
+            collection.check_fingerprint(fingerprint)
+            if settings is not None:
+                collection._check_settings(settings)
+        except BaseException:
+            collection.close()
+            raise
+        return collection
+
+    @classmethod
+    @abstractmethod
+    def _open(cls, place: str, settings: Settings | None) -> Collection: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the collection holds."""
+
+    @abstractmethod
+    def upsert(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors,
+        texts: Sequence[str | None] | None = None,
+        metadata: Sequence[Mapping[str, JSON]] | None = None,
+    ) -> Written:
+        """Write items, each new or in the place of the one with its id, all of them or none.
+
+        ``vectors`` (ids, dim). Raises `InputError` for a vector of another dim, a number that is not finite, a vector
+        of zeros under cosine, an id that is empty or comes twice; `CollectionLocked` where another process writes.
+        """
+
+    @abstractmethod
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete the items of ``ids``; return how many there were."""
+
+    @abstractmethod
+    def get(self, ids: Sequence[str]) -> list[Stored | None]:
+        """Return the items of ``ids``, None where there is none."""
+
+    @abstractmethod
+    def search(self, vectors: Vectors, k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
+        """Return the ``k`` nearest items of each of ``vectors`` (queries, dim) among those ``where`` is true of, best first.
+
+        Never fewer than ``k`` where there are ``k``. Equal scores come in the order of writing.
+        """
+
+    @abstractmethod
+    def count(self, where: Filter | str | None = None) -> int:
+        """Return how many items there are, or how many ``where`` is true of."""
+
+    @abstractmethod
+    def scan(self) -> Iterator[Stored]:
+        """Give every item, in the order of writing."""
+
+    @abstractmethod
+    def info(self) -> dict[str, JSON]:
+        """Return what the collection holds and how it is searched."""
+
+    def add(self, embeddings: Embeddings, metadata: Sequence[Mapping[str, JSON]] | None = None) -> Written:
+        """Write the rows of ``embeddings`` (one a text, with ids) with their texts; refuse those of another encoder."""
+        if embeddings.level != Level.TEXT or embeddings.ids is None:
+            raise InputError("a collection takes embeddings at level text, with ids: emb.with_ids([...])")
+        self.check_fingerprint(embeddings.fingerprint)
+        return self.upsert(embeddings.ids.tolist(), embeddings.floats(), embeddings.surface.tolist(), metadata)
+
+    def check_fingerprint(self, fingerprint: Fingerprint | None) -> None:
+        """Raise `FingerprintMismatch` where ``fingerprint`` is not comparable with the collection's."""
+        if fingerprint is not None and self.settings.fingerprint is not None:
+            self.settings.fingerprint.require_comparable(fingerprint)
+
+    def _check_settings(self, settings: Settings) -> None:
+        for name in ("dim", "metric", "dtype"):
+            mine, theirs = getattr(self.settings, name), getattr(settings, name)
+            if mine != theirs:
+                raise OptionError(f"the collection was made with {name} {mine}, not {theirs}")
+        self.check_fingerprint(settings.fingerprint)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.count()
+
+
+def as_filter(where: Filter | str | None) -> Filter | None:
+    """Return ``where`` as a filter, a text read by `parse_filter`."""
+    return parse_filter(where) if isinstance(where, str) else where
+
+
+def check_vectors(vectors: object, settings: Settings, names: Sequence[str] | None = None) -> Vectors:
+    """Return ``vectors`` as float32 (rows, dim); raise `InputError` naming the first that is wrong."""
+    try:
+        rows = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"vectors must be numbers (rows, {settings.dim}): {error}") from None
+    if rows.ndim != 2 or rows.shape[1] != settings.dim:
+        raise InputError(f"vectors of shape {rows.shape} where the collection wants (rows, {settings.dim})")
+    for wrong, what in (
+        (~np.isfinite(rows).all(axis=1), "holds a number that is not finite"),
+        (
+            ~rows.any(axis=1) if settings.metric == Metric.COSINE else np.zeros(len(rows), bool),
+            "is all zeros, which has no cosine",
+        ),
+    ):
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise InputError(f"the vector {f'of id {names[at]!r}' if names else f'{at}'} {what}")
+    return rows
+
+
+def check_items(
+    ids: Sequence[str],
+    vectors: object,
+    texts: Sequence[str | None] | None,
+    metadata: Sequence[Mapping[str, JSON]] | None,
+    settings: Settings,
+) -> tuple[Vectors, Sequence[str | None], Sequence[Mapping[str, JSON]]]:
+    """Return what `Collection.upsert` was given, checked: vectors, texts and metadata, one for each id."""
+    for name in ids:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"an id must be a string that is not empty, not {name!r:.60}")
+    if len(set(ids)) < len(ids):
+        twice = next(name for at, name in enumerate(ids) if name in ids[:at])
+        raise InputError(f"id {twice!r} comes more than once")
+    rows = check_vectors(vectors, settings, ids)
+    texts = [None] * len(ids) if texts is None else texts
+    metadata = [{}] * len(ids) if metadata is None else metadata
+    for name, given in (("vectors", rows), ("texts", texts), ("metadata", metadata)):
+        if len(given) != len(ids):
+            raise InputError(f"{len(given):,} {name} for {len(ids):,} ids")
+    for name, fields in zip(ids, metadata, strict=True):
+        if not isinstance(fields, Mapping) or not all(isinstance(key, str) for key in fields):
+            raise InputError(f"the metadata of id {name!r} must be a dict with strings as keys, not {fields!r:.60}")
+    return rows, texts, metadata
+
+
+def is_collection(place: str | os.PathLike[str]) -> bool:
+    """Whether there is a local collection at ``place``."""
+    return (Path(place) / "collection.sqlite").is_file()
+
+
+__all__ = ["Collection", "Settings", "Stored", "StoreError", "Written"]

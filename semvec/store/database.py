@@ -1,0 +1,306 @@
+"""The one truth of a local collection: an SQLite file with ids, vectors, texts and metadata.
+
+``row`` numbers grow for ever: an item that is replaced gets a new one, and no number is used again. So what was
+derived from rows up to some number stays right but for the rows in ``gone``.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.errors import CollectionDamaged, CollectionNotFound, StoreError
+from semvec.store.filters import kind_of, members
+from semvec.types import JSON
+
+FILE = "collection.sqlite"
+FORMAT = "semvec-collection"
+VERSION = 1
+SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, vector BLOB NOT NULL, text TEXT, metadata TEXT
+);
+CREATE TABLE gone (row INTEGER PRIMARY KEY);
+CREATE TABLE fields (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE attributes (field INTEGER, kind INTEGER, value, row INTEGER, PRIMARY KEY (field, kind, value, row)) WITHOUT ROWID;
+"""
+KIND_NUMBERS = {"null": 0, "bool": 1, "number": 2, "text": 3}
+MANY = 500
+"""Most values bound in one statement."""
+
+
+class Item(NamedTuple):
+    """One row as it is stored: ``vector`` is the bytes of its codes, ``metadata`` a dict."""
+
+    row: int
+    id: str
+    vector: bytes
+    text: str | None
+    metadata: dict[str, JSON]
+
+
+class Database:
+    """A connection to the truth. Readers see what was committed; one writer at a time (the collection's lock sees to it)."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    @classmethod
+    def create(cls, folder: Path, about: Mapping[str, JSON]) -> Database:
+        """Return a new database in ``folder``; nothing half-made is left where it cannot be written."""
+        path = folder / FILE
+        spare = folder / f".{FILE}.tmp"
+        for leftover in folder.glob(f"{spare.name}*"):
+            leftover.unlink()
+        made = sqlite3.connect(spare, isolation_level=None)
+        with _plain(path):
+            made.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
+            record = {"format": FORMAT, "version": VERSION, **about}
+            made.executemany("INSERT INTO about VALUES (?, ?)", [(name, json.dumps(value)) for name, value in record.items()])
+            made.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        made.close()
+        for leftover in folder.glob(f"{spare.name}-*"):
+            leftover.unlink()
+        spare.rename(path)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Database:
+        """Return the database in ``folder``; raise `CollectionNotFound` or `CollectionDamaged`."""
+        path = folder / FILE
+        if not path.is_file():
+            raise CollectionNotFound(f"{folder}: holds no collection")
+        with _plain(path):
+            connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA mmap_size=1073741824")
+            database = cls(connection, path)
+            about = database.about()
+        if about.get("format") != FORMAT:
+            raise CollectionDamaged(f"{folder}: holds no collection of semvec")
+        if about["version"] > VERSION:
+            raise CollectionDamaged(f"{folder}: format version {about['version']}; this semvec reads up to {VERSION}, update it")
+        return database
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @property
+    def version(self) -> int:
+        """A number that changes when another connection has committed something."""
+        return int(self._one("PRAGMA data_version"))
+
+    def about(self) -> dict[str, JSON]:
+        """Return what the collection says of itself."""
+        with _plain(self._path):
+            return {name: json.loads(value) for name, value in self._connection.execute("SELECT name, value FROM about")}
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All that is read inside is of one moment."""
+        with _plain(self._path):
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """All that is written inside is committed together, on the disk when this returns, or not at all."""
+        with _plain(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def set_about(self, **changes: JSON) -> None:
+        """Change what the collection says of itself (inside `writing`)."""
+        rows = [(name, json.dumps(value)) for name, value in changes.items()]
+        self._connection.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", rows)
+
+    def count(self) -> int:
+        return int(self._one("SELECT count(*) FROM items"))
+
+    def last_row(self) -> int:
+        """Return the greatest row number ever given, 0 for none."""
+        return int(self._one("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'items'"))
+
+    def put(self, items: Iterable[tuple[str, bytes, str | None, Mapping[str, JSON]]]) -> tuple[int, int]:
+        """Insert or replace items (id, vector, text, metadata) inside `writing`; return how many were new, and replaced."""
+        rows = list(items)
+        replaced = self.drop([row[0] for row in rows])
+        first = self.last_row() + 1
+        self._connection.executemany(
+            "INSERT INTO items (row, id, vector, text, metadata) VALUES (?, ?, ?, ?, ?)",
+            [
+                (first + at, name, vector, text, json.dumps(metadata, ensure_ascii=False) if metadata else None)
+                for at, (name, vector, text, metadata) in enumerate(rows)
+            ],
+        )
+        numbers = self._field_numbers({name for *_, metadata in rows for name in metadata})
+        attributes = [key for at, row in enumerate(rows) for key in _attributes(row[3], first + at, numbers)]
+        self._connection.executemany("INSERT OR IGNORE INTO attributes VALUES (?, ?, ?, ?)", attributes)
+        return len(rows) - replaced, replaced
+
+    def drop(self, ids: Sequence[str]) -> int:
+        """Delete the items of ``ids`` inside `writing`; return how many there were."""
+        found: list[tuple[int, str | None]] = []
+        for part in _parts(ids):
+            marks = ",".join("?" * len(part))
+            found += self._connection.execute(f"SELECT row, metadata FROM items WHERE id IN ({marks})", part).fetchall()
+        numbers = self._field_numbers(set())
+        attributes = [key for row, metadata in found if metadata for key in _attributes(json.loads(metadata), row, numbers)]
+        self._connection.executemany("DELETE FROM attributes WHERE field=? AND kind=? AND value IS ? AND row=?", attributes)
+        rows = [(row,) for row, _ in found]
+        self._connection.executemany("DELETE FROM items WHERE row = ?", rows)
+        self._connection.executemany("INSERT INTO gone VALUES (?)", rows)
+        return len(rows)
+
+    def _field_numbers(self, names: set[str]) -> dict[str, int]:
+        self._connection.executemany("INSERT OR IGNORE INTO fields (name) VALUES (?)", [(name,) for name in sorted(names)])
+        return {name: number for number, name in self._connection.execute("SELECT number, name FROM fields")}
+
+    def fields(self) -> dict[str, int]:
+        """Return the names of all fields there ever were, and their numbers."""
+        with _plain(self._path):
+            return {name: number for number, name in self._connection.execute("SELECT number, name FROM fields")}
+
+    def gone(self, up_to: int) -> NDArray[np.int64]:
+        """Return the rows up to ``up_to`` that are no more."""
+        return self._rows("SELECT row FROM gone WHERE row <= ?", up_to)
+
+    def forget_gone(self, up_to: int) -> None:
+        """Forget the rows that are no more, up to ``up_to`` (inside `writing`)."""
+        self._connection.execute("DELETE FROM gone WHERE row <= ?", (up_to,))
+
+    def rows(self) -> NDArray[np.int64]:
+        """Return every row there is, in order."""
+        return self._rows("SELECT row FROM items ORDER BY row")
+
+    def rows_where(self, field: int, kind: str, operator: str, value: JSON) -> NDArray[np.int64]:
+        """Return the rows whose attribute compares so with ``value``, in any order, some more than once."""
+        sign = {"=": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "!=": "<>"}[operator]
+        query = f"SELECT row FROM attributes WHERE field = ? AND kind = ? AND value {sign} ?"
+        return self._rows(query, field, KIND_NUMBERS[kind], value)
+
+    def rows_having(self, field: int) -> NDArray[np.int64]:
+        """Return the rows that have the field with a value that is not null."""
+        return self._rows("SELECT row FROM attributes WHERE field = ? AND kind > 0", field)
+
+    def vectors_after(self, row: int, block: int) -> Iterator[tuple[NDArray[np.int64], list[bytes]]]:
+        """Give rows after ``row`` with their vectors, at most ``block`` at a time, in order."""
+        cursor = self._connection.execute("SELECT row, vector FROM items WHERE row > ? ORDER BY row", (row,))
+        while found := cursor.fetchmany(block):
+            yield np.array([row for row, _ in found], dtype=np.int64), [vector for _, vector in found]
+
+    def vectors_of(self, rows: Sequence[int]) -> list[bytes]:
+        """Return the vectors of ``rows``, in that order."""
+        found: dict[int, bytes] = {}
+        for part in _parts(rows):
+            marks = ",".join("?" * len(part))
+            found.update(self._connection.execute(f"SELECT row, vector FROM items WHERE row IN ({marks})", part))
+        return [found[row] for row in rows]
+
+    def items_of(self, rows: Sequence[int], *, vectors: bool = False) -> dict[int, Item]:
+        """Return the items of ``rows`` by their row."""
+        return self._items("row", rows, vectors)
+
+    def items_with(self, ids: Sequence[str]) -> dict[str, Item]:
+        """Return the items of ``ids`` that there are, by their id."""
+        return {item.id: item for item in self._items("id", ids, True).values()}
+
+    def scan(self, block: int = 1024) -> Iterator[Item]:
+        """Give every item, in the order of rows."""
+        last = 0
+        columns = "row, id, vector, text, metadata"
+        while True:
+            with _plain(self._path):
+                found = self._connection.execute(
+                    f"SELECT {columns} FROM items WHERE row > ? ORDER BY row LIMIT ?", (last, block)
+                ).fetchall()
+            if not found:
+                return
+            last = found[-1][0]
+            yield from (_item(row) for row in found)
+
+    def check(self) -> list[str]:
+        """Return what SQLite finds wrong with its file, nothing if it is sound."""
+        try:
+            found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(10)")]
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        return [] if found == ["ok"] else found
+
+    def vacuum(self) -> None:
+        """Give the space of what was deleted back to the disk."""
+        with _plain(self._path):
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _items(self, key: str, values: Sequence[JSON], vectors: bool) -> dict[int, Item]:
+        columns = f"row, id, {'vector' if vectors else 'NULL'}, text, metadata"
+        found: dict[int, Item] = {}
+        with _plain(self._path):
+            for part in _parts(values):
+                marks = ",".join("?" * len(part))
+                query = f"SELECT {columns} FROM items WHERE {key} IN ({marks})"
+                found.update((row[0], _item(row)) for row in self._connection.execute(query, part))
+        return found
+
+    def _rows(self, query: str, *values: JSON) -> NDArray[np.int64]:
+        with _plain(self._path):
+            found = self._connection.execute(query, values).fetchall()
+        return np.fromiter((row for (row,) in found), dtype=np.int64, count=len(found))
+
+    def _one(self, query: str) -> JSON:
+        with _plain(self._path):
+            return self._connection.execute(query).fetchone()[0]
+
+
+def _item(row: tuple[int, str, bytes | None, str | None, str | None]) -> Item:
+    number, name, vector, text, metadata = row
+    return Item(number, name, vector or b"", text, json.loads(metadata) if metadata else {})
+
+
+def _attributes(metadata: Mapping[str, JSON], row: int, numbers: Mapping[str, int]) -> Iterator[tuple[int, int, JSON, int]]:
+    """Give what can be filtered by: every value of a field, and of a list every member."""
+    for name, value in metadata.items():
+        for member in members(value):
+            kind = kind_of(member)
+            if kind in KIND_NUMBERS and kind != "null":
+                yield numbers[name], KIND_NUMBERS[kind], member, row
+
+
+def _parts(values: Sequence[JSON]) -> Iterator[Sequence[JSON]]:
+    return (values[at : at + MANY] for at in range(0, len(values), MANY))
+
+
+@contextmanager
+def _plain(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into one `StoreError`."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+        if "full" in said or "disk I/O" in said:
+            raise StoreError(f"{path.parent}: cannot be written: {said}; what was acknowledged before is kept") from error
+        if "malformed" in said or "not a database" in said or "no such" in said:
+            raise CollectionDamaged(f"{path.parent}: damaged ({said}); 'semvec index check' tells what is wrong") from error
+        raise StoreError(f"{path.parent}: {said}") from error

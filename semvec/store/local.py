@@ -1,0 +1,332 @@
+"""A collection in a folder: SQLite holds the truth, a snapshot with a FAISS index makes it fast."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from semvec.embeddings.files import plain_errors
+from semvec.embeddings.transforms import normalize
+from semvec.errors import CollectionDamaged, CollectionLocked, CollectionNotFound, InputError, OptionError, StoreError
+from semvec.index.faiss import exact
+from semvec.index.kinds import AUTO, choose_kind
+from semvec.results import Hit, Hits
+from semvec.store.collection import Collection, Settings, Stored, Vectors, Written, as_filter, check_items, check_vectors
+from semvec.store.database import FILE, Database
+from semvec.store.filters import Filter
+from semvec.store.snapshot import GOOD, PREFIX, Snapshot, clear_others, snapshot_info, write_snapshot
+from semvec.store.where import Where
+from semvec.types import JSON, Dtype, Metric
+
+logger = logging.getLogger(__name__)
+
+LOCK = "writer.lock"
+BLOCK = 1 << 14
+BATCH = 10_000
+"""Items written in one go by the index builder."""
+
+
+@dataclass
+class State:
+    """What is searched: a snapshot, which of its rows are still there, and the rows written since.
+
+    ``alive`` is None where all are. ``tail`` (rows, dim) are vectors of the rows ``tail_rows``, of length 1 for cosine.
+    """
+
+    snapshot: Snapshot | None
+    name: str | None
+    alive: NDArray[np.bool_] | None
+    tail_rows: NDArray[np.int64]
+    tail: NDArray[np.float32]
+
+
+class LocalCollection(Collection):
+    """A collection in a folder. Many processes may read it, one may write; readers see what was committed."""
+
+    def __init__(self, folder: Path, database: Database, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._database = database
+        self._lock = FileLock(folder / LOCK)
+        self._writes = 0
+        self._seen: tuple[int, int] | None = None
+        self._state: State | None = None
+
+    @classmethod
+    def _open(cls, place: str, settings: Settings | None) -> LocalCollection:
+        folder = Path(place)
+        if not (folder / FILE).is_file():
+            if settings is None:
+                raise CollectionNotFound(f"{folder}: holds no collection")
+            if folder.exists() and any(path.name != LOCK and not path.name.startswith(".") for path in folder.iterdir()):
+                raise StoreError(f"{folder}: holds other things, so no collection is made there; name another folder")
+            with plain_errors(folder):
+                folder.mkdir(exist_ok=True)
+                with FileLock(folder / LOCK, timeout=30):
+                    if not (folder / FILE).is_file():
+                        Database.create(folder, {"settings": settings.to_json(), "snapshot": None}).close()
+        database = Database.open(folder)
+        try:
+            made = Settings.from_json(database.about()["settings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CollectionDamaged(f"{folder}: damaged, it does not say what it is for ({error})") from error
+        return cls(folder, database, made)
+
+    def close(self) -> None:
+        self._state = None
+        self._database.close()
+        self._lock.release(force=True)
+
+    def upsert(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors,
+        texts: Sequence[str | None] | None = None,
+        metadata: Sequence[Mapping[str, JSON]] | None = None,
+    ) -> Written:
+        rows, texts, metadata = check_items(ids, vectors, texts, metadata, self.settings)
+        stored = rows.astype(self._stored_type)
+        if not np.isfinite(stored).all():
+            raise InputError("a number is too large for float16")
+        self._lock_for_writing()
+        with self._database.writing():
+            new, replaced = self._database.put(zip(ids, (row.tobytes() for row in stored), texts, metadata, strict=True))
+        self._writes += 1
+        return Written(new, replaced)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        if isinstance(ids, str):
+            raise InputError("ids must be a list of ids, not one string: delete([id])")
+        self._lock_for_writing()
+        with self._database.writing():
+            found = self._database.drop(list(dict.fromkeys(ids)))
+        self._writes += 1
+        return found
+
+    def get(self, ids: Sequence[str]) -> list[Stored | None]:
+        if isinstance(ids, str):
+            raise InputError("ids must be a list of ids, not one string: get([id])")
+        found = self._database.items_with(list(dict.fromkeys(ids)))
+        return [
+            Stored(name, self._decoded([found[name].vector])[0], found[name].text, found[name].metadata)
+            if name in found
+            else None
+            for name in ids
+        ]
+
+    def count(self, where: Filter | str | None = None) -> int:
+        wanted = as_filter(where)
+        if wanted is None:
+            return self._database.count()
+        with self._database.reading():
+            return len(Where(self._database).rows(wanted))
+
+    def scan(self) -> Iterator[Stored]:
+        for item in self._database.scan():
+            yield Stored(item.id, self._decoded([item.vector])[0], item.text, item.metadata)
+
+    def search(self, vectors: Vectors, k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise OptionError(f"k must be a whole number of at least 1, not {k!r}")
+        queries = self._comparable(check_vectors(vectors, self.settings))
+        wanted = as_filter(where)
+        with self._database.reading():
+            state = self._refreshed()
+            rows = None if wanted is None else Where(self._database).rows(wanted)
+            best, scores = self._best(state, queries, int(k), rows)
+            items = self._database.items_of(sorted({row for its in best for row in its}))
+        return [
+            Hits(
+                tuple(
+                    Hit(items[row].id, float(score), items[row].text, items[row].metadata)
+                    for row, score in zip(its_rows, its_scores, strict=True)
+                )
+            )
+            for its_rows, its_scores in zip(best, scores, strict=True)
+        ]
+
+    def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:
+        """Make a new snapshot of all there is, and return what it is.
+
+        ``kind`` is one of `KINDS`, or "auto", which is exact up to 100,000 vectors. The effort of an index is the least
+        that reaches ``recall`` on a sample, which the snapshot keeps. Readers go on meanwhile.
+        """
+        if not 0 < recall <= 1:
+            raise OptionError(f"recall must be more than 0 and at most 1, not {recall!r}")
+        self._lock_for_writing()
+        count, up_to = self._database.count(), self._database.last_row()
+        if not count:
+            raise StoreError(f"{self.folder}: is empty, there is nothing to make an index of")
+        former = self._database.about()["snapshot"]
+        name = f"{PREFIX}{int(former.removeprefix(PREFIX)) + 1 if former else 1:06d}"
+        with plain_errors(self.folder):
+            about = write_snapshot(
+                self.folder / name,
+                self._blocks(),
+                choose_kind(kind, count),
+                rows=count,
+                dim=self.settings.dim,
+                up_to=up_to,
+                metric=self.settings.metric,
+                dtype=self._stored_type,
+                target=recall,
+                seed=seed,
+            )
+        with self._database.writing():
+            self._database.set_about(snapshot=name)
+            self._database.forget_gone(up_to)
+        self._writes += 1
+        clear_others(self.folder, name)
+        return snapshot_info(about)
+
+    def info(self) -> dict[str, JSON]:
+        with self._database.reading():
+            state = self._refreshed()
+            fields = sorted(self._database.fields())
+            count = self._database.count()
+        disk = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        return {
+            "place": str(self.folder),
+            "items": count,
+            **self.settings.to_json(),
+            "fields": fields,
+            "snapshot": None if state.snapshot is None else snapshot_info(state.snapshot.about),
+            "rows_beside_it": len(state.tail_rows),
+            "bytes": disk,
+        }
+
+    def check(self) -> list[str]:
+        """Return what is wrong, nothing if all is sound: the file of the truth, and the snapshot against it."""
+        wrong = self._database.check()
+        name = self._database.about()["snapshot"]
+        if name is not None:
+            try:
+                snapshot = Snapshot.open(self.folder / name)
+                wrong += self._compared(snapshot)
+            except CollectionDamaged as error:
+                wrong.append(str(error))
+        return wrong
+
+    def repair(self) -> None:
+        """Put away a snapshot that is damaged; what it was made of is in the truth, so nothing is lost."""
+        self._lock_for_writing()
+        with self._database.writing():
+            self._database.set_about(snapshot=None)
+        self._writes += 1
+        clear_others(self.folder, None)
+
+    def _compared(self, snapshot: Snapshot) -> list[str]:
+        """Return where a sample of the snapshot differs from the truth."""
+        gone = set(self._database.gone(snapshot.about.up_to).tolist())
+        places = [
+            at
+            for at in np.linspace(0, snapshot.about.rows - 1, 200).astype(int).tolist()
+            if int(snapshot.row_numbers[at]) not in gone
+        ]
+        try:
+            true = self._comparable(self._decoded(self._database.vectors_of([int(snapshot.row_numbers[at]) for at in places])))
+        except KeyError as error:
+            return [f"the snapshot holds row {error}, which is not in the database"]
+        if not np.allclose(
+            true, np.asarray(snapshot.vectors[places], dtype=np.float32), atol=2e-3 if self._stored_type == "<f2" else 1e-6
+        ):
+            return ["the vectors of the snapshot are not those of the database"]
+        return []
+
+    @property
+    def _stored_type(self) -> str:
+        return "<f2" if self.settings.dtype == Dtype.FLOAT16 else "<f4"
+
+    def _decoded(self, vectors: Sequence[bytes]) -> NDArray[np.float32]:
+        found = np.frombuffer(b"".join(vectors), dtype=self._stored_type)
+        if found.size != len(vectors) * self.settings.dim:
+            raise CollectionDamaged(f"{self.folder}: damaged, a vector is not of {self.settings.dim} numbers")
+        return found.reshape(-1, self.settings.dim).astype(np.float32)
+
+    def _comparable(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        return normalize(vectors) if self.settings.metric == Metric.COSINE else vectors
+
+    def _blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        for rows, vectors in self._database.vectors_after(0, BLOCK):
+            yield rows, self._comparable(self._decoded(vectors))
+
+    def _lock_for_writing(self) -> None:
+        if not self._lock.is_locked:
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise CollectionLocked(
+                    f"{self.folder}: another process writes to it; one may write at a time, any may read"
+                ) from None
+
+    def _refreshed(self) -> State:
+        """Return the state of this moment (inside `Database.reading`)."""
+        seen = self._database.version, self._writes
+        if self._state is not None and seen == self._seen:
+            return self._state
+        former = self._state
+        name = self._database.about()["snapshot"]
+        if former is not None and former.name == name:
+            snapshot = former.snapshot
+        else:
+            former, snapshot = None, self._opened(name)
+        up_to = snapshot.about.up_to if snapshot else 0
+        gone = self._database.gone(self._database.last_row())
+        alive = None
+        if snapshot is not None and (gone <= up_to).any():
+            alive = ~np.isin(snapshot.row_numbers, gone)
+        rows, vectors = [], []
+        if former is not None:
+            left = ~np.isin(former.tail_rows, gone)
+            rows, vectors = [former.tail_rows[left]], [former.tail[left]]
+            up_to = max(up_to, int(former.tail_rows.max(initial=0)))
+        for its_rows, its_vectors in self._database.vectors_after(up_to, BLOCK):
+            rows.append(its_rows)
+            vectors.append(self._comparable(self._decoded(its_vectors)))
+        tail_rows = np.concatenate([np.zeros(0, np.int64), *rows])
+        tail = np.concatenate([np.zeros((0, self.settings.dim), np.float32), *vectors])
+        self._state, self._seen = State(snapshot, name, alive, tail_rows, tail), seen
+        return self._state
+
+    def _opened(self, name: str | None) -> Snapshot | None:
+        if name is None:
+            return None
+        try:
+            return Snapshot.open(self.folder / name)
+        except CollectionDamaged as error:
+            logger.warning("%s; searching without it, 'semvec index optimise' makes it again", error)
+            return None
+
+    def _best(
+        self, state: State, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """Return the rows of the ``k`` best items among ``rows`` (None: all) for each query, and their scores."""
+        found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+        if state.snapshot is not None:
+            allowed = state.alive
+            if rows is not None:
+                mask = np.isin(state.snapshot.row_numbers, rows)
+                allowed = mask if allowed is None else mask & allowed
+            positions, scores = state.snapshot.search(queries, k, allowed)
+            numbers = np.where(positions < 0, -1, state.snapshot.row_numbers[np.maximum(positions, 0)])
+            found.append((numbers, np.where(positions < 0, -np.inf, scores)))
+        tail_rows, tail = state.tail_rows, state.tail
+        if rows is not None:
+            mask = np.isin(tail_rows, rows)
+            tail_rows, tail = tail_rows[mask], tail[mask]
+        positions, scores = exact(queries, tail, k, self.settings.metric)
+        found.append((tail_rows[positions] if len(tail_rows) else positions, scores))
+        numbers = np.concatenate([its for its, _ in found], axis=1)
+        joined = np.concatenate([its for _, its in found], axis=1)
+        best = np.lexsort((numbers, -joined), axis=1)[:, :k]
+        numbers, joined = np.take_along_axis(numbers, best, axis=1), np.take_along_axis(joined, best, axis=1)
+        kept = [its >= 0 for its in numbers]
+        return [its[yes].tolist() for its, yes in zip(numbers, kept, strict=True)], [
+            its[yes].tolist() for its, yes in zip(joined, kept, strict=True)
+        ]

@@ -1,0 +1,72 @@
+"""semvec index and semvec search, as a shell runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import semvec
+from semvec.search.searcher import Searcher
+from semvec.store.collection import Collection
+from tests.cli.test_encode import refused, run
+
+TEXTS = "the bank of the river\nParis\nof the bank\ndon't\n"
+
+
+def test_from_texts_to_hits(tmp_path: Path, glove_file: Path) -> None:
+    (tmp_path / "t.txt").write_text(TEXTS)
+    place = tmp_path / "c"
+    done = run("index", "build", tmp_path / "t.txt", "-o", place, "-m", glove_file)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"4 items new, 0 replaced, in {place}\nindex: flat, recall at 10 1.000 on a sample\n"
+    found = run("search", place, "of the BANK", "-k", "2")
+    encoder = semvec.load_encoder(glove_file)
+    rows, scores = semvec.nearest(encoder.encode_query(["of the BANK"]), encoder.encode_document(TEXTS.splitlines()), 2)
+    lines = TEXTS.splitlines()
+    expected = [f"{score:7.4f}  {row + 1}  {lines[row]}" for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True)]
+    assert found.stdout.splitlines() == expected
+    (record,) = [
+        json.loads(line)
+        for line in run("search", place, "-", "-k", "1", "--format", "jsonl", stdin=b"Paris\n\n").stdout.splitlines()
+    ]
+    assert record["query"] == "Paris"
+    assert (record["hits"][0]["id"], record["hits"][0]["text"]) == ("2", "Paris")
+    assert run("index", "add", place, tmp_path / "t.txt").stdout == f"0 items new, 4 replaced, in {place}\n"
+    assert run("index", "delete", place, "2", "nobody").stdout == "1 items deleted, 3 left\n"
+    assert "flat over 3 items" in run("index", "optimise", place).stdout
+    assert run("index", "check", place).stdout == "sound\n"
+    info = json.loads(run("index", "info", place, "--json").stdout)
+    assert (info["items"], info["dim"], info["snapshot"]["rows"]) == (3, 4, 3)
+    assert "3 items in" in run("index", "export", place, tmp_path / "out.jsonl").stdout
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [one["id"] for one in records] == ["1", "3", "4"]
+    np.testing.assert_allclose(records[0]["vector"], encoder.encode(["the bank of the river"]).vectors[0])
+
+
+def test_from_a_vectors_file(tmp_path: Path, glove_file: Path) -> None:
+    (tmp_path / "t.txt").write_text(TEXTS)
+    run("encode", tmp_path / "t.txt", "-o", tmp_path / "v.parquet", "-m", glove_file)
+    done = run("index", "build", tmp_path / "v.parquet", "-o", tmp_path / "c")
+    assert done.exit_code == 0, done.output
+    with Collection.open(tmp_path / "c") as collection:
+        assert [item.text for item in collection.scan()] == TEXTS.splitlines()
+        hits = Searcher(semvec.load_encoder(glove_file), collection).search(["Paris"], 1)[0]
+        assert (hits.query, hits.ids) == ("Paris", ["2"])
+
+
+def test_what_is_refused(tmp_path: Path, glove_file: Path, sentence_folder: Path) -> None:
+    (tmp_path / "t.txt").write_text(TEXTS)
+    place = tmp_path / "c"
+    run("index", "build", tmp_path / "t.txt", "-o", place, "-m", glove_file)
+    refused(run("index", "build", tmp_path / "t.txt", "-o", place), "is a collection already")
+    refused(run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "d", "--kind", "hsnw"), "did you mean 'hnsw'")
+    refused(run("index", "build", tmp_path / "none.txt", "-o", tmp_path / "d"), "none.txt")
+    assert not (tmp_path / "d").exists()
+    refused(run("search", place, "x", "--where", "lang = de"), "character 8", "strings stand in quotes")
+    refused(run("search", place, "the", "--where", "lang = 'de'"), "no item has a field 'lang'")
+    refused(run("search", place, "zyxxyq"), "holds nothing that the model knows")
+    refused(run("search", tmp_path / "none", "the"), "holds no collection")
+    refused(run("search", place, "the", "-m", sentence_folder), "two encoders cannot be compared")
+    refused(run("index", "optimise", place, "--recall", "2"), "recall must be")
