@@ -17,7 +17,7 @@ CELLS = 1 << 21
 """Most queries, and scores, in one tile."""
 
 COLUMNS = 1 << 13
-"""Columns of a tile that are looked through at once: the sooner the first are, the fewer of the others count."""
+"""Columns of a tile that are looked through first, so that few of the others count."""
 
 
 def top_k(tile: Tile, queries: int, documents: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -38,8 +38,9 @@ def top_k(tile: Tile, queries: int, documents: int, k: int) -> tuple[NDArray[np.
         for top in range(0, queries, QUERIES):
             down = slice(top, min(top + QUERIES, queries))
             found = np.asarray(tile(down, across), dtype=np.float32)
-            for at in range(0, found.shape[1], max(COLUMNS, k)):
-                _merge(columns[down], scores[down], found[:, at : at + max(COLUMNS, k)], left + at)
+            first = max(COLUMNS, k)
+            _merge(columns[down], scores[down], found[:, :first], left)
+            _merge(columns[down], scores[down], found[:, first:], left + first)
     return columns, scores
 
 

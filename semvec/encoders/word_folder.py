@@ -253,7 +253,12 @@ def _sample(vectors: NDArray[Any], words: Any) -> str:
     for row in np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(int)).tolist():
         word = words[row]
         digest.update(f"{word if isinstance(word, str) else word.as_py()}\n".encode("utf-8", "surrogatepass"))
-        digest.update(np.ascontiguousarray(vectors[row], dtype="<f4").data)
+        if isinstance(vectors, np.memmap):  # read, not mapped: a page touched brings megabytes of others into memory
+            place = vectors.offset + row * vectors.strides[0]
+            numbers = np.fromfile(str(vectors.filename), dtype="<f4", count=vectors.shape[1], offset=place)
+        else:
+            numbers = np.asarray(vectors[row], dtype="<f4")
+        digest.update(numbers.data)
     return digest.hexdigest()[:32]
 
 
