@@ -32,8 +32,6 @@ CHOICES = {
 
 RUNG_NAMES = ("in the vocabulary", "by case", "by folding", "by sub-words", "by spelling", "unknown")
 
-ITEM_BYTES = {Dtype.FLOAT32: 4, Dtype.FLOAT16: 2, Dtype.INT8: 1, Dtype.BINARY: 1}
-
 NEEDS = {
     "chunk_by": ("level", ("chunk",)),
     "chunk_tokens": ("level", ("chunk",)),
@@ -256,6 +254,7 @@ def cut_line(texts_cut: int, texts: int, tokens_cut: int, tokens: int) -> str:
 
 
 def _dry_run(inputs: list[str], encoder: Encoder, read: ReadOptions, input_format: str | None, quiet: bool) -> None:
+    from semvec.embeddings.embeddings import STORED_AS
     from semvec.embeddings.quantise import stored_width
     from semvec.encoders.token_counts import count_files
 
@@ -268,6 +267,6 @@ def _dry_run(inputs: list[str], encoder: Encoder, read: ReadOptions, input_forma
         click.echo(f"{count.bad_rows:,} bad rows, the first at {count.first_bad}")
     rows = {Level.TEXT: count.texts, Level.TOKEN: count.tokens - count.tokens_cut}.get(encoder.options.level)
     if rows is not None:
-        size = rows * stored_width(encoder.dim, encoder.fingerprint.dtype) * ITEM_BYTES[encoder.fingerprint.dtype]
+        size = rows * stored_width(encoder.dim, encoder.fingerprint.dtype) * STORED_AS[encoder.fingerprint.dtype].itemsize
         click.echo(f"{rows:,} vectors of {encoder.dim} ({encoder.fingerprint.dtype}) to make, {size / 1e6:,.1f} MB")
     click.echo(f"would be made by {encoder.fingerprint}; nothing was written")

@@ -12,8 +12,6 @@ import click
 if TYPE_CHECKING:
     from semvec.store.local import LocalCollection
 
-WRITES = 4096
-
 
 @click.group()
 def index() -> None:

@@ -17,7 +17,7 @@ from semvec.types import Dtype, Level, Oov
 
 ARRAYS = ("vectors", "text_index", "start", "end", "surface", "special", "oov", "n_tokens", "n_truncated")
 PER_ROW = ARRAYS[:7]
-STORED_AS = {
+STORED_AS: dict[Dtype, np.dtype[Any]] = {
     Dtype.FLOAT32: np.dtype(np.float32),
     Dtype.FLOAT16: np.dtype(np.float16),
     Dtype.INT8: np.dtype(np.int8),

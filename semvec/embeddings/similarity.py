@@ -25,12 +25,7 @@ def similarity(queries: Rows, documents: Rows, metric: Metric | str = Metric.COS
     of one model and the same layers, else `FingerprintMismatch`; bare arrays are taken at their word.
     Raises `OptionError` where the dimensions differ, or for an array of packed bits.
     """
-    if isinstance(queries, Embeddings) and isinstance(documents, Embeddings):
-        queries.fingerprint.require_comparable(documents.fingerprint)
-    metric = Metric(metric)
-    one, other = _floats(queries), _floats(documents)
-    if one.shape[1] != other.shape[1]:
-        raise OptionError(f"vectors of {one.shape[1]} and of {other.shape[1]} dimensions cannot be compared")
+    one, other, metric = *_comparable(queries, documents), Metric(metric)
     if metric == Metric.COSINE:
         one, other = normalize(one), normalize(other)
     products = np.asarray(one @ other.T)
@@ -46,17 +41,22 @@ def nearest(queries: Rows, documents: Rows, k: int, metric: Metric | str = Metri
     Fewer where there are fewer documents. Equal scores come in the order of the rows; the scores are never in
     memory all at once. Errors as `similarity`.
     """
-    if isinstance(queries, Embeddings) and isinstance(documents, Embeddings):
-        queries.fingerprint.require_comparable(documents.fingerprint)
-    metric = Metric(metric)
-    one, other = _floats(queries), _floats(documents)
-    if one.shape[1] != other.shape[1]:
-        raise OptionError(f"vectors of {one.shape[1]} and of {other.shape[1]} dimensions cannot be compared")
+    one, other, metric = *_comparable(queries, documents), Metric(metric)
     if not np.isfinite(one).all():
         raise InputError("a query holds a number that is not finite")
     if metric == Metric.COSINE:
         one, other, metric = normalize(one), normalize(other), Metric.DOT
     return top_k(lambda down, across: similarity(one[down], other[across], metric), len(one), len(other), k)
+
+
+def _comparable(queries: Rows, documents: Rows) -> tuple[Vectors, Vectors]:
+    """Return the numbers of both sides; raise where they are of two models, or of other dimensions."""
+    if isinstance(queries, Embeddings) and isinstance(documents, Embeddings):
+        queries.fingerprint.require_comparable(documents.fingerprint)
+    one, other = _floats(queries), _floats(documents)
+    if one.shape[1] != other.shape[1]:
+        raise OptionError(f"vectors of {one.shape[1]} and of {other.shape[1]} dimensions cannot be compared")
+    return one, other
 
 
 def _floats(rows: Rows) -> Vectors:

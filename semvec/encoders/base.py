@@ -33,6 +33,10 @@ PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus
 """The kinds of text that models have prompts for, and what they call these prompts; the first there is, is taken."""
 
 
+POOLED = (Level.TEXT, Level.CHUNK, Level.SPAN)
+"""The levels at which a row is made of several tokens or words."""
+
+
 @dataclass(frozen=True)
 class TextInput:
     """One text as the model reads it.
@@ -100,6 +104,22 @@ class BaseEncoder(ABC):
     @abstractmethod
     def _check_options(self) -> None:
         """Raise `OptionError` where the options do not fit this encoder."""
+
+    def _refuse_unused(self, names: Sequence[str], why: str) -> None:
+        """Raise `OptionError` for those of ``names`` that were set, though this encoder has no use for them."""
+        default = EncodeOptions()
+        if extra := [name for name in names if getattr(self.options, name) != getattr(default, name)]:
+            raise OptionError(f"{', '.join(extra)}: {why}")
+
+    def _check_truncation(self, dim: int) -> None:
+        """Raise `OptionError` where more dimensions are asked for than the ``dim`` there are."""
+        if (self.options.truncate_dim or 0) > dim:
+            raise OptionError(f"truncate_dim {self.options.truncate_dim} is more than the {dim} dimensions there are")
+
+    @property
+    def _pooled(self) -> bool:
+        """Whether a row is made of several tokens or words."""
+        return self.options.level in POOLED
 
     @cached_property
     def fingerprint(self) -> Fingerprint:

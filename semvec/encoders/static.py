@@ -25,7 +25,6 @@ from semvec.errors import OptionError
 from semvec.types import JSON, Level, Metric, Oov, Pooling
 
 ONLY_TRANSFORMERS = ("layers", "layer_mix", "max_tokens", "window_overlap", "late", "special", "batch_tokens", "oov")
-POOLED = (Level.TEXT, Level.CHUNK, Level.SPAN)
 WINDOW_TEXTS = 4096
 """So many texts are tokenised together: enough to keep every core busy, and it bounds memory."""
 
@@ -63,21 +62,14 @@ class StaticEncoder(BaseEncoder):
         return self.table.metric
 
     def _check_options(self) -> None:
-        default = EncodeOptions()
-        if extra := [name for name in ONLY_TRANSFORMERS if getattr(self.options, name) != getattr(default, name)]:
-            raise OptionError(f"{', '.join(extra)}: of no use to static vectors, which have no layers or limit of length")
+        self._refuse_unused(ONLY_TRANSFORMERS, "of no use to static vectors, which have no layers or limit of length")
         if self.options.pooling == Pooling.SIF:
             raise OptionError("pooling 'sif' is of use to tables of words only: a static model carries its token weights itself")
-        if (self.options.truncate_dim or 0) > self.table.dim:
-            raise OptionError(f"truncate_dim {self.options.truncate_dim} is more than the {self.table.dim} dimensions there are")
+        self._check_truncation(self.table.dim)
 
     @property
     def _prompt(self) -> str:
         return self.table.default_prompt if self.options.prompt is None else self.options.prompt
-
-    @property
-    def _pooled(self) -> bool:
-        return self.options.level in POOLED
 
     @property
     def _how(self) -> str:

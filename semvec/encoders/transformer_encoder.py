@@ -26,7 +26,6 @@ from semvec.types import JSON, LayerMix, Level, Metric, Oov, Overflow, Pooling
 if TYPE_CHECKING:
     import torch
 
-POOLED = (Level.TEXT, Level.CHUNK, Level.SPAN)
 WINDOW_TEXTS = 2048
 """So many texts are tokenised and sorted by length together; it bounds memory and is enough to save padding."""
 
@@ -131,10 +130,6 @@ class TransformerEncoder(BaseEncoder):
         return Budget(self.options.batch_tokens or BATCH_TOKENS.get(device, BATCH_TOKENS["cpu"]), self._ceiling)
 
     @property
-    def _pooled(self) -> bool:
-        return self.options.level in POOLED
-
-    @property
     def _prompt(self) -> str:
         return self.options.prompt if self.options.prompt is not None else self._default_prompt or ""
 
@@ -146,10 +141,7 @@ class TransformerEncoder(BaseEncoder):
         own = self.transformer.limit
         if (self.options.max_tokens or 0) > own:
             raise OptionError(f"max_tokens {self.options.max_tokens} is more than the {own} this model reads")
-        if (self.options.truncate_dim or 0) > self._full_dim():
-            raise OptionError(
-                f"truncate_dim {self.options.truncate_dim} is more than the {self._full_dim()} dimensions there are"
-            )
+        self._check_truncation(self._full_dim())
 
     def _full_dim(self) -> int:
         """Return the dimensions of a row before any are cut off."""

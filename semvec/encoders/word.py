@@ -135,13 +135,8 @@ class WordEncoder(BaseEncoder, WordQueries):
         return Metric.COSINE
 
     def _check_options(self) -> None:
-        default = EncodeOptions()
-        if extra := [name for name in ONLY_TRANSFORMERS if getattr(self.options, name) != getattr(default, name)]:
-            raise OptionError(
-                f"{', '.join(extra)}: of no use to word vectors, which have no layers, sub-words or limit of length"
-            )
-        if (self.options.truncate_dim or 0) > self.table.dim:
-            raise OptionError(f"truncate_dim {self.options.truncate_dim} is more than the {self.table.dim} dimensions there are")
+        self._refuse_unused(ONLY_TRANSFORMERS, "of no use to word vectors, which have no layers, sub-words or limit of length")
+        self._check_truncation(self.table.dim)
         if self.options.pooling == Pooling.SIF and self.table.sif is None:
             raise OptionError(
                 "pooling 'sif' must be fitted first: encoder.fit_sif(texts), "
@@ -159,7 +154,7 @@ class WordEncoder(BaseEncoder, WordQueries):
     def _fingerprint(self) -> Fingerprint:
         options = self.options
         settings: dict[str, JSON] = shared_settings(options)
-        if options.level in (Level.TEXT, Level.CHUNK, Level.SPAN):
+        if self._pooled:
             settings["pooling"] = "doc2vec" if self._infers else self._how
             if options.pooling == Pooling.SIF and self.table.sif is not None:
                 settings["pooling"] = f"sif, {self.table.sif.name}"
@@ -197,7 +192,7 @@ class WordEncoder(BaseEncoder, WordQueries):
         counts = np.array([len(ranges) for ranges, _ in found], dtype=np.int64)
         ranges = np.array([pair for its, _ in found for pair in its], dtype=np.int64).reshape(-1, 2)
         places = np.array([pair for _, its in found for pair in its], dtype=np.int32).reshape(-1, 2)
-        pooled, oov = self._pooled(looked, ranges + np.repeat(first, counts)[:, None])
+        pooled, oov = self._pool(looked, ranges + np.repeat(first, counts)[:, None])
         if self.table.documents is not None and self._infers:
             for row, its in enumerate(entries):
                 known = [self.table.words[at] for _, word in its for at in self._ladder.find(word).rows]
@@ -261,8 +256,7 @@ class WordEncoder(BaseEncoder, WordQueries):
     @property
     def _sif(self) -> Sif | None:
         """SIF where it is asked for and a row is made of several words."""
-        pools = self.options.level in (Level.TEXT, Level.CHUNK, Level.SPAN)
-        return self.table.sif if pools and self.options.pooling == Pooling.SIF else None
+        return self.table.sif if self._pooled and self.options.pooling == Pooling.SIF else None
 
     def _ranges(self, one: TextInput, edges: NDArray[np.int32]) -> tuple[Sequence[Span], Sequence[Span]]:
         """Return which of its words make each row of a text, and the characters the row stands for."""
@@ -280,7 +274,7 @@ class WordEncoder(BaseEncoder, WordQueries):
         last = np.maximum(np.searchsorted(edges[:, 0], asked[:, 1]), first)
         return list(zip(first.tolist(), last.tolist(), strict=True)), one.spans
 
-    def _pooled(self, looked: LookedUp, ranges: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def _pool(self, looked: LookedUp, ranges: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return a vector and a rung for each of ``ranges`` (rows, 2) of the words, unknown ones left out."""
         known = np.flatnonzero(looked.rungs[looked.which] != Oov.ZERO)
         first, last = np.searchsorted(known, ranges[:, 0]), np.searchsorted(known, ranges[:, 1])

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.fingerprint import Fingerprint
-from semvec.errors import InputError, OptionError, StoreError
+from semvec.errors import InputError, OptionError
 from semvec.results import Hits
 from semvec.store.filter_text import parse_filter
 from semvec.store.filters import Filter
@@ -252,6 +252,3 @@ def check_items(
 def is_collection(place: str | os.PathLike[str]) -> bool:
     """Whether there is a local collection at ``place``."""
     return (Path(place) / "collection.sqlite").is_file()
-
-
-__all__ = ["Collection", "Settings", "Stored", "StoreError", "Written"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from semvec.results import Hit, Hits
 from semvec.store.collection import Collection, Settings, Stored, Vectors, Written, as_filter, check_items, check_vectors
 from semvec.store.database import FILE, Database
 from semvec.store.filters import Filter
-from semvec.store.snapshot import GOOD, PREFIX, Snapshot, clear_others, snapshot_info, write_snapshot
+from semvec.store.snapshot import GOOD, PREFIX, Snapshot, clear_others, write_snapshot
 from semvec.store.where import Where
 from semvec.types import JSON, Dtype, Metric
 
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 LOCK = "writer.lock"
 BLOCK = 1 << 14
-BATCH = 10_000
-"""Items written in one go by the index builder."""
 
 
 @dataclass
@@ -183,7 +181,7 @@ class LocalCollection(Collection):
             self._database.forget_gone(up_to)
         self._writes += 1
         clear_others(self.folder, name)
-        return snapshot_info(about)
+        return asdict(about)
 
     def info(self) -> dict[str, JSON]:
         with self._database.reading():
@@ -196,7 +194,7 @@ class LocalCollection(Collection):
             "items": count,
             **self.settings.to_json(),
             "fields": fields,
-            "snapshot": None if state.snapshot is None else snapshot_info(state.snapshot.about),
+            "snapshot": None if state.snapshot is None else asdict(state.snapshot.about),
             "rows_beside_it": len(state.tail_rows),
             "bytes": disk,
         }

@@ -20,7 +20,7 @@ from semvec.embeddings.files import flush, sync_folder
 from semvec.errors import CollectionDamaged, FormatError
 from semvec.index.faiss import FaissIndex, exact
 from semvec.index.kinds import KINDS, Kind
-from semvec.types import JSON, Metric
+from semvec.types import Metric
 
 PREFIX = "index-"
 SUBSET = 4_000_000
@@ -200,8 +200,3 @@ def clear_others(folder: Path, keep: str | None) -> None:
     for path in [*folder.glob(f"{PREFIX}*"), *folder.glob(f".{PREFIX}*")]:
         if path.name != keep:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def snapshot_info(about: About) -> dict[str, JSON]:
-    """Return what ``info`` tells of a snapshot."""
-    return asdict(about)
