@@ -115,14 +115,20 @@ def elsewhere() -> dict[str, str]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path, corpus: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-c", RUN, "train", "word2vec", str(corpus), "-o", str(tmp_path / "m"), "--epochs", "100000"]
+    # a run in the background of a shell has SIGINT ignored, and its children would have too
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, env=elsewhere(), stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     began = time.monotonic()
     while "gensim" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() - began < 60:
         time.sleep(0.05)
     time.sleep(1.5)
     assert process.poll() is None
     process.send_signal(how)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
     if how == signal.SIGINT:
         assert process.returncode == 130
