@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from semvec.types import JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text of a source. ``where`` says in words where it stands (``"notes.txt, line 7"``)."""
+    """One text of a source. ``where`` says in words where it stands (``"notes.txt, line 7"``).
+
+    ``metadata`` holds the other cells of its row that were asked for (`ReadOptions.fields`).
+    """
 
     id: str
     text: str
     where: str
     source: str
     line: int
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

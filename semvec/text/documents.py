@@ -9,7 +9,7 @@ from pathlib import Path
 
 from semvec.errors import InputError, OutputError
 from semvec.text.document import BadRow, Document, flaw
-from semvec.text.readers import NO_ID, PLAIN, READERS, ReadOptions, Row
+from semvec.text.readers import ALL_FIELDS, NO_ID, PLAIN, READERS, ReadOptions, Row
 from semvec.text.sources import Source, find_sources
 
 
@@ -22,9 +22,10 @@ def read_documents(sources: Sequence[Source], options: ReadOptions | None = None
     be read.
     """
     options = options or ReadOptions()
-    if (options.text_field or options.id_field) and all(source.kind in PLAIN for source in sources):
+    named = options.text_field or options.id_field or set(options.fields) - {ALL_FIELDS}
+    if named and all(source.kind in PLAIN for source in sources):
         raise InputError(
-            f"{sources[0].name}: has no columns, so --text-field and --id-field name nothing; --format says what it is"
+            f"{sources[0].name}: has no columns, so --text-field, --id-field and --fields name nothing; --format says what it is"
         )
     for name in (options.text_field, options.id_field):
         if name is not None and flaw(name):
@@ -58,7 +59,7 @@ def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, sev
         elif row.id is not NO_ID and (first := seen.add(name, where)):
             reason = f"id {name!r} stands already at {first}"
         else:
-            return Document(name, row.text, where, source.name, row.line)
+            return Document(name, row.text, where, source.name, row.line, row.metadata)
     return BadRow(where, source.name, row.line, reason or "the text is null")
 
 

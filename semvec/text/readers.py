@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from semvec.errors import InputError, OptionError
+from semvec.text.cells import json_value, typed_cell
 from semvec.text.sources import Source
+from semvec.types import JSON
 
 TEXT_FIELDS = ("text", "sentence", "document", "content", "body")
 ID_FIELDS = ("id", "_id")
@@ -17,6 +19,7 @@ ID_FIELDS = ("id", "_id")
 
 NO_ID = object()
 EMPTY = "the row is empty"
+ALL_FIELDS = "all"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class ReadOptions:
     and one called ``id`` or ``_id`` are taken. ``max_chars`` is the longest text accepted.
     ``keep_blank`` makes blank rows texts of their own instead of bad rows. ``delimiter`` separates the
     cells of ``.csv`` (a comma) and ``.tsv`` (a tab); ``.csv`` cells may be quoted, ``.tsv`` cells are not.
-    Without ``ids`` no column is taken for one.
+    Without ``ids`` no column is taken for one. ``fields`` names the columns whose cells travel along as metadata
+    (`ALL_FIELDS`: every other one); a column of the name "all" comes with the rest.
     """
 
     text_field: str | None = None
@@ -36,6 +40,7 @@ class ReadOptions:
     keep_blank: bool = False
     delimiter: str | None = None
     ids: bool = True
+    fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.max_chars, bool) or not isinstance(self.max_chars, int) or self.max_chars < 1:
@@ -53,6 +58,7 @@ class Row:
     text: object = None
     id: object = NO_ID
     problem: str | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
 
 
 Reader = Callable[[Source, ReadOptions], Iterator[Row]]
@@ -125,7 +131,9 @@ def read_jsonl(source: Source, options: ReadOptions) -> Iterator[Row]:
             if text_field not in record:
                 yield Row(number, problem=f"no field {text_field!r}; there are {', '.join(map(repr, record)) or 'none'}")
             else:
-                yield Row(number, text=record[text_field], id=record.get(id_field) if id_field else NO_ID)
+                kept = kept_fields(list(record), fields, options) if options.fields else ()
+                metadata = {name: record[name] for name in kept}
+                yield Row(number, record[text_field], record.get(id_field) if id_field else NO_ID, metadata=metadata)
 
 
 def _json_object(line: str | None, options: ReadOptions) -> tuple[dict[str, object] | None, str | None]:
@@ -167,6 +175,8 @@ def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting
             raise InputError(f"{source.name}: one column, {header[0]!r}; --delimiter {other!r} would make several of it")
         text_field, id_field = choose_fields(source.name, header, options)
         text_at, id_at = header.index(text_field), header.index(id_field) if id_field else None
+        require_fields(source.name, header, options)
+        kept = [(name, header.index(name)) for name in kept_fields(header, (text_field, id_field), options)]
         while True:
             line = table.line_num + 1
             try:
@@ -185,7 +195,8 @@ def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting
             elif len(cells) != len(header):
                 yield Row(line, problem=f"{len(cells)} cells where the header has {len(header)}")
             else:
-                yield Row(line, text=cells[text_at], id=cells[id_at] if id_at is not None else NO_ID)
+                metadata = {name: value for name, at in kept if (value := typed_cell(cells[at])) is not None}
+                yield Row(line, cells[text_at], cells[id_at] if id_at is not None else NO_ID, metadata=metadata)
 
 
 def _table_lines(stream: IO[bytes], options: ReadOptions, too_long: set[int]) -> Iterator[str]:
@@ -218,13 +229,16 @@ def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
             )
         if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind)):
             raise InputError(f"{source.name}: column {text_field!r} holds {kind}, not strings; --text-field names another")
+        require_fields(source.name, names, options)
+        kept = kept_fields(names, (text_field, id_field), options)
         line = 0
-        for batch in file.iter_batches(batch_size=1024, columns=[text_field] + ([id_field] if id_field else [])):
+        for batch in file.iter_batches(batch_size=1024, columns=[*dict.fromkeys(filter(None, (text_field, id_field))), *kept]):
             texts = batch.column(text_field).to_pylist()
             ids = batch.column(id_field).to_pylist() if id_field else [NO_ID] * len(texts)
-            for text, name in zip(texts, ids, strict=True):
+            cells = [batch.column(name).to_pylist() for name in kept]
+            for at, (text, name) in enumerate(zip(texts, ids, strict=True)):
                 line += 1
-                yield Row(line, text=text, id=name)
+                yield Row(line, text, name, metadata={name: json_value(its[at]) for name, its in zip(kept, cells, strict=True)})
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source.name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
 
@@ -264,3 +278,17 @@ def choose_fields(where: str, names: list[str], options: ReadOptions) -> tuple[s
         if name is not None and name not in names:
             raise InputError(f"{where}: no column {name!r} ({flag}); there are {there}")
     return text_field, id_field
+
+
+def require_fields(where: str, names: Sequence[str], options: ReadOptions) -> None:
+    """Raise `InputError` where a column asked for as metadata is not among ``names``."""
+    if missing := [name for name in options.fields if name != ALL_FIELDS and name not in names]:
+        there = ", ".join(map(repr, names)) or "none"
+        raise InputError(f"{where}: no column {missing[0]!r} (--fields); there are {there}")
+
+
+def kept_fields(names: Sequence[str], taken: tuple[str, str | None], options: ReadOptions) -> tuple[str, ...]:
+    """Return which of the columns ``names`` become metadata: those asked for, or all but the text and the id."""
+    if ALL_FIELDS in options.fields:
+        return tuple(name for name in names if name not in taken)
+    return tuple(name for name in options.fields if name in names)
