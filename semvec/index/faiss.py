@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from semvec.errors import FormatError
 from semvec.index.kinds import Kind
 from semvec.types import Metric
+
+Take: TypeAlias = Callable[[NDArray[np.int64] | slice], NDArray[np.float32]]
+"""Gives the vectors (places, dim) at some places."""
 
 TRAIN = 64
 """Vectors a list is trained on, at most."""
@@ -29,14 +32,15 @@ class FaissIndex:
     kind: Kind
 
     @classmethod
-    def build(cls, vectors: NDArray[np.float32], kind: Kind, metric: Metric, *, seed: int = 0) -> FaissIndex:
-        """Return an index of ``vectors`` (rows, dim), read block by block; the same for the same ``seed``.
+    def build(cls, take: Take, shape: tuple[int, int], kind: Kind, metric: Metric, *, seed: int = 0) -> FaissIndex:
+        """Return an index of the vectors of ``shape`` (rows, dim) that ``take`` gives by their places, block by block.
 
-        Scores are inner products (cosine: ``vectors`` and queries are of length 1) or, for euclidean, distances.
+        The same for the same ``seed``. Scores are inner products (cosine: vectors and queries are of length 1) or, for
+        euclidean, distances.
         """
         faiss = _faiss()
 
-        rows, dim = vectors.shape
+        rows, dim = shape
         measure = faiss.METRIC_L2 if metric == Metric.EUCLIDEAN else faiss.METRIC_INNER_PRODUCT
         index = faiss.index_factory(dim, kind.describe(rows, dim), measure)
         if kind.has_lists:
@@ -45,9 +49,9 @@ class FaissIndex:
         else:
             most = 1 << 16
         sample = np.random.default_rng(seed).choice(rows, min(rows, most), replace=False)
-        index.train(np.ascontiguousarray(vectors[np.sort(sample)], dtype=np.float32))
-        for part in _blocks(vectors):
-            index.add(part)
+        index.train(take(np.sort(sample)))
+        for at in range(0, rows, BLOCK):
+            index.add(take(slice(at, at + BLOCK)))
         return cls(index, kind)
 
     def save(self, path: Path) -> None:
@@ -69,19 +73,16 @@ class FaissIndex:
             raise FormatError(f"{path}: damaged, FAISS cannot read it ({str(error).splitlines()[0]:.200})") from error
 
     def search(
-        self, queries: NDArray[np.float32], k: int, *, effort: int, allowed: NDArray[np.bool_] | None = None
+        self, queries: NDArray[np.float32], k: int, *, effort: int, allowed: NDArray[np.uint8] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the positions of about the ``k`` best rows of each query and their scores (queries, k), best first.
 
         ``effort`` is how many lists are looked through, or how wide the graph is searched. Only rows where
-        ``allowed`` (rows,) is true are found. Position −1 stands where fewer were found.
+        ``allowed``, a bit a row, the first in the lowest bit, is set are found. Position −1 stands where fewer were found.
         """
         faiss = _faiss()
 
-        selector = None
-        if allowed is not None:
-            bits = np.packbits(allowed, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits)
+        selector = None if allowed is None else faiss.IDSelectorBitmap(allowed)
         if self.kind.has_lists:
             wanted = faiss.SearchParametersIVF(nprobe=effort, sel=selector)
         elif self.kind.name == "hnsw":
@@ -121,8 +122,3 @@ def exact(
     one, other = (np.ascontiguousarray(side, dtype=np.float32) for side in (queries, vectors))
     scores, positions = faiss.knn(one, other, k, metric=measure)
     return positions, -np.sqrt(np.maximum(scores, 0)) if metric == Metric.EUCLIDEAN else scores
-
-
-def _blocks(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    for at in range(0, len(vectors), BLOCK):
-        yield np.ascontiguousarray(vectors[at : at + BLOCK], dtype=np.float32)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -17,16 +19,17 @@ from typing_extensions import Self
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.fingerprint import Fingerprint
-from semvec.errors import InputError, OptionError
+from semvec.errors import InputError, OptionError, StoreError
 from semvec.results import Hits
 from semvec.store.filter_text import parse_filter
-from semvec.store.filters import Filter
+from semvec.store.filters import Filter, members
+from semvec.text.document import flaw
 from semvec.types import JSON, Dtype, Level, Metric
 
 Vectors: TypeAlias = NDArray[np.float32]
 
 STORES: dict[str, str] = {}
-"""URL schemes and the class that opens them; a path is a local collection."""
+"""What a place begins with, before the colon, and the class that opens it; any other is the folder of a local collection."""
 
 LOCAL = "semvec.store.local:LocalCollection"
 
@@ -35,8 +38,8 @@ LOCAL = "semvec.store.local:LocalCollection"
 class Settings:
     """What a collection is for, fixed when it is made.
 
-    ``dim`` numbers a vector, compared by ``metric``, kept as ``dtype`` (float32 or float16); ``fingerprint`` is that of
-    the encoder, where it is known: vectors of another are refused.
+    ``dim`` numbers a vector, compared by ``metric``, kept as ``dtype``: float32, float16, or int8 with a scale for every
+    vector; ``fingerprint`` is that of the encoder, where it is known: vectors of another are refused.
     """
 
     dim: int
@@ -47,8 +50,10 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
             raise OptionError(f"dim must be a whole number of at least 1, not {self.dim!r}")
-        if self.dtype not in (Dtype.FLOAT32, Dtype.FLOAT16):
-            raise OptionError(f"a collection keeps float32 or float16, not {self.dtype}; its index may take fewer bytes (kind)")
+        if self.dtype == Dtype.BINARY:
+            raise OptionError(
+                "a collection keeps float32, float16 or int8, not binary; its index may take fewer bytes (kind rabitq)"
+            )
 
     def to_json(self) -> dict[str, JSON]:
         return {
@@ -156,6 +161,13 @@ class Collection(ABC):
         Never fewer than ``k`` where there are ``k``. Equal scores come in the order of writing.
         """
 
+    def search_words(self, queries: Sequence[str], k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
+        """Return the ``k`` items whose texts have the words of each of ``queries``, by BM25, best first.
+
+        A text without any word of the query is no hit. Raises `StoreError` where the store keeps no words.
+        """
+        raise StoreError(f"{type(self).__name__} keeps no words of its texts: hybrid search works on local collections")
+
     @abstractmethod
     def count(self, where: Filter | str | None = None) -> int:
         """Return how many items there are, or how many ``where`` is true of."""
@@ -163,6 +175,10 @@ class Collection(ABC):
     @abstractmethod
     def scan(self) -> Iterator[Stored]:
         """Give every item, in the order of writing."""
+
+    @abstractmethod
+    def optimise(self) -> dict[str, JSON]:
+        """Make the search of all there is fast, and return what was made for it."""
 
     @abstractmethod
     def info(self) -> dict[str, JSON]:
@@ -202,6 +218,13 @@ def as_filter(where: Filter | str | None) -> Filter | None:
     return parse_filter(where) if isinstance(where, str) else where
 
 
+def check_k(k: object) -> int:
+    """Return ``k``; raise `OptionError` where it is no whole number of at least 1."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise OptionError(f"k must be a whole number of at least 1, not {k!r}")
+    return int(k)
+
+
 def check_vectors(vectors: object, settings: Settings, names: Sequence[str] | None = None) -> Vectors:
     """Return ``vectors`` as float32 (rows, dim); raise `InputError` naming the first that is wrong."""
     try:
@@ -231,11 +254,15 @@ def check_items(
     settings: Settings,
 ) -> tuple[Vectors, Sequence[str | None], Sequence[Mapping[str, JSON]]]:
     """Return what `Collection.upsert` was given, checked: vectors, texts and metadata, one for each id."""
+    if isinstance(ids, str):
+        raise InputError("ids must be a list of ids, not one string")
     for name in ids:
         if not isinstance(name, str) or not name:
             raise InputError(f"an id must be a string that is not empty, not {name!r:.60}")
+        if reason := flaw(name):
+            raise InputError(f"the id {name!r:.60}: {reason}")
     if len(set(ids)) < len(ids):
-        twice = next(name for at, name in enumerate(ids) if name in ids[:at])
+        twice = Counter(ids).most_common(1)[0][0]
         raise InputError(f"id {twice!r} comes more than once")
     rows = check_vectors(vectors, settings, ids)
     texts = [None] * len(ids) if texts is None else texts
@@ -243,9 +270,17 @@ def check_items(
     for name, given in (("vectors", rows), ("texts", texts), ("metadata", metadata)):
         if len(given) != len(ids):
             raise InputError(f"{len(given):,} {name} for {len(ids):,} ids")
-    for name, fields in zip(ids, metadata, strict=True):
-        if not isinstance(fields, Mapping) or not all(isinstance(key, str) for key in fields):
+    for name, text, fields in zip(ids, texts, metadata, strict=True):
+        if text is not None and (reason := flaw(text)):
+            raise InputError(f"the text of id {name!r}: {reason}")
+        if not isinstance(fields, Mapping) or not all(isinstance(key, str) and key for key in fields):
             raise InputError(f"the metadata of id {name!r} must be a dict with strings as keys, not {fields!r:.60}")
+        try:
+            reason = flaw(json.dumps(fields, ensure_ascii=False, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            reason = str(error)
+        if reason or any(isinstance(one, int) and abs(one) >= 2**63 for value in fields.values() for one in members(value)):
+            raise InputError(f"the metadata of id {name!r} are not JSON ({reason or 'a whole number of more than 64 bits'})")
     return rows, texts, metadata
 
 

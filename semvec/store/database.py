@@ -64,7 +64,7 @@ class Database:
         made = sqlite3.connect(spare, isolation_level=None)
         with _plain(path):
             made.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
-            record = {"format": FORMAT, "version": VERSION, **about}
+            record = {"format": FORMAT, "version": VERSION, "count": 0, "texts": 0, **about}
             made.executemany("INSERT INTO about VALUES (?, ?)", [(name, json.dumps(value)) for name, value in record.items()])
             made.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         made.close()
@@ -136,7 +136,16 @@ class Database:
         self._connection.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", rows)
 
     def count(self) -> int:
-        return int(self._one("SELECT count(*) FROM items"))
+        """Return how many items there are; kept beside them, for counting a million takes a while."""
+        return int(self._one("SELECT value FROM about WHERE name = 'count'"))
+
+    def texts(self) -> int:
+        """Return how many items have a text."""
+        return int(self._one("SELECT value FROM about WHERE name = 'texts'"))
+
+    def _counted(self, items: int, texts: int) -> None:
+        add = "UPDATE about SET value = CAST(value AS INTEGER) + ? WHERE name = ?"
+        self._connection.executemany(add, [(items, "count"), (texts, "texts")])
 
     def last_row(self) -> int:
         """Return the greatest row number ever given, 0 for none."""
@@ -154,6 +163,7 @@ class Database:
                 for at, (name, vector, text, metadata) in enumerate(rows)
             ],
         )
+        self._counted(len(rows), sum(text is not None for _, _, text, _ in rows))
         numbers = self._field_numbers({name for *_, metadata in rows for name in metadata})
         attributes = [key for at, row in enumerate(rows) for key in _attributes(row[3], first + at, numbers)]
         self._connection.executemany("INSERT OR IGNORE INTO attributes VALUES (?, ?, ?, ?)", attributes)
@@ -161,14 +171,16 @@ class Database:
 
     def drop(self, ids: Sequence[str]) -> int:
         """Delete the items of ``ids`` inside `writing`; return how many there were."""
-        found: list[tuple[int, str | None]] = []
+        found: list[tuple[int, str | None, int]] = []
         for part in _parts(ids):
             marks = ",".join("?" * len(part))
-            found += self._connection.execute(f"SELECT row, metadata FROM items WHERE id IN ({marks})", part).fetchall()
+            query = f"SELECT row, metadata, text IS NOT NULL FROM items WHERE id IN ({marks})"
+            found += self._connection.execute(query, part).fetchall()
+        self._counted(-len(found), -sum(text for *_, text in found))
         numbers = self._field_numbers(set())
-        attributes = [key for row, metadata in found if metadata for key in _attributes(json.loads(metadata), row, numbers)]
+        attributes = [key for row, metadata, _ in found if metadata for key in _attributes(json.loads(metadata), row, numbers)]
         self._connection.executemany("DELETE FROM attributes WHERE field=? AND kind=? AND value IS ? AND row=?", attributes)
-        rows = [(row,) for row, _ in found]
+        rows = [(row,) for row, *_ in found]
         self._connection.executemany("DELETE FROM items WHERE row = ?", rows)
         self._connection.executemany("INSERT INTO gone VALUES (?)", rows)
         return len(rows)
@@ -192,7 +204,7 @@ class Database:
 
     def rows(self) -> NDArray[np.int64]:
         """Return every row there is, in order."""
-        return self._rows("SELECT row FROM items ORDER BY row")
+        return np.sort(self._rows("SELECT row FROM items"))
 
     def rows_where(self, field: int, kind: str, operator: str, value: JSON) -> NDArray[np.int64]:
         """Return the rows whose attribute compares so with ``value``, in any order, some more than once."""
@@ -209,6 +221,10 @@ class Database:
         cursor = self._connection.execute("SELECT row, vector FROM items WHERE row > ? ORDER BY row", (row,))
         while found := cursor.fetchmany(block):
             yield np.array([row for row, _ in found], dtype=np.int64), [vector for _, vector in found]
+
+    def texts_after(self, row: int) -> Iterator[str | None]:
+        """Give the texts of the rows after ``row``, in order, None where there is none."""
+        return (text for (text,) in self._connection.execute("SELECT text FROM items WHERE row > ? ORDER BY row", (row,)))
 
     def vectors_of(self, rows: Sequence[int]) -> list[bytes]:
         """Return the vectors of ``rows``, in that order."""
@@ -265,9 +281,10 @@ class Database:
         return found
 
     def _rows(self, query: str, *values: JSON) -> NDArray[np.int64]:
+        """Return the rows that ``query`` selects, in any order: as one text, which is four times as fast as row by row."""
         with _plain(self._path):
-            found = self._connection.execute(query, values).fetchall()
-        return np.fromiter((row for (row,) in found), dtype=np.int64, count=len(found))
+            found = self._connection.execute(f"SELECT group_concat(row) FROM ({query})", values).fetchone()[0]
+        return np.fromstring(found, dtype=np.int64, sep=",") if found else np.zeros(0, dtype=np.int64)
 
     def _one(self, query: str) -> JSON:
         with _plain(self._path):

@@ -7,12 +7,12 @@ every comparison false, and ``not`` turns false into true. A list satisfies a co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from semvec.errors import FilterError
-from semvec.types import JSON
+from semvec.types import JSON, did_you_mean
 
 Scalar: TypeAlias = str | int | float | bool
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
@@ -193,6 +193,14 @@ class field:  # noqa: N801 (reads as a function: field("year") >= 2020)
         return IsNull(self.name)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def check_fields(wanted: Filter, known: Collection[str]) -> None:
+    """Raise `FilterError` where ``wanted`` asks about a field that is not among the ``known`` ones."""
+    for name in wanted.fields():
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none: no item has metadata"
+            raise FilterError(f"no item has a field {name!r}{did_you_mean(name, list(known))}: there are {there}")
 
 
 def members(value: JSON) -> list[JSON]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +17,50 @@ from semvec.errors import CollectionDamaged, CollectionLocked, CollectionNotFoun
 from semvec.index.faiss import exact
 from semvec.index.kinds import AUTO, choose_kind
 from semvec.results import Hit, Hits
-from semvec.store.collection import Collection, Settings, Stored, Vectors, Written, as_filter, check_items, check_vectors
+from semvec.store.codec import Codec
+from semvec.store.collection import Collection, Settings, Stored, Vectors, Written, as_filter, check_items, check_k, check_vectors
 from semvec.store.database import FILE, Database
 from semvec.store.filters import Filter
-from semvec.store.snapshot import GOOD, PREFIX, Snapshot, clear_others, write_snapshot
+from semvec.store.keywords import Keywords
+from semvec.store.snapshot import GOOD, PREFIX, Chosen, Snapshot, clear_others, write_snapshot
 from semvec.store.where import Where
-from semvec.types import JSON, Dtype, Metric
+from semvec.types import JSON, Metric
 
 logger = logging.getLogger(__name__)
 
 LOCK = "writer.lock"
 BLOCK = 1 << 14
+REMEMBERED = 32
+"""Filters whose rows are remembered until something is written."""
 
 
 @dataclass
 class State:
-    """What is searched: a snapshot, which of its rows are still there, and the rows written since.
+    """What is searched at one moment: a snapshot, which of its rows are still there, and the rows written since.
 
-    ``alive`` is None where all are. ``tail`` (rows, dim) are vectors of the rows ``tail_rows``, of length 1 for cosine.
+    ``alive`` is None where all are. ``tail`` (rows, dim) are vectors of the rows ``tail_rows``, of length 1 for cosine;
+    ``last_row`` is the greatest row number ever given; ``chosen`` are filters that were answered, by their text;
+    ``keywords`` are there once they were asked for.
     """
 
     snapshot: Snapshot | None
     name: str | None
-    alive: NDArray[np.bool_] | None
+    alive: Chosen | None
     tail_rows: NDArray[np.int64]
     tail: NDArray[np.float32]
+    last_row: int
+    chosen: dict[str, Allowed] = field(default_factory=dict)
+    keywords: Keywords | None = None
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The rows a filter is true of: by row number (``mask``), in the snapshot, and which of the tail."""
+
+    mask: NDArray[np.bool_]
+    count: int
+    snapshot: Chosen | None
+    tail: NDArray[np.int64]
 
 
 class LocalCollection(Collection):
@@ -50,11 +69,13 @@ class LocalCollection(Collection):
     def __init__(self, folder: Path, database: Database, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
+        self._codec = Codec(settings.dtype, settings.dim)
         self._database = database
         self._lock = FileLock(folder / LOCK)
         self._writes = 0
         self._seen: tuple[int, int] | None = None
         self._state: State | None = None
+        self._former_keywords: Keywords | None = None
 
     @classmethod
     def _open(cls, place: str, settings: Settings | None) -> LocalCollection:
@@ -77,7 +98,7 @@ class LocalCollection(Collection):
         return cls(folder, database, made)
 
     def close(self) -> None:
-        self._state = None
+        self._state = self._former_keywords = None
         self._database.close()
         self._lock.release(force=True)
 
@@ -89,12 +110,10 @@ class LocalCollection(Collection):
         metadata: Sequence[Mapping[str, JSON]] | None = None,
     ) -> Written:
         rows, texts, metadata = check_items(ids, vectors, texts, metadata, self.settings)
-        stored = rows.astype(self._stored_type)
-        if not np.isfinite(stored).all():
-            raise InputError("a number is too large for float16")
+        stored = self._codec.encode(rows)
         self._lock_for_writing()
         with self._database.writing():
-            new, replaced = self._database.put(zip(ids, (row.tobytes() for row in stored), texts, metadata, strict=True))
+            new, replaced = self._database.put(zip(ids, stored, texts, metadata, strict=True))
         self._writes += 1
         return Written(new, replaced)
 
@@ -123,26 +142,38 @@ class LocalCollection(Collection):
         if wanted is None:
             return self._database.count()
         with self._database.reading():
-            return len(Where(self._database).rows(wanted))
+            return self._allowed(self._refreshed(), wanted).count
 
     def scan(self) -> Iterator[Stored]:
         for item in self._database.scan():
             yield Stored(item.id, self._decoded([item.vector])[0], item.text, item.metadata)
 
     def search(self, vectors: Vectors, k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise OptionError(f"k must be a whole number of at least 1, not {k!r}")
-        queries = self._comparable(check_vectors(vectors, self.settings))
-        wanted = as_filter(where)
+        queries, wanted, k = self._comparable(check_vectors(vectors, self.settings)), as_filter(where), check_k(k)
         with self._database.reading():
             state = self._refreshed()
-            rows = None if wanted is None else Where(self._database).rows(wanted)
-            best, scores = self._best(state, queries, int(k), rows)
-            items = self._database.items_of(sorted({row for its in best for row in its}))
+            allowed = None if wanted is None else self._allowed(state, wanted)
+            return self._hits(*self._best(state, queries, k, allowed))
+
+    def search_words(self, queries: Sequence[str], k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
+        wanted, k = as_filter(where), check_k(k)
+        with self._database.reading():
+            state = self._refreshed()
+            if state.keywords is None:
+                alive = None if state.alive is None else state.alive.mask
+                former = self._former_keywords
+                state.keywords = Keywords.of(self._database, state.snapshot, alive, state.tail_rows, former)
+                self._former_keywords = state.keywords
+            mask = None if wanted is None else self._allowed(state, wanted).mask
+            found = [state.keywords.best(query, k, mask) for query in queries]
+            return self._hits([rows for rows, _ in found], [scores for _, scores in found])
+
+    def _hits(self, best: list[list[int]], scores: list[list[float]]) -> list[Hits]:
+        items = self._database.items_of(sorted({row for its in best for row in its}))
         return [
             Hits(
                 tuple(
-                    Hit(items[row].id, float(score), items[row].text, items[row].metadata)
+                    Hit(items[row].id, score, items[row].text, items[row].metadata)
                     for row, score in zip(its_rows, its_scores, strict=True)
                 )
             )
@@ -167,12 +198,12 @@ class LocalCollection(Collection):
             about = write_snapshot(
                 self.folder / name,
                 self._blocks(),
+                self._database.texts_after(0) if self._database.texts() else None,
                 choose_kind(kind, count),
+                self._codec,
                 rows=count,
-                dim=self.settings.dim,
                 up_to=up_to,
                 metric=self.settings.metric,
-                dtype=self._stored_type,
                 target=recall,
                 seed=seed,
             )
@@ -229,23 +260,18 @@ class LocalCollection(Collection):
         ]
         try:
             true = self._comparable(self._decoded(self._database.vectors_of([int(snapshot.row_numbers[at]) for at in places])))
+            kept = snapshot.vectors.take(np.array(places, dtype=np.int64))
         except KeyError as error:
             return [f"the snapshot holds row {error}, which is not in the database"]
-        if not np.allclose(
-            true, np.asarray(snapshot.vectors[places], dtype=np.float32), atol=2e-3 if self._stored_type == "<f2" else 1e-6
-        ):
+        if not np.allclose(self._codec.rounded(true), kept, atol=1e-6):
             return ["the vectors of the snapshot are not those of the database"]
         return []
 
-    @property
-    def _stored_type(self) -> str:
-        return "<f2" if self.settings.dtype == Dtype.FLOAT16 else "<f4"
-
     def _decoded(self, vectors: Sequence[bytes]) -> NDArray[np.float32]:
-        found = np.frombuffer(b"".join(vectors), dtype=self._stored_type)
-        if found.size != len(vectors) * self.settings.dim:
-            raise CollectionDamaged(f"{self.folder}: damaged, a vector is not of {self.settings.dim} numbers")
-        return found.reshape(-1, self.settings.dim).astype(np.float32)
+        try:
+            return self._codec.decode(vectors)
+        except CollectionDamaged as error:
+            raise CollectionDamaged(f"{self.folder}: damaged, {error}") from error
 
     def _comparable(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         return normalize(vectors) if self.settings.metric == Metric.COSINE else vectors
@@ -275,10 +301,13 @@ class LocalCollection(Collection):
         else:
             former, snapshot = None, self._opened(name)
         up_to = snapshot.about.up_to if snapshot else 0
-        gone = self._database.gone(self._database.last_row())
+        last_row = self._database.last_row()
+        gone = self._database.gone(last_row)
         alive = None
         if snapshot is not None and (gone <= up_to).any():
-            alive = ~np.isin(snapshot.row_numbers, gone)
+            there = np.ones(last_row + 1, dtype=np.bool_)
+            there[gone] = False
+            alive = Chosen(there[snapshot.row_numbers])
         rows, vectors = [], []
         if former is not None:
             left = ~np.isin(former.tail_rows, gone)
@@ -289,7 +318,7 @@ class LocalCollection(Collection):
             vectors.append(self._comparable(self._decoded(its_vectors)))
         tail_rows = np.concatenate([np.zeros(0, np.int64), *rows])
         tail = np.concatenate([np.zeros((0, self.settings.dim), np.float32), *vectors])
-        self._state, self._seen = State(snapshot, name, alive, tail_rows, tail), seen
+        self._state, self._seen = State(snapshot, name, alive, tail_rows, tail, last_row), seen
         return self._state
 
     def _opened(self, name: str | None) -> Snapshot | None:
@@ -301,23 +330,32 @@ class LocalCollection(Collection):
             logger.warning("%s; searching without it, 'semvec index optimise' makes it again", error)
             return None
 
+    def _allowed(self, state: State, wanted: Filter) -> Allowed:
+        """Return the rows that ``wanted`` is true of (inside `Database.reading`)."""
+        key = repr(wanted)
+        if (found := state.chosen.get(key)) is None:
+            rows = Where(self._database).rows(wanted)
+            mask = np.zeros(state.last_row + 1, dtype=np.bool_)
+            mask[rows] = True
+            chosen = None if state.snapshot is None else Chosen(mask[state.snapshot.row_numbers])
+            found = Allowed(mask, len(rows), chosen, np.flatnonzero(mask[state.tail_rows]))
+            if len(state.chosen) >= REMEMBERED:
+                state.chosen.pop(next(iter(state.chosen)))
+            state.chosen[key] = found
+        return found
+
     def _best(
-        self, state: State, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None
+        self, state: State, queries: NDArray[np.float32], k: int, allowed: Allowed | None
     ) -> tuple[list[list[int]], list[list[float]]]:
-        """Return the rows of the ``k`` best items among ``rows`` (None: all) for each query, and their scores."""
+        """Return the rows of the ``k`` best items that are ``allowed`` (None: all) for each query, and their scores."""
         found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         if state.snapshot is not None:
-            allowed = state.alive
-            if rows is not None:
-                mask = np.isin(state.snapshot.row_numbers, rows)
-                allowed = mask if allowed is None else mask & allowed
-            positions, scores = state.snapshot.search(queries, k, allowed)
+            positions, scores = state.snapshot.search(queries, k, state.alive if allowed is None else allowed.snapshot)
             numbers = np.where(positions < 0, -1, state.snapshot.row_numbers[np.maximum(positions, 0)])
             found.append((numbers, np.where(positions < 0, -np.inf, scores)))
         tail_rows, tail = state.tail_rows, state.tail
-        if rows is not None:
-            mask = np.isin(tail_rows, rows)
-            tail_rows, tail = tail_rows[mask], tail[mask]
+        if allowed is not None and len(allowed.tail) < len(tail_rows):
+            tail_rows, tail = tail_rows[allowed.tail], tail[allowed.tail]
         positions, scores = exact(queries, tail, k, self.settings.metric)
         found.append((tail_rows[positions] if len(tail_rows) else positions, scores))
         numbers = np.concatenate([its for its, _ in found], axis=1)

@@ -1,4 +1,4 @@
-"""What is derived from the truth to search fast: vectors in one memory-mapped array, and an index over them.
+"""What is derived from the truth to search fast: vectors in one memory-mapped array, an index over them, and the words.
 
 A snapshot holds the rows there were when it was made and never changes. Rows that went since are masked, rows that
 came since are searched beside it. It is written under a temporary name and takes its own when it is whole.
@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.files import flush, sync_folder
 from semvec.errors import CollectionDamaged, FormatError
+from semvec.index.bm25 import Postings
 from semvec.index.faiss import FaissIndex, exact
 from semvec.index.kinds import KINDS, Kind
+from semvec.store.codec import Codec, Kept
 from semvec.types import Metric
 
 PREFIX = "index-"
 SUBSET = 4_000_000
 """Numbers in the vectors a filter leaves, up to which they are searched exactly: a few milliseconds."""
+
+EXACT_BLOCK = 1 << 16
+"""Vectors that are turned into float32 at a time to be searched exactly."""
 
 SAMPLE = 200
 GOOD = 0.98
@@ -44,16 +49,38 @@ class About:
     metric: str
     effort: int = 1
     recall: float = 1.0
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which rows of a snapshot may be found: ``mask`` (rows,) is true of them."""
+
+    mask: NDArray[np.bool_]
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """Their positions."""
+        return np.flatnonzero(self.mask)
+
+    @cached_property
+    def bits(self) -> NDArray[np.uint8]:
+        """The mask as FAISS takes it."""
+        return np.packbits(self.mask, bitorder="little")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An open snapshot: ``row_numbers`` (rows,) ascending, and ``vectors`` (rows, dim), of length 1 for cosine."""
+    """An open snapshot: ``row_numbers`` (rows,) ascending, and ``vectors`` (rows, dim), of length 1 for cosine.
+
+    ``postings`` are the words of the texts, None where no item had a text.
+    """
 
     about: About
     row_numbers: NDArray[np.int64]
-    vectors: NDArray[Any]
+    vectors: Kept
     index: FaissIndex | None
+    postings: Postings | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Snapshot:
@@ -61,19 +88,22 @@ class Snapshot:
         try:
             about = About(**json.loads((folder / "header.json").read_bytes()))
             rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
-            vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-            if vectors.shape != (about.rows, about.dim) or rows.shape != (about.rows,):
-                raise FormatError(f"{vectors.shape} vectors where {(about.rows, about.dim)} is told")
+            vectors = Kept.open(folder)
+            if vectors.codes.shape != (about.rows, about.dim) or rows.shape != (about.rows,):
+                raise FormatError(f"{vectors.codes.shape} vectors where {(about.rows, about.dim)} is told")
             kind = KINDS[about.kind]
             index = FaissIndex.open(folder / "index.faiss", kind) if kind.factory else None
             if index is not None and index.index.ntotal != about.rows:
                 raise FormatError(f"{index.index.ntotal} vectors in the index where {about.rows} are told")
+            postings = Postings.open(folder) if about.words else None
+            if postings is not None and len(postings.lengths) != about.rows:
+                raise FormatError(f"words of {len(postings.lengths)} texts where {about.rows} are told")
         except Exception as error:
             raise CollectionDamaged(f"{folder}: damaged ({type(error).__name__}: {error})") from error
-        return cls(about, rows, vectors, index)
+        return cls(about, rows, vectors, index, postings)
 
     def search(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None, *, effort: int | None = None
+        self, queries: NDArray[np.float32], k: int, allowed: Chosen | None, *, effort: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return positions and scores (queries, ≤ k) of the best rows among ``allowed`` (None: all), best first.
 
@@ -81,7 +111,7 @@ class Snapshot:
         not find k of.
         """
         metric = Metric(self.about.metric)
-        count = self.about.rows if allowed is None else int(allowed.sum())
+        count = self.about.rows if allowed is None else len(allowed.places)
         k = min(k, count)
         if k == 0:
             return np.zeros((len(queries), 0), dtype=np.int64), np.zeros((len(queries), 0), dtype=np.float32)
@@ -91,7 +121,7 @@ class Snapshot:
         if allowed is not None:  # as many of the allowed must be met as of all without a filter
             tries = min(int(np.ceil(tries * self.about.rows / count)), self.index.efforts[-1])
         kept = min(k * self.index.kind.refine, count)
-        positions, scores = self.index.search(queries, kept, effort=tries, allowed=allowed)
+        positions, scores = self.index.search(queries, kept, effort=tries, allowed=None if allowed is None else allowed.bits)
         if self.index.kind.refine > 1:
             positions, scores = self._refined(queries, positions, k, metric)
         short = (positions[:, :k] < 0).any(axis=1)
@@ -101,19 +131,15 @@ class Snapshot:
         return positions, scores
 
     def _exactly(
-        self, queries: NDArray[np.float32], k: int, metric: Metric, allowed: NDArray[np.bool_] | None
+        self, queries: NDArray[np.float32], k: int, metric: Metric, allowed: Chosen | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        if allowed is None:
-            return exact(queries, np.asarray(self.vectors), k, metric)
-        places = np.flatnonzero(allowed)
-        best, scores = exact(queries, np.asarray(self.vectors[places]), k, metric)
-        return places[best], scores
+        return exact_in(queries, self.vectors, k, metric, None if allowed is None else allowed.places)
 
     def _refined(
         self, queries: NDArray[np.float32], positions: NDArray[np.int64], k: int, metric: Metric
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Score the candidates again by the stored vectors."""
-        vectors = np.asarray(self.vectors[np.maximum(positions, 0)], dtype=np.float32)
+        vectors = self.vectors.take(np.maximum(positions, 0).ravel()).reshape(*positions.shape, -1)
         if metric == Metric.EUCLIDEAN:
             scores = -np.sqrt(((vectors - queries[:, None, :]) ** 2).sum(axis=2))
         else:
@@ -123,46 +149,76 @@ class Snapshot:
         return np.take_along_axis(positions, order, axis=1), np.take_along_axis(scores, order, axis=1).astype(np.float32)
 
 
+def exact_in(
+    queries: NDArray[np.float32], vectors: Kept, k: int, metric: Metric, places: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the ``k`` best of ``vectors`` at ``places`` (None: all) for each query, and their scores (queries, k).
+
+    Memory holds `EXACT_BLOCK` vectors at a time, where they are not float32 in one piece.
+    """
+    if places is None and vectors.codes.dtype == np.float32:
+        return exact(queries, np.asarray(vectors.codes), k, metric)
+    best = np.zeros((len(queries), 0), dtype=np.int64)
+    scores = np.zeros((len(queries), 0), dtype=np.float32)
+    for at in range(0, len(vectors) if places is None else len(places), EXACT_BLOCK):
+        part = slice(at, at + EXACT_BLOCK) if places is None else places[at : at + EXACT_BLOCK]
+        found, its = exact(queries, vectors.take(part), k, metric)
+        numbers = found + at if places is None else places[at : at + EXACT_BLOCK][found]
+        best, scores = np.concatenate([best, numbers], axis=1), np.concatenate([scores, its], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best, scores = np.take_along_axis(best, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    return best, scores
+
+
 def write_snapshot(
     folder: Path,
     blocks: Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]],
+    texts: Iterable[str | None] | None,
     kind: Kind,
+    codec: Codec,
     *,
     rows: int,
-    dim: int,
     up_to: int,
     metric: Metric,
-    dtype: str,
     target: float,
     seed: int,
 ) -> About:
-    """Write a snapshot of ``rows`` vectors that come in ``blocks`` (row numbers, vectors), and return what it is.
+    """Write a snapshot of ``rows`` vectors that come in ``blocks`` (row numbers, vectors) and their ``texts`` (None: no words).
 
     Memory is bounded by a block and by what FAISS keeps in its index. The effort is the least that finds ``target``
-    of the true ten nearest of a sample.
+    of the true ten nearest of a sample. Returns what it is.
     """
     spare = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(spare, ignore_errors=True)
     spare.mkdir()
     try:
         numbers = np.empty(rows, dtype=np.int64)
-        vectors = np.lib.format.open_memmap(spare / "vectors.npy", mode="w+", dtype=dtype, shape=(rows, dim))
+        codes = np.lib.format.open_memmap(spare / "vectors.npy", mode="w+", dtype=codec.form, shape=(rows, codec.dim))
+        scales = np.ones(rows, dtype=np.float32)
         at = 0
         for its_numbers, its_vectors in blocks:
-            numbers[at : at + len(its_numbers)], vectors[at : at + len(its_numbers)] = its_numbers, its_vectors
+            to = slice(at, at + len(its_numbers))
+            numbers[to] = its_numbers
+            codes[to], scales[to] = codec.codes(its_vectors)
             at += len(its_numbers)
         if at != rows:
             raise CollectionDamaged(f"{folder.parent}: {at:,} vectors where {rows:,} were counted")
-        vectors.flush()
-        with open(spare / "rows.npy", "wb") as stream:
-            np.save(stream, numbers)
-            flush(stream)
-        about = About(kind.name, rows, dim, up_to, str(metric))
+        codes.flush()
+        arrays = {"rows.npy": numbers} | ({"scales.npy": scales} if codec.scaled else {})
+        for name, array in arrays.items():
+            with open(spare / name, "wb") as stream:
+                np.save(stream, array)
+                flush(stream)
+        vectors = Kept(codes, scales)
+        about = About(kind.name, rows, codec.dim, up_to, str(metric))
         if kind.factory:
-            index = FaissIndex.build(vectors, kind, metric, seed=seed)
+            index = FaissIndex.build(vectors.take, codes.shape, kind, metric, seed=seed)
             effort, recall = _tuned(Snapshot(about, numbers, vectors, index), target, seed)
-            about = About(kind.name, rows, dim, up_to, str(metric), effort, recall)
+            about = replace(about, effort=effort, recall=recall)
             index.save(spare / "index.faiss")
+        if texts is not None:
+            Postings.of(texts).save(spare)
+            about = replace(about, words=True)
         with open(spare / "header.json", "wb") as stream:
             stream.write(json.dumps(asdict(about)).encode())
             flush(stream)
@@ -179,9 +235,9 @@ def _tuned(snapshot: Snapshot, target: float, seed: int) -> tuple[int, float]:
     """Return the least effort whose recall at 10 reaches ``target`` on a sample of the vectors, and that recall."""
     assert snapshot.index is not None
     places = np.random.default_rng(seed).choice(snapshot.about.rows, min(SAMPLE, snapshot.about.rows), replace=False)
-    queries = np.asarray(snapshot.vectors[np.sort(places)], dtype=np.float32)
+    queries = snapshot.vectors.take(np.sort(places))
     k = min(11, snapshot.about.rows)
-    true, _ = exact(queries, np.asarray(snapshot.vectors), k, Metric(snapshot.about.metric))
+    true, _ = exact_in(queries, snapshot.vectors, k, Metric(snapshot.about.metric), None)
     effort, recall = 1, 0.0
     for effort in snapshot.index.efforts:
         found, _ = snapshot.search(queries, k, None, effort=effort)

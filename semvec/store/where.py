@@ -7,15 +7,14 @@ from numpy.typing import NDArray
 
 from semvec.errors import FilterError
 from semvec.store.database import Database
-from semvec.store.filters import All, Any, Compare, Filter, In, IsNull, Not, StartsWith, kind_of
-from semvec.types import did_you_mean
+from semvec.store.filters import All, Any, Compare, Filter, In, IsNull, Not, StartsWith, check_fields, kind_of
 
 Rows = NDArray[np.int64]
 LAST = "\U0010ffff"
 
 
 class Where:
-    """Answers filters from the attributes in the database; each part by one look into an index, joined as sets."""
+    """Answers filters from the attributes in the database at one moment; each part by one look into an index, joined as sets."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -23,10 +22,7 @@ class Where:
 
     def rows(self, wanted: Filter) -> Rows:
         """Return the rows, ascending, that ``wanted`` is true of; raise `FilterError` for a field no item ever had."""
-        for name in wanted.fields():
-            if name not in self._fields:
-                known = ", ".join(sorted(self._fields)) or "none: no item has metadata"
-                raise FilterError(f"no item has a field {name!r}{did_you_mean(name, list(self._fields))}: there are {known}")
+        check_fields(wanted, self._fields)
         return self._of(wanted)
 
     def _of(self, wanted: Filter) -> Rows:

@@ -6,83 +6,25 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from semvec.embeddings.similarity import similarity
 from semvec.errors import (
     CollectionDamaged,
-    CollectionNotFound,
-    FilterError,
-    FingerprintMismatch,
-    InputError,
     OptionError,
     StoreError,
 )
 from semvec.index.kinds import KINDS
 from semvec.store.collection import Collection, Settings
-from semvec.store.filter_text import parse_filter
 from semvec.store.local import LocalCollection
 from semvec.types import Metric
-
-DIM = 16
-FILTERS = ["lang = 'de'", "year >= 2010 and lang in ('en', 'fr')", "tags contains 'new'", "note is null", "not lang = 'de'", "name startswith 'ä'",
-           "lang = 'xx'", "score < 0.05", "year != 2000 or good = true"]  # fmt: skip
-
-
-class Plain:
-    """The oracle: a dict, and a sort over all of it."""
-
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
-        self.items: dict[str, tuple[int, np.ndarray, str, dict[str, Any]]] = {}
-        self.last = 0
-
-    def upsert(self, ids: list[str], vectors: np.ndarray, texts: list[str], metadata: list[dict[str, Any]]) -> None:
-        for row in zip(ids, vectors, texts, metadata, strict=True):
-            self.last += 1
-            self.items.pop(row[0], None)
-            self.items[row[0]] = (self.last, *row[1:])
-
-    def search(self, queries: np.ndarray, k: int, where: str | None) -> list[tuple[list[str], list[float]]]:
-        wanted = None if where is None else parse_filter(where)
-        kept = [(name, item) for name, item in self.items.items() if wanted is None or wanted.matches(item[3])]
-        if not kept:
-            return [([], []) for _ in queries]
-        scores = similarity(queries, np.stack([item[1] for _, item in kept]), self.metric)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return [([kept[at][0] for at in row], [float(its[at]) for at in row]) for row, its in zip(best, scores, strict=True)]
-
-
-def made_up(rng: np.random.Generator, names: list[str]) -> tuple[np.ndarray, list[str], list[dict[str, Any]]]:
-    vectors = rng.standard_normal((len(names), DIM)).astype(np.float32)
-    metadata = []
-    for _ in names:
-        one: dict[str, Any] = {
-            "lang": str(rng.choice(["de", "en", "fr"])),
-            "year": int(rng.integers(1990, 2030)),
-            "score": float(rng.random()),
-        }
-        one |= {"tags": ["new", 7] if rng.random() < 0.3 else ["old"], "name": str(rng.choice(["ärger", "ä", "zebra"]))}
-        one |= {"note": None} if rng.random() < 0.5 else {}
-        one |= {"good": bool(rng.random() < 0.5), "deep": {"x": 1}}
-        metadata.append(one)
-    return vectors, [f"text {name} 😀" for name in names], metadata
+from tests.contracts.stores import DIM, Plain, made_up
+from tests.contracts.test_store import agree as everything_agrees
 
 
 def agree(collection: Collection, plain: Plain, rng: np.random.Generator) -> None:
-    queries = rng.standard_normal((5, DIM)).astype(np.float32)
-    for where in [None, *FILTERS]:
-        found = collection.search(queries, 7, where=where)
-        for hits, (ids, scores) in zip(found, plain.search(queries, 7, where), strict=True):
-            assert hits.ids == ids, where
-            np.testing.assert_allclose([hit.score for hit in hits], scores, atol=1e-5)
-            for hit in hits:
-                assert (hit.text, hit.metadata) == plain.items[hit.id][2:]
-        wanted = None if where is None else parse_filter(where)
-        assert collection.count(where) == sum(wanted is None or wanted.matches(item[3]) for item in plain.items.values())
+    everything_agrees(collection, plain, rng)
     assert [item.id for item in collection.scan()] == [
         name for name, _ in sorted(plain.items.items(), key=lambda pair: pair[1][0])
     ]
@@ -192,38 +134,9 @@ def test_one_writer(tmp_path: Path) -> None:
         assert collection.delete(["a"]) == 1
 
 
-def test_what_is_refused(tmp_path: Path, word: Any, sentence: Any) -> None:
-    with pytest.raises(CollectionNotFound):
-        Collection.open(tmp_path / "none")
+def test_places_that_are_no_collection(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no store is called 'nosuch'"):
         Collection.open("nosuch://x")
-    found = word.encode(["the bank", "of the river"]).with_ids(["a", "b"])
-    collection = Collection.open(tmp_path / "c", Settings(4, fingerprint=found.fingerprint))
-    collection.add(found)
-    with pytest.raises(FingerprintMismatch):
-        collection.add(sentence.encode(["x"]).with_ids(["x"]))
-    with pytest.raises(FingerprintMismatch):
-        Collection.open(tmp_path / "c", fingerprint=sentence.fingerprint)
-    with pytest.raises(OptionError, match="made with metric cosine, not dot"):
-        Collection.open(tmp_path / "c", Settings(4, Metric.DOT))
-    ok = np.ones((1, 4), np.float32)
-    for call, kind, complaint in (
-        (lambda: collection.upsert(["x"], np.ones((1, 5))), InputError, r"shape \(1, 5\) where the collection wants \(rows, 4\)"),
-        (lambda: collection.upsert(["x"], ok * np.nan), InputError, "the vector of id 'x' holds a number that is not finite"),
-        (lambda: collection.upsert(["x"], ok * 0), InputError, "the vector of id 'x' is all zeros"),
-        (lambda: collection.upsert(["x", "x"], np.ones((2, 4))), InputError, "'x' comes more than once"),
-        (lambda: collection.upsert([""], ok), InputError, "an id must be a string"),
-        (lambda: collection.upsert(["x"], ok, ["a", "b"]), InputError, "2 texts for 1 ids"),
-        (lambda: collection.upsert(["x"], ok, None, ["y"]), InputError, "the metadata of id 'x' must be a dict"),
-        (lambda: collection.search(ok, 0), OptionError, "k must be a whole number"),
-        (lambda: collection.search(ok * 0, 1), InputError, "the vector 0 is all zeros"),
-        (lambda: collection.search(ok, 1, where="year = 1"), FilterError, "no item has a field 'year'"),
-        (lambda: collection.search(ok, 1, where="year = "), FilterError, "character 8"),
-        (lambda: collection.delete("a"), InputError, "not one string"),
-    ):
-        with pytest.raises(kind, match=complaint):
-            call()
-    assert collection.count() == 2
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letters").write_text("dear")
     with pytest.raises(StoreError, match="holds other things"):

@@ -1,0 +1,94 @@
+"""What the contract of stores is held against: an oracle that does everything by brute force, and the stores there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from semvec.embeddings.similarity import similarity
+from semvec.store.filter_text import parse_filter
+
+DIM = 16
+FILTERS = ["lang = 'de'", "year >= 2010 and lang in ('en', 'fr')", "tags contains 'new'", "note is null", "not lang = 'de'", "name startswith 'ä'",
+           "lang = 'xx'", "score < 0.05", "year != 2000 or good = true", "tags = 7", "tags != 'old'", "not (lang = 'de' and good = false)",
+           "name > 'ä'", "name >= 'zebra'", "lang = 1", "good = 1", "year = 2000.0", "deep = 'x'", "not note is null", "name startswith ''",
+           "lang not in ('en')", "not tags contains 'new'", "name = 'it''s \"%_\\\\'", "name startswith '%'"]  # fmt: skip
+
+
+class Plain:
+    """The oracle: a dict, and a sort over all of it."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.items: dict[str, tuple[int, np.ndarray, str, dict[str, Any]]] = {}
+        self.last = 0
+
+    def upsert(self, ids: list[str], vectors: np.ndarray, texts: list[str], metadata: list[dict[str, Any]]) -> None:
+        for row in zip(ids, vectors, texts, metadata, strict=True):
+            self.last += 1
+            self.items.pop(row[0], None)
+            self.items[row[0]] = (self.last, *row[1:])
+
+    def matching(self, where: str | None) -> list[str]:
+        wanted = None if where is None else parse_filter(where)
+        return [name for name, item in self.items.items() if wanted is None or wanted.matches(item[3])]
+
+    def search(self, queries: np.ndarray, k: int, where: str | None) -> list[tuple[list[str], list[float]]]:
+        kept = self.matching(where)
+        if not kept:
+            return [([], []) for _ in queries]
+        scores = similarity(queries, np.stack([self.items[name][1] for name in kept]), self.metric)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return [([kept[at] for at in row], [float(its[at]) for at in row]) for row, its in zip(best, scores, strict=True)]
+
+
+def made_up(rng: np.random.Generator, names: list[str]) -> tuple[np.ndarray, list[str], list[dict[str, Any]]]:
+    """Vectors, texts and metadata of every kind for ``names``."""
+    vectors = rng.standard_normal((len(names), DIM)).astype(np.float32)
+    metadata = []
+    for _ in names:
+        one: dict[str, Any] = {
+            "lang": str(rng.choice(["de", "en", "fr"])),
+            "year": int(rng.integers(1990, 2030)),
+            "score": float(rng.random()),
+        }
+        one |= {"tags": ["new", 7] if rng.random() < 0.3 else ["old"]}
+        one |= {"name": str(rng.choice(["ärger", "ä", "zebra", "100 %", "it's \"%_\\"]))}
+        one |= {"note": None} if rng.random() < 0.5 else {}
+        one |= {"note": "x"} if rng.random() < 0.2 else {}
+        one |= {"good": bool(rng.random() < 0.5), "deep": {"x": 1}}
+        metadata.append(one)
+    return vectors, [f"text {name} 😀" for name in names], metadata
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store under test: ``at`` makes the address of a collection in a folder or on the server that ``running`` starts.
+
+    ``refused`` are filters it says it cannot answer.
+    """
+
+    name: str
+    at: Callable[[Any, Path], str]
+    running: Callable[[], AbstractContextManager[Any]] = nullcontext
+    needs: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+STORES = [Store("local", lambda _, folder: str(folder / "c"))]
+
+
+@pytest.fixture(scope="session", params=STORES, ids=lambda store: store.name)
+def running(request: pytest.FixtureRequest) -> Any:
+    """A store, and what its server gave when it was started, once for all tests."""
+    store: Store = request.param
+    for name in store.needs:
+        pytest.importorskip(name, reason=f"the store {store.name} needs {name}")
+    with store.running() as server:
+        yield store, server
