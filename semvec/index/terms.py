@@ -8,6 +8,9 @@ from typing import Any
 
 from semvec.text.words import SCRIPTS_WITHOUT_SPACES, split_words
 
+ABOVE_OR_BELOW = 200
+"""Unicode's combining classes from which a mark is an accent; viramas, nuktas and dakuten have smaller ones."""
+
 
 def terms_of(text: str) -> list[str]:
     """Return the words of ``text`` in lower case, without accents.
@@ -28,7 +31,9 @@ def terms_of(text: str) -> list[str]:
 
 
 def _folded(word: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(c))
+    """Return ``word`` in lower case without what stands above or below its letters; signs that are part of a letter stay."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", word.lower()) if unicodedata.combining(c) < ABOVE_OR_BELOW)
+    return unicodedata.normalize("NFKC", bare)
 
 
 @lru_cache(maxsize=1)
