@@ -34,6 +34,12 @@ def reading_options(command: Any) -> Any:
         click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]"),
         click.option("--id-field", help="Column with the ids.  [default: id or _id, else line numbers]"),
         click.option("--text-field", help="Column with the texts.  [default: text, or the only one]"),
+        click.option(
+            "--fields",
+            default="all",
+            metavar="COLUMNS",
+            help="Columns kept as metadata, to filter by: lang,year; all (every other one) or none.",
+        ),
     ):
         command = option(command)
     return command
@@ -44,25 +50,28 @@ def reading_options(command: Any) -> Any:
 @click.option("-o", "--output", required=True, metavar="COLLECTION", help="The folder of the new collection.")
 @click.option("-m", "--model", default="minilm", help="A name that 'semvec models' lists, a path, or a hub id.")
 @click.option("--kind", default="auto", help="Kind of index: auto, flat, ivf, sq8, ivf-sq8, ivf-pq, rabitq, hnsw.")
+@click.option("--dtype", type=click.Choice(["float32", "float16", "int8"]), default="float32", help="How numbers are kept.")
 @reading_options
-def build(inputs: tuple[str, ...], output: str, model: str, kind: str, quiet: bool, **options: Any) -> None:
+def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: str, quiet: bool, **options: Any) -> None:
     """Make a collection of the texts, or of the vectors files made by 'semvec encode', in INPUT... .
 
     \b
     Examples:
       semvec index build notes.txt -o notes.index
-      semvec index build reviews.csv -o reviews.index --text-field review --id-field sku
+      semvec index build reviews.csv -o reviews.index --text-field review --id-field sku --fields lang,year
       semvec encode notes.txt -o notes.parquet && semvec index build notes.parquet -o notes.index
     """
-    from semvec.errors import OutputExists
+    from semvec.errors import InputError, OutputExists
     from semvec.index.kinds import choose_kind
     from semvec.store.collection import is_collection
 
     choose_kind(kind, 0)
     if is_collection(output):
         raise OutputExists(f"{output}: is a collection already; 'semvec index add' adds to it")
-    _write(inputs, output, model, quiet, options, new=True)
+    _write(inputs, output, model, quiet, options, new=True, dtype=dtype)
     with _opened(output) as collection:
+        if not collection.count():
+            raise InputError("there was no text to index")
         made = collection.optimise(kind)
         if not quiet:
             click.echo(f"index: {made['kind']}, recall at 10 {made['recall']:.3f} on a sample")
@@ -78,37 +87,38 @@ def add(collection: str, inputs: tuple[str, ...], model: str | None, quiet: bool
     _write(inputs, collection, model, quiet, options, new=False)
 
 
-def _write(inputs: tuple[str, ...], output: str, model: str | None, quiet: bool, options: dict[str, Any], *, new: bool) -> None:
+def _fields(named: str) -> tuple[str, ...]:
+    return () if named == "none" else tuple(name.strip() for name in named.split(",") if name.strip())
+
+
+def _write(
+    inputs: tuple[str, ...],
+    output: str,
+    model: str | None,
+    quiet: bool,
+    options: dict[str, Any],
+    *,
+    new: bool,
+    dtype: str = "float32",
+) -> None:
     from tqdm import tqdm
 
+    from semvec.embeddings.storage import holds_vectors
     from semvec.search.index_files import write_texts, write_vectors
     from semvec.text.readers import ReadOptions
 
     before = after = 0
     with tqdm(unit=" items", unit_scale=True, disable=True if quiet else None, file=sys.stderr, leave=False) as bar:
-        if all(_holds_vectors(name) for name in inputs):
-            written = write_vectors(inputs, output, new=new)
+        if all(holds_vectors(name) for name in inputs):
+            written = write_vectors(inputs, output, new=new, dtype=dtype)
         else:
-            read = ReadOptions(text_field=options["text_field"], id_field=options["id_field"])
-            written = write_texts(inputs, output, model, read=read, device=options["device"], new=new)
+            read = ReadOptions(text_field=options["text_field"], id_field=options["id_field"], fields=_fields(options["fields"]))
+            written = write_texts(inputs, output, model, read=read, device=options["device"], new=new, dtype=dtype)
         for one in written:
             before, after = before + one.replaced, after + one.new
             bar.update(one.new + one.replaced)
     if not quiet:
         click.echo(f"{after:,} items new, {before:,} replaced, in {output}")
-
-
-def _holds_vectors(name: str) -> bool:
-    from semvec.embeddings.storage import FORMATS, read_header
-    from semvec.errors import FormatError
-
-    if Path(name).suffix.lower() not in FORMATS or not Path(name).is_file():
-        return False
-    try:
-        read_header(name)
-    except FormatError:
-        return False
-    return True
 
 
 @index.command()

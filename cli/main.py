@@ -15,6 +15,9 @@ COMMANDS = {
     "encode": ("semvec_cli.encode", "Write the vectors of texts in files to a file."),
     "index": ("semvec_cli.index", "Make, fill and keep collections of texts that can be searched."),
     "search": ("semvec_cli.search", "Print the items of a collection nearest to a query."),
+    "collections": ("semvec_cli.collections", "List the collections in a folder."),
+    "copy": ("semvec_cli.copy", "Copy a collection to another store, without encoding again."),
+    "similar": ("semvec_cli.similar", "Print, for every row of a file, the nearest ones of another."),
     "words": ("semvec_cli.words", "Ask word vectors: neighbours, analogies, the odd one out, distances."),
     "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
@@ -97,7 +100,8 @@ def main() -> None:
     Examples:
       semvec encode notes.txt -o notes.npy
       semvec encode reviews.csv -o reviews.parquet --text-field review --model minilm
-      semvec inspect notes.npy
+      semvec index build notes.txt -o notes.index
+      semvec search notes.index "how long must I work?"
     """
 
 

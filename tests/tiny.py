@@ -224,3 +224,22 @@ def make_static_model(folder: Path, *, kind: str = "model2vec", quantised: bool 
     modules = [StaticEmbedding(tokenizer, embedding_weights=vectors), *([Normalize()] if options.pop("normalize", True) else [])]
     SentenceTransformer(modules=modules, device="cpu", **options).save_pretrained(str(folder))
     return folder
+
+
+def make_cross_encoder(folder: Path, *, labels: int = 1) -> Path:
+    """Save a tiny BERT that gives ``labels`` scores for a pair of texts."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    make_model("bert", folder)
+    config = AutoConfig.from_pretrained(folder, num_labels=labels)
+    state = torch.get_rng_state()
+    torch.manual_seed(11)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(8.0)
+    torch.set_rng_state(state)
+    model.save_pretrained(folder)
+    return folder

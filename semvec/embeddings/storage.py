@@ -26,6 +26,10 @@ FORMATS = {
 }
 
 
+OF_TEXTS_TOO = (".parquet", ".jsonl")
+"""Suffixes under which texts are found as well."""
+
+
 class Format(Protocol):
     """What a module of `semvec.embeddings.formats` offers."""
 
@@ -97,6 +101,20 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     source = _existing(path)
     with _damage_named(source):
         return format_of(source).read_header(source)
+
+
+def holds_vectors(path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` is a vectors file rather than one of texts, by its name or, where that leaves it open, by its header."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS or not Path(path).is_file():
+        return False
+    if suffix not in OF_TEXTS_TOO:
+        return True
+    try:
+        read_header(path)
+    except FormatError:
+        return False
+    return True
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
 from semvec.text.readers import ReadOptions
 from semvec.text.sources import find_sources
-from semvec.types import Level
+from semvec.types import Dtype, Level
 
 BLOCK = 4096
 
@@ -30,17 +30,20 @@ def write_texts(
     read: ReadOptions | None = None,
     device: str | None = None,
     new: bool = False,
+    dtype: Dtype | str = Dtype.FLOAT32,
 ) -> Iterator[Written]:
     """Encode the texts in ``inputs`` and write them into the collection at ``place``, a thousand at a time.
 
-    ``new`` makes the collection. Raises `InputError` at the first bad row; what was written before is kept.
+    ``new`` makes the collection, with numbers kept as ``dtype``. What `ReadOptions.fields` names becomes metadata.
+    Raises `InputError` at the first bad row, and where there is no text; what was written before is kept.
     """
     sources = find_sources(list(inputs))
-    if not any(source.once for source in sources):
-        next(_documents(read_documents(sources, read)), None)  # a missing column shows before the model is loaded
+    # a missing column shows before the model is loaded, and nothing is made of nothing
+    if not any(source.once for source in sources) and next(_documents(read_documents(sources, read)), None) is None:
+        raise InputError(f"{', '.join(source.name for source in sources[:3])}: no text there")
     if new:
         encoder = load_encoder(model or "minilm", device=device)
-        collection = Collection.open(place, settings_for(encoder))
+        collection = Collection.open(place, settings_for(encoder, Dtype(dtype)))
     else:
         collection = Collection.open(place)
         encoder = _encoder(collection, model, device)
@@ -48,14 +51,16 @@ def write_texts(
         yield from Searcher(encoder, collection).add(_documents(read_documents(sources, read)))
 
 
-def write_vectors(inputs: Sequence[str | Path], place: str | os.PathLike[str], *, new: bool = False) -> Iterator[Written]:
+def write_vectors(
+    inputs: Sequence[str | Path], place: str | os.PathLike[str], *, new: bool = False, dtype: Dtype | str = Dtype.FLOAT32
+) -> Iterator[Written]:
     """Write vectors files that ``semvec encode`` made, at level text, into the collection at ``place``."""
     for name in inputs:
         header = read_header(name)
         if header.fingerprint.level != Level.TEXT or not header.has_ids:
             raise InputError(f"{name}: a collection takes vectors of whole texts with ids (--level text)")
     made = read_header(inputs[0]).fingerprint
-    settings = Settings(made.dim, made.metric, fingerprint=made) if new else None
+    settings = Settings(made.dim, made.metric, Dtype(dtype), made) if new else None
     with Collection.open(place, settings) as collection:
         for name in inputs:
             embeddings = read_embeddings(name)

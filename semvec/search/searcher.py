@@ -7,16 +7,24 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError
+from semvec.errors import InputError, OptionError
 from semvec.results import Hits
-from semvec.store.collection import Collection, Settings, Written
+from semvec.search.diversity import best_of_groups, diverse
+from semvec.search.fusion import Fusion
+from semvec.search.rerank import Reranker
+from semvec.search.rerank import rerank as rerank_hits
+from semvec.store.collection import Collection, Settings, Written, as_filter, check_k
 from semvec.store.filters import Filter
 from semvec.text.document import Document
-from semvec.types import JSON, Dtype, Level, Metric, Oov
+from semvec.types import Dtype, Level, Metric, Oov
 
 BLOCK = 1024
+CANDIDATES = 5
+LEAST = 50
+"""Candidates are so many times as many as hits are wanted, and at least so many."""
 
 
 class Searcher:
@@ -30,28 +38,89 @@ class Searcher:
         self.collection = collection
         collection.check_fingerprint(self.encoder.fingerprint)
 
-    def search(self, queries: Sequence[str], k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
-        """Return the ``k`` nearest items of each of ``queries`` among those ``where`` is true of, best first.
+    def search(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        where: Filter | str | None = None,
+        hybrid: Fusion | bool = False,
+        rerank: Reranker | None = None,
+        diversity: float = 0.0,
+        group_by: str | None = None,
+        min_score: float | None = None,
+    ) -> list[Hits]:
+        """Return the ``k`` best items of each of ``queries`` among those ``where`` is true of, best first.
 
-        Queries get the model's prompt for queries. Raises `InputError` for a query with nothing in it that the model
-        knows, `FilterError` for a filter that cannot be answered.
+        Queries get the model's prompt for queries. ``hybrid`` looks for their words too, and joins both (`Fusion`);
+        ``rerank`` scores the candidates anew by their texts; ``min_score`` leaves out what scores less then;
+        ``diversity`` (0 to 1) prefers hits that are unlike each other (`diverse`); ``group_by`` gives only the best hit
+        of every value of a field. All but ``where`` choose among `CANDIDATES` times ``k`` candidates, more where groups
+        leave fewer than ``k``. Each hit's ``parts`` say what its score was made of.
+
+        Raises `InputError` for a query with nothing in it that the model knows, `FilterError` for a filter that cannot
+        be answered, `StoreError` for ``hybrid`` in a store that keeps no words.
         """
+        if isinstance(queries, str):
+            raise InputError("queries must be a list of texts, not one string: search([query])")
+        if not 0 <= diversity <= 1:
+            raise OptionError(f"diversity must be between 0 and 1, not {diversity!r}")
+        k, fusion = check_k(k), Fusion() if hybrid is True else hybrid or None
         found = self.encoder.encode_query(queries)
         if (empty := np.flatnonzero(found.oov == Oov.ZERO)).size:
             raise InputError(f"query {queries[int(empty[0])]!r:.80} holds nothing that the model knows")
-        hits = self.collection.search(found.floats(), k, where=where)
-        return [replace(its, query=query) for its, query in zip(hits, queries, strict=True)]
+        wanted, vectors = as_filter(where), found.floats()
+        chooses = bool(fusion or rerank or diversity or group_by)
+        if not chooses:
+            hits = self.collection.search(vectors, k, where=wanted)
+            return [_cut(replace(its, query=query), min_score) for its, query in zip(hits, queries, strict=True)]
+        return [
+            self._chosen(query, vectors[at : at + 1], k, wanted, fusion, rerank, diversity, group_by, min_score)
+            for at, query in enumerate(queries)
+        ]
 
-    def add(self, documents: Iterable[Document], metadata: Iterable[dict[str, JSON]] | None = None) -> Iterator[Written]:
-        """Encode ``documents`` and write them, a thousand at a time; give what each write did.
+    def _chosen(
+        self,
+        query: str,
+        vector: NDArray[np.float32],
+        k: int,
+        where: Filter | None,
+        fusion: Fusion | None,
+        reranker: Reranker | None,
+        diversity: float,
+        group_by: str | None,
+        min_score: float | None,
+    ) -> Hits:
+        """Return the hits of one query, chosen among candidates; twice as many where groups leave fewer than ``k``."""
+        among = max(LEAST, CANDIDATES * k)
+        while True:
+            hits = replace(self.collection.search(vector, among, where=where)[0], query=query)
+            all_there = len(hits) < among
+            if fusion is not None:
+                words = self.collection.search_words([query], among, where=where)[0]
+                hits = fusion.joined(hits, words)
+            if reranker is not None:
+                hits = rerank_hits(query, hits, reranker)
+            hits = _cut(hits, min_score)
+            if group_by is not None:
+                hits = best_of_groups(hits, group_by)
+            if len(hits) >= k or all_there or group_by is None:
+                break
+            among *= 2
+        if diversity and len(hits):
+            items = {item.id: item.vector for item in self.collection.get(hits.ids) if item is not None}
+            hits = Hits(tuple(hit for hit in hits if hit.id in items), query)  # one may have been deleted meanwhile
+            hits = diverse(hits, np.stack([items[hit.id] for hit in hits]), k, diversity) if len(hits) else hits
+        return hits[:k]
+
+    def add(self, documents: Iterable[Document]) -> Iterator[Written]:
+        """Encode ``documents`` and write them with their metadata, a thousand at a time; give what each write did.
 
         What was given is kept, whatever happens after. Texts with nothing in them that the model knows are left out
         under cosine, where they have no direction.
         """
         stream = iter(documents)
-        fields = iter(metadata) if metadata is not None else None
         while block := list(islice(stream, BLOCK)):
-            extra = list(islice(fields, len(block))) if fields is not None else None
             found = self.encoder.encode_document([document.text for document in block])
             vectors = found.floats()
             kept = [at for at in range(len(block)) if self.collection.settings.metric != Metric.COSINE or vectors[at].any()]
@@ -59,11 +128,16 @@ class Searcher:
                 [block[at].id for at in kept],
                 vectors[kept],
                 [block[at].text for at in kept],
-                None if extra is None else [extra[at] for at in kept],
+                [block[at].metadata for at in kept],
             )
 
 
-def settings_for(encoder: Encoder) -> Settings:
-    """Return the settings of a collection for the text vectors of ``encoder``."""
+def settings_for(encoder: Encoder, dtype: Dtype = Dtype.FLOAT32) -> Settings:
+    """Return the settings of a collection for the text vectors of ``encoder``, kept as ``dtype``."""
     able = encoder.with_options(level=Level.TEXT, dtype=Dtype.FLOAT32)
-    return Settings(able.dim, able.metric, fingerprint=able.prompted("document").fingerprint)
+    return Settings(able.dim, able.metric, dtype, able.prompted("document").fingerprint)
+
+
+def _cut(hits: Hits, min_score: float | None) -> Hits:
+    """Return the hits that score ``min_score`` or more."""
+    return hits if min_score is None else Hits(tuple(hit for hit in hits if hit.score >= min_score), hits.query)

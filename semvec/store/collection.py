@@ -32,6 +32,8 @@ STORES: dict[str, str] = {}
 """What a place begins with, before the colon, and the class that opens it; any other is the folder of a local collection."""
 
 LOCAL = "semvec.store.local:LocalCollection"
+WITHIN = 64
+"""Items looked at first where all of some score are wanted."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,18 @@ class Collection(ABC):
         A text without any word of the query is no hit. Raises `StoreError` where the store keeps no words.
         """
         raise StoreError(f"{type(self).__name__} keeps no words of its texts: hybrid search works on local collections")
+
+    def within(self, vectors: Vectors, score: float, *, where: Filter | str | None = None) -> list[Hits]:
+        """Return every item that scores ``score`` or more for each of ``vectors`` (queries, dim), best first.
+
+        For euclidean a score is the distance with its sign turned: ``-0.5`` finds all within 0.5.
+        """
+        k = WITHIN
+        while True:
+            found = self.search(vectors, k, where=where)
+            if all(len(hits) < k or hits[-1].score < score for hits in found):
+                return [Hits(tuple(hit for hit in hits if hit.score >= score), hits.query) for hits in found]
+            k *= 4
 
     @abstractmethod
     def count(self, where: Filter | str | None = None) -> int:

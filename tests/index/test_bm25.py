@@ -10,11 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from semvec.index.bm25 import B, K1, Part, Postings, bm25
+from semvec.index.bm25 import K1, B, Part, Postings, bm25
 from semvec.index.terms import terms_of
 from tests.sample import TEXTS
 
-QUERIES = ["everyone has the right to life", "the bank the bank of the river", "人人生而自由", "nothing of it zzz", "Würde", "wurde résumé"]
+QUERIES = [
+    "everyone has the right to life",
+    "the bank the bank of the river",
+    "人人生而自由",
+    "nothing of it zzz",
+    "Würde",
+    "wurde résumé",
+]
 
 
 def reference(texts: list[str], query: str) -> np.ndarray:
@@ -43,7 +50,9 @@ def test_texts_that_are_gone_count_no_more() -> None:
     assert not scores[~alive].any()
 
 
-@given(some.lists(some.text(alphabet="ab c中文é", max_size=12), min_size=1, max_size=8), some.text(alphabet="ab c中文é", max_size=6))
+@given(
+    some.lists(some.text(alphabet="ab c中文é", max_size=12), min_size=1, max_size=8), some.text(alphabet="ab c中文é", max_size=6)
+)
 def test_random_texts(texts: list[str], query: str) -> None:
     if not any(terms_of(text) for text in texts):
         return
