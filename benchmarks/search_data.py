@@ -9,15 +9,23 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from harness import corpus, zipped
 from numpy.typing import NDArray
 
 import semvec
-from benchmarks.harness import corpus, zipped
 from semvec.text.sentences import split_sentences
 
 CACHE = Path("build/bench")
 QUERIES = 500
-TABLES = {"agnews": "text", "banking77": "text", "mr": "text", "subj": "text", "trec6": "text", "stsb": "sentence1", "sick": "sentence1"}
+TABLES = {
+    "agnews": "text",
+    "banking77": "text",
+    "mr": "text",
+    "subj": "text",
+    "trec6": "text",
+    "stsb": "sentence1",
+    "sick": "sentence1",
+}
 
 
 def minilm(data: Path, count: int = 100_000) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -70,3 +70,74 @@ def test_what_is_refused(tmp_path: Path, glove_file: Path, sentence_folder: Path
     refused(run("search", tmp_path / "none", "the"), "holds no collection")
     refused(run("search", place, "the", "-m", sentence_folder), "two encoders cannot be compared")
     refused(run("index", "optimise", place, "--recall", "2"), "recall must be")
+
+
+def reviews(folder: Path) -> Path:
+    rows = [
+        "id,text,lang,year,zip",
+        "a,the bank,en,2019,007",
+        "b,of the river,en,2021,",
+        "c,Paris,fr,2022,75001",
+        "d,don't,en,2022,1.5",
+    ]
+    (folder / "t.csv").write_text("\n".join(rows) + "\n")
+    return folder / "t.csv"
+
+
+def test_other_columns_are_metadata(tmp_path: Path, glove_file: Path) -> None:
+    table, place = reviews(tmp_path), tmp_path / "c"
+    run("index", "build", table, "-o", place, "-m", glove_file)
+    with Collection.open(place) as collection:
+        assert [item.metadata for item in collection.scan()] == [
+            {"lang": "en", "year": 2019, "zip": "007"},
+            {"lang": "en", "year": 2021},
+            {"lang": "fr", "year": 2022, "zip": 75001},
+            {"lang": "en", "year": 2022, "zip": 1.5},
+        ]
+    found = run("search", place, "the bank", "--where", "year >= 2021 and lang = 'en'", "--format", "json")
+    (one,) = json.loads(found.stdout)
+    assert {hit["id"] for hit in one["hits"]} == {"b", "d"}
+    assert "[lang=en year=2019 zip=007]" in run("search", place, "the bank", "-k", "1").stdout
+    run("index", "build", table, "-o", tmp_path / "few", "-m", glove_file, "--fields", "lang", "--dtype", "int8")
+    with Collection.open(tmp_path / "few") as collection:
+        assert [item.metadata for item in collection.scan()][2] == {"lang": "fr"}
+        assert collection.settings.dtype == "int8"
+    refused(
+        run("index", "build", table, "-o", tmp_path / "x", "-m", glove_file, "--fields", "land"),
+        "no column 'land' (--fields); there are 'id', 'text', 'lang', 'year', 'zip'",
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def test_hybrid_rerank_and_groups(tmp_path: Path, glove_file: Path) -> None:
+    place = tmp_path / "c"
+    run("index", "build", reviews(tmp_path), "-o", place, "-m", glove_file)
+    (one,) = json.loads(run("search", place, "river", "--hybrid", "--format", "json").stdout)
+    assert one["hits"][0]["id"] == "b"
+    assert set(one["hits"][0]["parts"]) == {"dense", "dense_rank", "bm25", "bm25_rank"}
+    (one,) = json.loads(run("search", place, "the river", "--rerank", "maxsim", "--format", "json").stdout)
+    assert one["hits"][0]["id"] == "b"
+    assert one["hits"][0]["score"] == one["hits"][0]["parts"]["rerank"]
+    (one,) = json.loads(run("search", place, "the bank", "--group-by", "lang", "--format", "json").stdout)
+    assert [hit["metadata"]["lang"] for hit in one["hits"]] in (["en", "fr"], ["fr", "en"])
+    refused(run("search", place, "Paris", "--rerank", "nosuch"), "no model")
+
+
+def test_copy_similar_and_collections(tmp_path: Path, glove_file: Path) -> None:
+    table, place = reviews(tmp_path), tmp_path / "all" / "c"
+    place.parent.mkdir()
+    run("index", "build", table, "-o", place, "-m", glove_file)
+    assert run("copy", place, tmp_path / "all" / "d").stdout == f"4 items copied to {tmp_path / 'all' / 'd'}\n"
+    refused(run("copy", place, tmp_path / "all" / "d"), "holds 4 items already; --add")
+    (tmp_path / "all" / "bad").mkdir()
+    (tmp_path / "all" / "bad" / "collection.sqlite").write_bytes(b"garbage" * 1000)
+    listed = json.loads(run("collections", tmp_path / "all", "--json").stdout)
+    assert [(Path(one["place"]).name, one.get("items")) for one in listed] == [("bad", None), ("c", 4), ("d", 4)]
+    assert "damaged" in run("collections", tmp_path / "all").stdout
+    (tmp_path / "a.txt").write_text("the river\nParis\n")
+    done = run("similar", tmp_path / "a.txt", table, "-m", glove_file, "--format", "tsv")
+    assert [line.split("\t")[:2] for line in done.stdout.splitlines()] == [["1", "b"], ["2", "c"]]
+    run("encode", tmp_path / "a.txt", "-o", tmp_path / "a.parquet", "-m", glove_file)
+    run("encode", table, "-o", tmp_path / "b.npy", "-m", glove_file)
+    assert run("similar", tmp_path / "a.parquet", tmp_path / "b.npy", "--format", "tsv").stdout == done.stdout
+    refused(run("similar", tmp_path / "a.txt", tmp_path / "none.txt", "-m", glove_file), "none.txt")
