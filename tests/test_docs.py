@@ -20,9 +20,10 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/collections.md"])
+def test_the_python_of_a_page_runs(tmp_path: Path, page: str) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    for block in blocks("python"):
+    for block in blocks("python", (ROOT / page).read_text(encoding="utf-8")):
         subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True, capture_output=True)
 
 
@@ -30,7 +31,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("semvec ")]
-    assert len(commands) == 7
+    assert len(commands) == 10
     program = str(Path(sys.executable).parent / "semvec")
     for command in commands:
         done = subprocess.run([program, *shlex.split(command)[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
