@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("semvec", "numpy", "torch", "transformers", "sentence-transformers", "gensim", "pyarrow", "tokenizers", "model2vec")
+PACKAGES = (
+    "semvec",
+    "numpy",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "gensim",
+    "pyarrow",
+    "tokenizers",
+    "model2vec",
+    "faiss-cpu",
+)
 
 
 def machine() -> dict[str, Any]:

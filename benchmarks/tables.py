@@ -137,12 +137,59 @@ def train(results: dict[str, Any]) -> list[str]:
     return ["| what | found |", "|---|---|", *rows]
 
 
+def search(results: dict[str, Any]) -> list[str]:
+    found = [
+        f"{results['queries']} queries, the {results['k']} nearest, one by one; every engine in a process of its own; median and 99th "
+        "percentile. Filters leave 50, 10, 1 and 0.1 % of the items: median, recall, and the fewest hits that a query got.",
+    ]
+    for name, engines in results.items():
+        if not isinstance(engines, dict):
+            continue
+        bare = engines.get("FAISS HNSW alone", {}).get("all", {}).get("queries_a_second")
+        found += ["", f"**{name}**", "", "| engine | index | recall | p50 | p99 | queries/s | of FAISS HNSW | at once/s |"]
+        found += ["|---|---|---|---|---|---|---|---|"]
+        for engine, one in engines.items():
+            alone, many = one["all"], one.get("at_once", {})
+            ratio = f"{alone['queries_a_second'] / bare:.2f}" if bare else ""
+            kind = one["about"].get("kind", "") + (
+                f", effort {one['about']['effort']}" if one["about"].get("effort", 1) > 1 else ""
+            )
+            found.append(
+                f"| {engine} | {kind} | {alone['recall']:.3f} | {alone['p50_ms']:.2f} ms | {alone['p99_ms']:.2f} ms | "
+                f"{alone['queries_a_second']:,} | {ratio} | {many.get('queries_a_second', '')} |"
+            )
+        found += ["", "| engine | 50 % | 10 % | 1 % | 0.1 % | build | peak | on disk | opened, first query |"]
+        found += ["|---|---|---|---|---|---|---|---|---|"]
+        for engine, one in engines.items():
+            cells = [
+                f"{its['p50_ms']:.2f} ms, {its['recall']:.3f}, {its['fewest_hits']}" if its else ""
+                for its in (one.get(label) for label in ("50 %", "10 %", "1 %", "0.1 %"))
+            ]
+            found.append(
+                f"| {engine} | {' | '.join(cells)} | {one['build_seconds']:,.0f} s | {one['build_peak_mb']:,} MB | {one['disk_mb']:,.0f} MB | "
+                f"{one['open_and_first_query_seconds']:.2f} s |"
+            )
+    return found
+
+
+def kill_store(results: dict[str, Any]) -> list[str]:
+    kinds = ", ".join(f"{count} in {kind}" for kind, count in results["killed_in"].items())
+    return [
+        "| `kill -9` at random moments | sound afterwards | acknowledged acts | looks of three readers | torn states seen |",
+        "|---|---|---|---|---|",
+        f"| {results['trials']} ({kinds}) | {results['sound']} | {results['acts_acknowledged']:,} | {results['reader_looks']:,} | "
+        f"{results['torn_states_seen']} |",
+    ]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
     "words": ("Static word vectors", words),
     "train": ("Does a seed repeat the bytes, and what does training cost beside gensim alone?", train),
     "kill": ("Does an interrupted run end with the same bytes?", kill),
+    "search": ("How fast and how exact is the search of a collection?", search),
+    "kill_store": ("Does a collection keep what it acknowledged?", kill_store),
     "distill": ("What does a static model keep of its teacher, and how much faster is it?", distil),
 }
 

@@ -78,10 +78,8 @@ class Codec:
 
 def numbers(codes: NDArray[Any], scales: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what ``codes`` (rows, dim) and their ``scales`` (rows,) stand for."""
-    found = codes.astype(np.float32)
-    if codes.dtype == np.int8:
-        found *= scales[:, None]
-    return found
+    found = np.asarray(codes, dtype=np.float32)
+    return found * scales[:, None] if codes.dtype == np.int8 else found
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,8 @@ class Kept:
 
     def take(self, places: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Return the vectors at ``places``."""
-        return numbers(np.asarray(self.codes[places]), np.asarray(self.scales[places]))
+        codes = np.asarray(self.codes)[places]
+        return np.asarray(codes, dtype=np.float32) if codes.dtype != np.int8 else numbers(codes, self.scales[places])
 
     @classmethod
     def open(cls, folder: Path) -> Kept:

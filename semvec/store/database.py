@@ -33,6 +33,7 @@ CREATE TABLE fields (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE attributes (field INTEGER, kind INTEGER, value, row INTEGER, PRIMARY KEY (field, kind, value, row)) WITHOUT ROWID;
 """
 KIND_NUMBERS = {"null": 0, "bool": 1, "number": 2, "text": 3}
+decode = json.JSONDecoder().raw_decode
 MANY = 500
 """Most values bound in one statement."""
 
@@ -293,7 +294,7 @@ class Database:
 
 def _item(row: tuple[int, str, bytes | None, str | None, str | None]) -> Item:
     number, name, vector, text, metadata = row
-    return Item(number, name, vector or b"", text, json.loads(metadata) if metadata else {})
+    return Item(number, name, vector or b"", text, decode(metadata)[0] if metadata else {})
 
 
 def _attributes(metadata: Mapping[str, JSON], row: int, numbers: Mapping[str, int]) -> Iterator[tuple[int, int, JSON, int]]:

@@ -356,13 +356,12 @@ class LocalCollection(Collection):
         tail_rows, tail = state.tail_rows, state.tail
         if allowed is not None and len(allowed.tail) < len(tail_rows):
             tail_rows, tail = tail_rows[allowed.tail], tail[allowed.tail]
-        positions, scores = exact(queries, tail, k, self.settings.metric)
-        found.append((tail_rows[positions] if len(tail_rows) else positions, scores))
-        numbers = np.concatenate([its for its, _ in found], axis=1)
-        joined = np.concatenate([its for _, its in found], axis=1)
-        best = np.lexsort((numbers, -joined), axis=1)[:, :k]
-        numbers, joined = np.take_along_axis(numbers, best, axis=1), np.take_along_axis(joined, best, axis=1)
-        kept = [its >= 0 for its in numbers]
-        return [its[yes].tolist() for its, yes in zip(numbers, kept, strict=True)], [
-            its[yes].tolist() for its, yes in zip(joined, kept, strict=True)
+        if len(tail_rows) or not found:
+            positions, scores = exact(queries, tail, k, self.settings.metric)
+            found.append((tail_rows[positions] if len(tail_rows) else positions, scores))
+        rows, scores = (np.concatenate(its, axis=1) if len(its) > 1 else its[0] for its in zip(*found, strict=True))
+        best = [np.lexsort((its, -score))[:k] for its, score in zip(rows, scores, strict=True)]
+        best = [order[its[order] >= 0] for order, its in zip(best, rows, strict=True)]
+        return [its[order].tolist() for order, its in zip(best, rows, strict=True)], [
+            its[order].tolist() for order, its in zip(best, scores, strict=True)
         ]
