@@ -60,8 +60,8 @@ def train_words(
     ``kind`` is word2vec, fasttext or doc2vec. ``texts``, strings or texts split into words, are gone through
     once and may be any number: their words are kept in a nameless file beside ``output``, and memory holds
     the vocabulary and the model. Nothing of a text is cut, however long it is. ``continued`` is a folder
-    that was trained before: its words keep their rows and go on from their vectors, new ones are added.
-    With a ``seed`` two runs over the same texts write the same bytes. ``encoder.table.training`` tells what
+    that was trained before: its words go on from their vectors, new ones are added. The words stand in the order of
+    their counts, the most frequent first. With a ``seed`` two runs over the same texts write the same bytes. ``encoder.table.training`` tells what
     was done: the settings, what was read, and for word2vec the loss a word of each epoch.
 
     Raises `InputError` for texts with nothing to learn from, `OptionError` for options that do not fit,
@@ -159,6 +159,7 @@ def _train(
     done = word_gensim.train(model, corpus, corpus.pieces, _epochs(progress, settings.epochs, corpus.words))
     if not np.isfinite(model.wv.vectors).all():
         raise ModelError(f"training diverged, the vectors are no longer finite: lower alpha ({settings.alpha:g})")
+    word_gensim.sort_by_count(model)
     return model, {
         "left_out": {"words": len(left_out), "occurrences": sum(left_out)},
         "trained_words": done.words,
