@@ -38,7 +38,9 @@ def test_outputs_follow_the_umask(tmp_path: Path, umask: int, glove_file: Path, 
         assert done.exit_code == 0, done.output
     files = [path for path in out.rglob("*") if path.is_file()]
     assert {path.name for path in files} >= {"model.safetensors", "ngrams.npy", "sif.npy", "x.npz", "words.parquet"}
-    wrong = {str(path.relative_to(out)): oct(mode) for path in files if (mode := stat.S_IMODE(path.stat().st_mode)) != 0o666 & ~umask}
+    wrong = {
+        str(path.relative_to(out)): oct(mode) for path in files if (mode := stat.S_IMODE(path.stat().st_mode)) != 0o666 & ~umask
+    }
     assert not wrong
     folders = {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*") if path.is_dir()}
     assert folders == {0o777 & ~umask}

@@ -69,6 +69,46 @@ def test_questions(glove_file: Path) -> None:
     assert float(run("words", "distance", "the bank", "bank the", "-m", glove_file).stdout) == 0
 
 
+def test_what_stood_for_a_word_is_told(glove_file: Path) -> None:
+    words = ["the", "BANK", "rivr", "bank-river", "zyxxy"]
+    done = run("words", "nearest", *words, "-k", "1", "--json", "-m", glove_file)
+    assert done.exit_code == 0
+    told = [(one["rung"], one["read_as"], len(one["nearest"])) for one in json.loads(done.stdout)]
+    assert told == [
+        ("exact", ["the"], 1),
+        ("case", ["bank"], 1),
+        ("zero", [], 0),
+        ("subword", ["bank", "river"], 1),
+        ("zero", [], 0),
+    ]
+    assert done.stderr.splitlines()[-1] == "2 of 5 words unknown: nothing in the vocabulary stands for them"
+    done = run("words", "distance", "BANK zyxxy", "Bank, bánk", "-m", glove_file)
+    assert done.stdout == "0.0000\n"
+    assert done.stderr.splitlines() == [
+        "BANK: not in the vocabulary, read as bank (case)",
+        "Bank: not in the vocabulary, read as bank (case)",
+        "bánk: not in the vocabulary, read as bank (fold)",
+        "left out, not in the vocabulary: zyxxy",
+    ]
+
+
+def test_an_unknown_word_leaves_the_others_their_answers(glove_file: Path) -> None:
+    done = run("words", "nearest", "-", "-k", "2", "-m", glove_file, stdin=b"the\nzyxxy\n\nParis\nthe\n")
+    assert done.exit_code == 0
+    alone = {word: run("words", "nearest", word, "-k", "2", "-m", glove_file).stdout for word in ("the", "Paris")}
+    assert done.stdout == f"the:\n{alone['the']}zyxxy: unknown\nParis:\n{alone['Paris']}the:\n{alone['the']}"
+    assert done.stderr == "1 of 4 words unknown: nothing in the vocabulary stands for them\n"
+    for flags in ([], ["--json"]):
+        refused(run("words", "nearest", "zyxxy", "qqq", "-m", glove_file, *flags), "'zyxxy', 'qqq' are not in the vocabulary")
+
+
+def test_a_word_without_others_is_said_to_have_no_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("the 1 2\n")
+    done = run("words", "nearest", "the", "-m", tmp_path / "one.txt")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "the: no neighbours, there is no other word among the 1 looked at\n"
+
+
 def test_questions_that_cannot_be_answered(glove_file: Path, sentence_folder: Path) -> None:
     refused(run("words", "nearest", "zyxxy", "-m", glove_file), "'zyxxy' is not in the vocabulary")
     refused(run("words", "nearest", "the", "-m", sentence_folder), "is no table of word vectors")
@@ -76,6 +116,20 @@ def test_questions_that_cannot_be_answered(glove_file: Path, sentence_folder: Pa
     refused(run("words", "odd-one-out", "the", "-m", glove_file), "three words or more")
     refused(run("words", "nearest", "the", "-m", ""), "the name of the model is empty")
     refused(run("words", "nearest", "the", "-m", glove_file, "--oov", ""), "oov is empty")
+    refused(
+        run("words", "nearest", "BANK", "-m", glove_file, "--oov", "none"), "(rungs that are off: case, fold, subword, spelling)"
+    )
+    for args, complaint in (
+        (["words", "analogy", "man", "king"], "three words, A B C (A is to B as C is to what?), not 2"),
+        (["words", "analogy", "the", "", "bank"], "a word is empty"),
+        (["words", "nearest", "the", " "], "a word is empty"),
+        (["words", "nearest", "-"], "no words: standard input is empty"),
+        (["convert", "-", "x"], "IN cannot be standard input (-)"),
+        (["convert", glove_file, "-"], "OUT cannot be standard output (-)"),
+    ):
+        done = run(*args)
+        assert done.exit_code == 2
+        assert complaint in done.stderr.splitlines()[-1]
     done = run("words", "distance", "the zyxxy", "the", "-m", glove_file)
     assert (done.stdout, done.stderr) == ("0.0000\n", "left out, not in the vocabulary: zyxxy\n")
 
