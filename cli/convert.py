@@ -33,6 +33,10 @@ def convert(model: str, output: str, sif: tuple[str, ...], text_field: str | Non
     from semvec.text.documents import texts_of
     from semvec.text.readers import ReadOptions
 
+    if model == "-":
+        raise click.UsageError("IN cannot be standard input (-): a table of words is no stream, name a file or a folder")
+    if output == "-":
+        raise click.UsageError("OUT cannot be standard output (-): it becomes a folder, name one")
     if text_field and not sif:
         raise click.UsageError("--text-field does nothing without --sif")
     texts = texts_of(list(sif), ReadOptions(text_field=text_field, ids=False)) if sif else None

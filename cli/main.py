@@ -61,12 +61,17 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             hint = "; it goes on with --resume" if ctx.invoked_subcommand == "encode" else ""
             _fail(INTERRUPTED + hint, 130)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            _fail(f"{where}{error.strerror or error}")
+            _fail_of_the_system(error)
+
+
+def _fail_of_the_system(error: OSError) -> NoReturn:
+    """End with one line for what the system refused; silently where nobody reads the output any more."""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    where = f"{error.filename}: " if error.filename else ""
+    _fail(f"{where}{error.strerror or error}")
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:
@@ -119,6 +124,8 @@ def run() -> None:
         _fail(error.format_message())
     except click.Abort:
         _fail(INTERRUPTED, 130)
+    except OSError as error:  # of what is printed outside of any command: --help, --version
+        _fail_of_the_system(error)
     except Exception as error:
         if os.environ.get("SEMVEC_TRACEBACK"):
             raise

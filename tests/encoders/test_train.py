@@ -439,6 +439,7 @@ def test_what_cannot_go_on(tmp_path: Path, models: dict[str, Path], glove_file: 
     for old, kind, changes, error, complaint in (
         (tmp_path / "nowhere", "word2vec", {}, ModelError, "no such model"),
         (glove_file, "word2vec", {}, ModelError, "only a folder that 'semvec train' made"),
+        ("glove-50d", "word2vec", {}, ModelError, "glove-50d: cannot go on, it comes without the weights"),
         (tmp_path / "glove", "word2vec", {}, ModelError, "its vectors came from glove without the weights"),
         (models["fasttext"], "word2vec", {}, ModelError, "is a fasttext model, which word2vec cannot go on with"),
         (models["word2vec"], "word2vec", {"dim": 11}, OptionError, "dim is 10 in the model that goes on and cannot become 11"),
