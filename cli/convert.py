@@ -43,7 +43,8 @@ def convert(model: str, output: str, sif: tuple[str, ...], text_field: str | Non
     made = to_folder(model, output, sif=texts, trust_pickle=options["trust_pickle"], overwrite=options["overwrite"])
     if options["quiet"]:
         return
-    fitted = f"; SIF fitted on {made.sif_texts:,} texts" if made.sif_texts else ""
-    click.echo(f"{made.words:,} words of {made.dim} numbers in {made.output}{fitted}")
+    click.echo(f"{made.words:,} words of {made.dim} numbers in {made.output}")
+    if made.sif_texts:
+        click.echo(f"SIF fitted on {made.sif_texts:,} texts; --pooling sif uses it, without that texts are the mean of their words")
     if made.flaws:
         click.echo(made.flaws)

@@ -10,14 +10,21 @@ import pytest
 
 import semvec
 from semvec.encoders.word import WordEncoder
+from semvec.errors import FewTexts
 from tests.cli.test_encode import PROGRAM, refused, run
 
 
 def test_convert_and_use(tmp_path: Path, glove_file: Path) -> None:
     (tmp_path / "corpus.txt").write_text("the bank of the river\n\nParis\nof the bank\n")
-    done = run("convert", glove_file, tmp_path / "folder", "--sif", tmp_path / "corpus.txt")
+    with pytest.warns(FewTexts, match="SIF was fitted on 3 texts, fewer than the 4 numbers of a vector"):
+        done = run("convert", glove_file, tmp_path / "folder", "--sif", tmp_path / "corpus.txt")
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"8 words of 4 numbers in {tmp_path / 'folder'}; SIF fitted on 3 texts\n"
+    assert done.stdout == (
+        f"8 words of 4 numbers in {tmp_path / 'folder'}\n"
+        "SIF fitted on 3 texts; --pooling sif uses it, without that texts are the mean of their words\n"
+    )
+    run("encode", tmp_path / "corpus.txt", "-o", tmp_path / "mean.npy", "-m", tmp_path / "folder", "--keep-blank")
+    assert semvec.read_embeddings(tmp_path / "mean.npy").fingerprint.settings["pooling"] == "mean"
     done = run(
         "encode", tmp_path / "corpus.txt", "-o", tmp_path / "x.npy", "-m", tmp_path / "folder", "--pooling", "sif", "--keep-blank"
     )
