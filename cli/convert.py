@@ -45,6 +45,8 @@ def convert(model: str, output: str, sif: tuple[str, ...], text_field: str | Non
         return
     click.echo(f"{made.words:,} words of {made.dim} numbers in {made.output}")
     if made.sif_texts:
-        click.echo(f"SIF fitted on {made.sif_texts:,} texts; --pooling sif uses it, without that texts are the mean of their words")
+        click.echo(
+            f"SIF fitted on {made.sif_texts:,} texts; --pooling sif uses it, without that texts are the mean of their words"
+        )
     if made.flaws:
         click.echo(made.flaws)

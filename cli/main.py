@@ -20,7 +20,7 @@ COMMANDS = {
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
     "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, hundreds of times faster."),
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
-    "inspect": ("semvec_cli.inspect", "Show what a vectors file holds and what made it."),
+    "inspect": ("semvec_cli.inspect", "Show what a vectors file or a model holds, and what made it."),
 }
 
 

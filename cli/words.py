@@ -117,7 +117,7 @@ def odd_one_out(words: tuple[str, ...], **options: Any) -> None:
     asked = _asked(words)
     encoder = _encoder(options)
     _say_standing({word: encoder.standing(word) for word in asked})
-    _print_list(encoder.odd_one_out(asked), options["as_json"])
+    _print_list(encoder.odd_one_out(asked), options["as_json"], first="the odd one out")
 
 
 @words.command(context_settings={"show_default": True})
@@ -222,9 +222,10 @@ def _say_standing(standings: Mapping[str, Standing]) -> None:
             )
 
 
-def _print_list(found: list[Neighbour], as_json: bool) -> None:
+def _print_list(found: list[Neighbour], as_json: bool, *, first: str = "") -> None:
+    """Print words with their scores; ``first`` says what the first of them is."""
     if as_json:
         click.echo(json.dumps([one._asdict() for one in found], ensure_ascii=False))
         return
-    for one in found:
-        click.echo(f"{one.score:7.4f}  {one.word}")
+    for at, one in enumerate(found):
+        click.echo(f"{one.score:7.4f}  {one.word}{f'  ({first})' if first and at == 0 else ''}")

@@ -34,7 +34,7 @@ def test_convert_and_use(tmp_path: Path, glove_file: Path) -> None:
     assert semvec.read_embeddings(tmp_path / "x.npy")[2].vectors.tolist() == expected.vectors.tolist()
     shown = run("inspect", tmp_path / "folder").stdout
     assert "8 words of 4 numbers" in shown
-    assert "sif: {'a': 0.0001, 'texts': 3}" in shown
+    assert "sif: fitted on 3 texts (a 0.0001)" in shown
     assert json.loads(run("inspect", tmp_path / "folder", "--json").stdout)["words"] == 8
     refused(run("convert", glove_file, tmp_path / "folder"), "exists already; --overwrite")
     refused(run("convert", tmp_path / "corpus.txt", tmp_path / "other"), "holds no word vectors")
@@ -69,10 +69,11 @@ def test_questions(glove_file: Path) -> None:
     assert found[0]["nearest"] == [{"word": best[0].word, "score": pytest.approx(best[0].score)}]
     done = run("words", "analogy", "the", "bank", "of", "-m", glove_file, "--method", "3cosmul", "--json")
     assert json.loads(done.stdout)[0]["word"] == encoder.analogy([("the", "bank", "of")], 1, method="3cosmul")[0][0].word
-    assert (
-        run("words", "odd-one-out", "the", "of", "Paris", "-m", glove_file).stdout.split()[1]
-        == encoder.odd_one_out(["the", "of", "Paris"])[0].word
-    )
+    odd, *others = encoder.odd_one_out(["the", "of", "Paris"])
+    assert run("words", "odd-one-out", "the", "of", "Paris", "-m", glove_file).stdout.splitlines() == [
+        f"{odd.score:7.4f}  {odd.word}  (the odd one out)",
+        *(f"{one.score:7.4f}  {one.word}" for one in others),
+    ]
     assert float(run("words", "distance", "the bank", "bank the", "-m", glove_file).stdout) == 0
 
 
