@@ -18,7 +18,7 @@ COMMANDS = {
     "words": ("semvec_cli.words", "Ask word vectors: neighbours, analogies, the odd one out, distances."),
     "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
-    "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, hundreds of times faster."),
+    "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, which is far faster on a CPU."),
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
     "inspect": ("semvec_cli.inspect", "Show what a vectors file or a model holds, and what made it."),
 }

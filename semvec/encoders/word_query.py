@@ -43,7 +43,7 @@ class Standing(NamedTuple):
 
 
 class WordQueries(ABC):
-    """The questions a `WordEncoder` answers. Words go down its ladder first, so ``Recieve`` asks for ``receive``.
+    """The questions a `WordEncoder` answers. Words go down its ladder first, so ``Thorouhgly`` asks for ``thoroughly``.
 
     Every question raises `InputError` for words that nothing stands for, naming them.
     """
