@@ -33,13 +33,20 @@ def convert(model: str, output: str, sif: tuple[str, ...], text_field: str | Non
     from semvec.text.documents import texts_of
     from semvec.text.readers import ReadOptions
 
+    if model == "-":
+        raise click.UsageError("IN cannot be standard input (-): a table of words is no stream, name a file or a folder")
+    if output == "-":
+        raise click.UsageError("OUT cannot be standard output (-): it becomes a folder, name one")
     if text_field and not sif:
         raise click.UsageError("--text-field does nothing without --sif")
     texts = texts_of(list(sif), ReadOptions(text_field=text_field, ids=False)) if sif else None
     made = to_folder(model, output, sif=texts, trust_pickle=options["trust_pickle"], overwrite=options["overwrite"])
     if options["quiet"]:
         return
-    fitted = f"; SIF fitted on {made.sif_texts:,} texts" if made.sif_texts else ""
-    click.echo(f"{made.words:,} words of {made.dim} numbers in {made.output}{fitted}")
+    click.echo(f"{made.words:,} words of {made.dim} numbers in {made.output}")
+    if made.sif_texts:
+        click.echo(
+            f"SIF fitted on {made.sif_texts:,} texts; --pooling sif uses it, without that texts are the mean of their words"
+        )
     if made.flaws:
         click.echo(made.flaws)

@@ -58,7 +58,11 @@ NEEDS = {
 @click.option("--layers", default="-1", help="Layers of a transformer: -1, '-1,-2', '-4:' or all.")
 @click.option("--layer-mix", type=click.Choice(CHOICES["layer_mix"]), default="mean", help="How several layers become one.")
 @click.option("--subword", type=click.Choice(CHOICES["subword"]), default="mean", help="How sub-words become a word.")
-@click.option("--pooling", type=click.Choice(CHOICES["pooling"]), help="How tokens become a text.  [default: the model's own]")
+@click.option(
+    "--pooling",
+    type=click.Choice(CHOICES["pooling"]),
+    help="How tokens become a text.  [default: the model's own, of word vectors the mean]",
+)
 @click.option(
     "--overflow",
     type=click.Choice(CHOICES["overflow"]),

@@ -21,9 +21,9 @@ COMMANDS = {
     "words": ("semvec_cli.words", "Ask word vectors: neighbours, analogies, the odd one out, distances."),
     "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
-    "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, hundreds of times faster."),
+    "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, which is far faster on a CPU."),
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
-    "inspect": ("semvec_cli.inspect", "Show what a vectors file holds and what made it."),
+    "inspect": ("semvec_cli.inspect", "Show what a vectors file or a model holds, and what made it."),
 }
 
 
@@ -64,12 +64,17 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             hint = "; it goes on with --resume" if ctx.invoked_subcommand == "encode" else ""
             _fail(INTERRUPTED + hint, 130)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            _fail(f"{where}{error.strerror or error}")
+            _fail_of_the_system(error)
+
+
+def _fail_of_the_system(error: OSError) -> NoReturn:
+    """End with one line for what the system refused; silently where nobody reads the output any more."""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    where = f"{error.filename}: " if error.filename else ""
+    _fail(f"{where}{error.strerror or error}")
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:
@@ -123,6 +128,8 @@ def run() -> None:
         _fail(error.format_message())
     except click.Abort:
         _fail(INTERRUPTED, 130)
+    except OSError as error:  # of what is printed outside of any command: --help, --version
+        _fail_of_the_system(error)
     except Exception as error:
         if os.environ.get("SEMVEC_TRACEBACK"):
             raise

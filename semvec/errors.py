@@ -23,6 +23,7 @@
     └── BatchTooLarge       a single window that does not fit into memory         (MemoryError)
     TextsCut                a warning: texts were longer than the model reads     (UserWarning)
     WordsFlawed             a warning: a file of word vectors had words to pass over (UserWarning)
+    FewTexts                a warning: SIF was fitted on too few texts            (UserWarning)
 
 Each also derives from the builtin in brackets, which is what a caller who knows nothing of semvec
 would catch.
@@ -117,6 +118,10 @@ class TextsCut(UserWarning):
 
 class WordsFlawed(UserWarning):
     """A file of word vectors held words more than once, or words that are not UTF-8."""
+
+
+class FewTexts(UserWarning):
+    """SIF was fitted on fewer texts than a vector has numbers: it takes out what those texts say, not what all share."""
 
 
 class BatchTooLarge(SemvecError, MemoryError):

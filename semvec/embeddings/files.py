@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -60,7 +61,8 @@ def folder_written_whole(path: Path, check: Callable[[], None]) -> Iterator[Path
 
     ``check`` raises where what is at ``path`` may not be replaced; it is asked before, and again at the end, since
     somebody may have put something there meanwhile. A run that is killed leaves ``path`` as it was, or (for the moment
-    between two renames) as ``.NAME.old`` beside it, which the next run puts back. Raises `OutputError` where another
+    between two renames) as ``.NAME.old`` beside it, which the next run puts back. All files follow the umask, whoever
+    wrote them. Raises `OutputError` where another
     run is writing the same folder.
     """
     place = Path(os.path.realpath(path))  # what a link leads to is replaced, not the link
@@ -77,8 +79,10 @@ def folder_written_whole(path: Path, check: Callable[[], None]) -> Iterator[Path
         spare.mkdir()
         cleanup.callback(shutil.rmtree, spare, ignore_errors=True)
         yield spare
+        mode = _mode_of_new_files(spare)
         for file in sorted(spare.rglob("*")):
             if file.is_file():
+                file.chmod(mode)  # some libraries write files that nobody else may read
                 with open(file, "rb+") as stream:
                     flush(stream)
         check()
@@ -93,6 +97,16 @@ def folder_written_whole(path: Path, check: Callable[[], None]) -> Iterator[Path
             raise
         sync_folder(place.parent)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _mode_of_new_files(folder: Path) -> int:
+    """Return the permissions that a file made in ``folder`` gets; to ask for the umask itself one would have to change it."""
+    probe = folder / ".mode"
+    probe.touch()
+    try:
+        return stat.S_IMODE(probe.stat().st_mode)
+    finally:
+        probe.unlink()
 
 
 def _lock_of(place: Path) -> str:

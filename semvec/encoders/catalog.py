@@ -84,7 +84,7 @@ KNOWN = {
             "wordllama",
             "static",
             256,
-            "WordLlama, English static vectors, hundreds of times as fast as minilm",
+            "WordLlama, English static vectors, 199 times as fast as minilm on 2 CPU cores",
             package="wordllama",
             module="wordllama",
         ),

@@ -1,4 +1,4 @@
-"""A sentence or contextual encoder → a static model that encodes hundreds of times faster (the library model2vec)."""
+"""A sentence or contextual encoder → a static model, which needs no transformer (the library model2vec)."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Ladder:
     * fold: Unicode compatibility forms and accents folded, typographic quotes and dashes made plain, the dot of
       an abbreviation put on or off, digits as ``#`` or ``0`` where the table was made that way;
     * subword: fastText's n-grams; in tables without, the mean of the parts of a compound (``president's``,
-      ``word-like``, ``COVID19``), each in the table;
+      ``word-like``, ``GPT4``), each in the table;
     * spelling: the most frequent of the nearest words, one typing error apart (from 5 letters), or two (from 8);
       where there is none, the two common words that one is written together from (``thundercandle``) count as
       sub-words;

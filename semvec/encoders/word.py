@@ -27,7 +27,7 @@ from semvec.encoders.word_folder import open_word_folder, write_table
 from semvec.encoders.word_phrases import join
 from semvec.encoders.word_query import WordQueries
 from semvec.encoders.word_table import WordTable
-from semvec.errors import InputError, OptionError, WordsFlawed
+from semvec.errors import FewTexts, InputError, OptionError, WordsFlawed
 from semvec.text.words import Span, find_words
 from semvec.types import JSON, Level, Metric, Oov, Pooling
 
@@ -95,7 +95,9 @@ class WordEncoder(BaseEncoder, WordQueries):
         """Return this encoder with SIF fitted on ``texts``, which may be any number: ``pooling="sif"`` then works.
 
         The common component is that of the weighted means of ``texts`` (`Sif`); the frequencies of words come with
-        the table (`WordTable.frequencies`). Raises `InputError` where no text has a word in the vocabulary.
+        the table (`WordTable.frequencies`). Warns (`FewTexts`) of fewer texts than a vector has numbers: they do not
+        reach into all directions, so that what they have in common is what they are about (docs/words.md has
+        figures). Raises `InputError` where no text has a word in the vocabulary.
         """
         if isinstance(texts, str):
             raise InputError("texts must be a list of texts, not one string: fit_sif([text, …])")
@@ -111,6 +113,13 @@ class WordEncoder(BaseEncoder, WordQueries):
             count += len(solid)
         if not count:
             raise InputError("no text has a word that is in the vocabulary: nothing to fit SIF on")
+        if count < self.table.dim:
+            warnings.warn(
+                f"SIF was fitted on {count:,} texts, fewer than the {self.table.dim:,} numbers of a vector: it takes out what "
+                "these texts say, not what all texts share; give it more of them",
+                FewTexts,
+                stacklevel=users_level(),
+            )
         return self._with(self.table.with_sif(Sif(common_component(products), a, count)))
 
     def _with(self, table: WordTable) -> Self:

@@ -164,7 +164,10 @@ def _true_counts(counts: Any) -> NDArray[np.int64] | None:
 
 
 def table_of(model: Any, path: Path, origin: dict[str, JSON]) -> WordTable:
-    """Return the table of what gensim loaded: ``KeyedVectors``, or a model that has them."""
+    """Return the table of what gensim loaded: ``KeyedVectors``, or a model that has them.
+
+    Words that stand out of the order of their counts, as those that a model of gensim was extended by, are put into it.
+    """
     keyed = getattr(model, "wv", model)
     if not hasattr(keyed, "key_to_index"):
         raise ModelError(f"{path}: a {type(model).__name__} of gensim, which holds no word vectors")
@@ -173,12 +176,15 @@ def table_of(model: Any, path: Path, origin: dict[str, JSON]) -> WordTable:
         raise ModelError(f"{path}: a key is not a word but {type(strange).__name__} ({strange!r:.60})")
     vectors = np.asarray(keyed.vectors, dtype=np.float32)
     check_finite(str(path), words, vectors)
+    counts = _true_counts(keyed.expandos.get("count") if keyed.expandos else None)
+    if counts is not None and (np.diff(counts) > 0).any():
+        order = np.argsort(-counts, kind="stable")
+        words, vectors, counts = [words[row] for row in order.tolist()], vectors[order], counts[order]
     ngrams = None
     if hasattr(keyed, "vectors_ngrams"):
         ngrams = Ngrams(np.asarray(keyed.vectors_ngrams, dtype=np.float32), keyed.min_n, keyed.max_n)
     documents = Documents(lambda: model) if hasattr(model, "infer_vector") else None
     hidden = [] if documents is None else [getattr(model, name) for name in ("syn1", "syn1neg") if hasattr(model, name)]
-    counts = _true_counts(keyed.expandos.get("count") if keyed.expandos else None)
     return WordTable(
         ListedWords(words),
         vectors,

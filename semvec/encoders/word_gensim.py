@@ -75,11 +75,31 @@ def revive(kind: Kind, settings: Settings, table: WordTable, *, trains: bool) ->
 
 
 def extend(model: Any, counts: Mapping[str, int], texts: int) -> None:
-    """Add the words of ``counts`` that are new and reach ``min_count``; the old ones keep rows and vectors."""
+    """Add the words of ``counts`` that are new and reach ``min_count`` after the old ones, which keep their vectors."""
     _tag(model, texts)
     model.build_vocab_from_freq(dict(counts), corpus_count=texts, update=True)
     if hasattr(model, "dv"):
         model.dv.resize_vectors(seed=model.seed + TAG_SEED)
+
+
+def sort_by_count(model: Any) -> None:
+    """Put the words of a trained model, and all that is kept of them, into the order of their counts.
+
+    That is gensim's own order of a new model, which `extend` breaks, since new words come last. Only for a model that
+    is to be kept: training goes on with the order that its vocabulary was made in. Equal counts stay as they were.
+    """
+    keyed = model.wv
+    counts = np.asarray(keyed.expandos["count"])
+    order = np.argsort(-counts, kind="stable")
+    if (order == np.arange(len(order))).all():
+        return
+    keyed.index_to_key = [keyed.index_to_key[row] for row in order.tolist()]
+    keyed.key_to_index = {word: row for row, word in enumerate(keyed.index_to_key)}
+    keyed.expandos = {name: np.asarray(values)[order] for name, values in keyed.expandos.items()}
+    keyed.vectors = keyed.vectors[order]
+    model.syn1neg = model.syn1neg[order]
+    if isinstance(model, FastText):
+        keyed.vectors_vocab = keyed.vectors_vocab[order]
 
 
 def _tag(model: Any, texts: int) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from semvec.embeddings.topk import top_k
 from semvec.embeddings.transforms import normalize
+from semvec.encoders.ladder import ALL_RUNGS
+from semvec.encoders.options import EncodeOptions
 from semvec.encoders.word_table import WordTable
 from semvec.errors import InputError, OptionError
 from semvec.types import Analogy, Oov
@@ -21,6 +23,9 @@ EPSILON = 1e-6
 
 MOST_PAIRS = 1_000_000
 """Pairs of words between which a distance is looked for: seconds, and some hundred megabytes."""
+
+MOST_NAMED = 20
+"""Words that an error names; it counts the others."""
 
 
 class Neighbour(NamedTuple):
@@ -38,12 +43,13 @@ class Standing(NamedTuple):
 
 
 class WordQueries(ABC):
-    """The questions a `WordEncoder` answers. Words go down its ladder first, so ``Recieve`` asks for ``receive``.
+    """The questions a `WordEncoder` answers. Words go down its ladder first, so ``Thorouhgly`` asks for ``thoroughly``.
 
-    Every question raises `InputError` for a word that nothing stands for, naming it.
+    Every question raises `InputError` for words that nothing stands for, naming them.
     """
 
     table: WordTable
+    options: EncodeOptions
 
     @abstractmethod
     def _vectors(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -61,6 +67,10 @@ class WordQueries(ABC):
         """Return what stands for ``word`` in the table."""
         rungs = self._vectors([word])[1]
         return Standing(tuple(self.table.words[row] for row in self.rows_of(word)), Oov(int(rungs[0])))
+
+    def standings(self, text: str) -> dict[str, Standing]:
+        """Return what stands for each of the words of ``text``."""
+        return {word: self.standing(word) for word in self._words(text)}
 
     def unknown(self, text: str) -> list[str]:
         """Return the words of ``text`` that nothing stands for."""
@@ -102,7 +112,7 @@ class WordQueries(ABC):
             if isinstance(triple, str) or len(triple) != 3:
                 raise InputError(f"an analogy is three words (a, b, c), not {triple!r}")
         method = Analogy(method)
-        a, b, c = (self._unit([triple[at] for triple in triples]) for at in range(3))
+        a, b, c = self._unit([triple[at] for at in range(3) for triple in triples]).reshape(3, len(triples), self.table.dim)
         left_out = [tuple(row for word in triple for row in self.rows_of(word)) for triple in triples]
         if method == Analogy.COS_ADD:
             return self._best(normalize(b - a + c), left_out, k, among)
@@ -153,10 +163,21 @@ class WordQueries(ABC):
     def _unit(self, words: Sequence[str]) -> NDArray[np.float32]:
         vectors, rungs = self._vectors(words)
         if missing := [word for word, rung in zip(words, rungs.tolist(), strict=True) if rung == Oov.ZERO]:
-            if self.rows_of(missing[0]):
-                raise InputError(f"the vector of {missing[0]!r} is all zeros: it is near nothing")
-            raise InputError(f"{missing[0]!r} is not in the vocabulary of {len(self.table.words):,} words, nor anything near it")
+            raise InputError(self._why_unknown(list(dict.fromkeys(missing))))
         return normalize(vectors)
+
+    def _why_unknown(self, words: list[str]) -> str:
+        """Return why none of ``words`` has a vector, and which rungs were not tried."""
+        absent = [word for word in words if not self.rows_of(word)]
+        if not absent:
+            if len(words) == 1:
+                return f"the vector of {words[0]!r} is all zeros: it is near nothing"
+            return f"the vectors of {_named(words)} are all zeros: they are near nothing"
+        be, them = ("is", "it") if len(absent) == 1 else ("are", "them")
+        off = [rung for rung in ALL_RUNGS if rung not in self.options.oov]
+        near = f", nor anything near {them}" if self.options.oov else ""
+        switched = f" (rungs that are off: {', '.join(off)})" if off else ""
+        return f"{_named(absent)} {be} not in the vocabulary of {len(self.table.words):,} words{near}{switched}"
 
     def _best(
         self, wanted: NDArray[np.float32], left_out: Sequence[tuple[int, ...]], k: int, among: int | None
@@ -205,3 +226,8 @@ def _listed(words: Sequence[str]) -> Sequence[str]:
     if isinstance(words, str):
         raise InputError("words must be a list of words, not one string: nearest([word])")
     return words
+
+
+def _named(words: Sequence[str]) -> str:
+    more = f" and {len(words) - MOST_NAMED:,} more" if len(words) > MOST_NAMED else ""
+    return ", ".join(map(repr, words[:MOST_NAMED])) + more

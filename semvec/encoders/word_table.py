@@ -28,7 +28,7 @@ FUNCTION_WORDS = 1e-3
 
 @dataclass(frozen=True)
 class WordTable:
-    """Words and their vectors (words, dim) float32, which may be memory-mapped.
+    """Words and their vectors (words, dim) float32, which may be memory-mapped, the most frequent words first.
 
     ``counts`` (words,) is how often each stood in the training corpus, where that is known; ``ngrams``
     makes vectors of words that are not there (fastText); ``phrases`` joins the words of one entry ("_" in

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from semvec.encoders.catalog import KNOWN
 from semvec.encoders.protocol import Text
 from semvec.encoders.word import WordEncoder
 from semvec.encoders.word_corpus import Corpus, with_phrases, words_of
@@ -60,9 +61,10 @@ def train_words(
     ``kind`` is word2vec, fasttext or doc2vec. ``texts``, strings or texts split into words, are gone through
     once and may be any number: their words are kept in a nameless file beside ``output``, and memory holds
     the vocabulary and the model. Nothing of a text is cut, however long it is. ``continued`` is a folder
-    that was trained before: its words keep their rows and go on from their vectors, new ones are added.
-    With a ``seed`` two runs over the same texts write the same bytes. ``encoder.table.training`` tells what
-    was done: the settings, what was read, and for word2vec the loss a word of each epoch.
+    that was trained before: its words go on from their vectors, new ones are added. The words stand in the
+    order of their counts, the most frequent first. With a ``seed`` two runs over the same texts write the
+    same bytes. ``encoder.table.training`` tells what was done: the settings, what was read, and for word2vec
+    the loss a word of each epoch.
 
     Raises `InputError` for texts with nothing to learn from, `OptionError` for options that do not fit,
     `ModelError` for a model that cannot go on and where training diverged, `OutputExists`, `OutputError`.
@@ -85,10 +87,13 @@ def train_words(
 
 def _trained(path: Path, kind: Kind) -> WordTable:
     """Return the table of a model that can go on; raise `ModelError` saying why one cannot."""
-    if not path.exists():
+    if not path.exists() and str(path) not in KNOWN:
         raise ModelError(f"{path}: no such model to go on with")
     if not is_word_folder(path):
-        raise ModelError(f"{path}: cannot go on, only a folder that 'semvec train' made keeps what training goes on from")
+        raise ModelError(
+            f"{path}: cannot go on, it comes without the weights that training goes on from; "
+            "only a folder that 'semvec train' made keeps them"
+        )
     table = open_word_folder(path)
     if table.training is None:
         form = table.origin.get("format", "a file")
@@ -159,6 +164,7 @@ def _train(
     done = word_gensim.train(model, corpus, corpus.pieces, _epochs(progress, settings.epochs, corpus.words))
     if not np.isfinite(model.wv.vectors).all():
         raise ModelError(f"training diverged, the vectors are no longer finite: lower alpha ({settings.alpha:g})")
+    word_gensim.sort_by_count(model)
     return model, {
         "left_out": {"words": len(left_out), "occurrences": sum(left_out)},
         "trained_words": done.words,

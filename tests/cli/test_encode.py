@@ -303,3 +303,11 @@ def test_a_closed_pipe_is_no_error(texts: Path, glove_file: Path, tmp_path: Path
     shell = f"{sys.executable} -c 'from semvec_cli.main import run; run()' models | head -c 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("arguments", ["--help", "--version", "encode --help", "models"])
+def test_a_full_disk_is_one_line(arguments: str) -> None:
+    shell = f"{sys.executable} -c 'from semvec_cli.main import run; run()' {arguments} > /dev/full"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "Error: No space left on device\n")

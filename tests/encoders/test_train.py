@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,14 +205,40 @@ def test_going_on_is_gensims(tmp_path: Path, models: dict[str, Path], kind: str)
         theirs.build_vocab(tokens, update=True)
         corpus = tokens
     theirs.train(corpus, total_examples=len(tokens), epochs=2, start_alpha=0.025, end_alpha=1e-4)
-    words = list(encoder.table.words)
-    assert words[: len(old)] == old
-    assert words[len(old) :] == ["lighthouse", "tractor"]
-    np.testing.assert_array_equal(encoder.table.vectors, theirs.wv.vectors)
-    np.testing.assert_array_equal(encoder.table.counts, theirs.wv.expandos["count"])
+    assert theirs.wv.index_to_key == [*old, "lighthouse", "tractor"]
+    by_count = sorted(theirs.wv.index_to_key, key=lambda word: -theirs.wv.get_vecattr(word, "count"))
+    assert by_count != theirs.wv.index_to_key
+    assert list(encoder.table.words) == by_count
+    rows = [theirs.wv.key_to_index[word] for word in by_count]
+    np.testing.assert_array_equal(encoder.table.vectors, theirs.wv[by_count])
+    np.testing.assert_array_equal(encoder.table.counts, theirs.wv.expandos["count"][rows])
+    assert set(encoder.table.state) == {"syn1neg", "sample_int", *(["vectors_vocab"] if kind == "fasttext" else [])}
+    np.testing.assert_array_equal(encoder.table.state["syn1neg"], theirs.syn1neg[rows])
+    np.testing.assert_array_equal(encoder.table.state["sample_int"], theirs.wv.expandos["sample_int"][rows])
+    if kind == "fasttext":
+        np.testing.assert_array_equal(encoder.table.state["vectors_vocab"], theirs.wv.vectors_vocab[rows])
     assert encoder.table.training is not None
     assert encoder.table.training["before"]["training"]["settings"]["seed"] == 7
     assert encoder.encode(["lighthouse near the harbour"]).oov.tolist() == [Oov.EXACT]
+
+
+def test_going_on_keeps_the_order_of_frequency(tmp_path: Path) -> None:
+    """The spelling rung, compounds and `among` take the first words for the most frequent."""
+    train_words("word2vec", ["recipe letters slowly"] * 3, tmp_path / "old", options("word2vec"))
+    more = ["recite verses quickly", "recite verses"] * 20
+    new = [train_words("word2vec", more, tmp_path / n, TrainOptions(seed=1), continued=tmp_path / "old") for n in "ab"]
+    table = new[0].table
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    counts = Counter(word for text in [*["recipe letters slowly"] * 3, *more] for word in text.split())
+    assert dict(zip(table.words, table.counts.tolist(), strict=True)) == dict(counts)  # type: ignore[union-attr]
+    assert [counts[word] for word in table.words] == sorted(counts.values(), reverse=True)
+    near = ["recipe", "recite"]  # both one typing error from what is asked
+    assert new[0].standing("reciqe").words == (max(near, key=lambda word: counts[word]),)
+    commonest = {word for word, _ in counts.most_common(2)}
+    assert {one.word for one in new[0].nearest(["slowly"], among=2)[0]} == commonest
+    third = [train_words("word2vec", TEXTS, tmp_path / f"{n}3", TrainOptions(seed=2), continued=tmp_path / n) for n in "ab"]
+    assert files_of(tmp_path / "a3") == files_of(tmp_path / "b3")
+    assert (np.diff(third[0].table.counts) <= 0).all()  # type: ignore[arg-type]
 
 
 def test_going_on_starts_where_it_was(tmp_path: Path) -> None:
@@ -285,7 +312,7 @@ def test_phrases_are_the_same_in_training_and_in_encoding(tmp_path: Path) -> Non
     np.testing.assert_array_equal(encoder.encode([["New", "York"]]).vectors[0], table.vectors[row])
     more = train_words("word2vec", ["new york w1 w2"] * 5, tmp_path / "n", TrainOptions(epochs=1), continued=tmp_path / "m")
     assert more.table.counts is not None
-    assert more.table.counts[row] == table.counts[row] + 5  # type: ignore[index]
+    assert more.table.counts[more.table.words.get("new_york")] == table.counts[row] + 5  # type: ignore[index]
 
 
 def test_phrases_of_texts_are_inferred_as_trained(tmp_path: Path) -> None:
@@ -412,6 +439,7 @@ def test_what_cannot_go_on(tmp_path: Path, models: dict[str, Path], glove_file: 
     for old, kind, changes, error, complaint in (
         (tmp_path / "nowhere", "word2vec", {}, ModelError, "no such model"),
         (glove_file, "word2vec", {}, ModelError, "only a folder that 'semvec train' made"),
+        ("glove-50d", "word2vec", {}, ModelError, "glove-50d: cannot go on, it comes without the weights"),
         (tmp_path / "glove", "word2vec", {}, ModelError, "its vectors came from glove without the weights"),
         (models["fasttext"], "word2vec", {}, ModelError, "is a fasttext model, which word2vec cannot go on with"),
         (models["word2vec"], "word2vec", {"dim": 11}, OptionError, "dim is 10 in the model that goes on and cannot become 11"),

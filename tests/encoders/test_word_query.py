@@ -83,11 +83,33 @@ def test_words_go_down_the_ladder_first(word: WordEncoder) -> None:
     assert word.nearest(["PARIS"], 3) == word.nearest(["Paris"], 3)
     assert word.standing("PARIS") == (("Paris",), Oov.CASE)
     assert word.standing("zyxxy") == ((), Oov.ZERO)
+    assert word.standings("the PARIS zyxxy") == {
+        "the": (("the",), Oov.EXACT),
+        "PARIS": (("Paris",), Oov.CASE),
+        "zyxxy": ((), Oov.ZERO),
+    }
 
 
 def test_questions_that_cannot_be_answered(word: WordEncoder) -> None:
     for ask, kind, complaint in (
         (lambda: word.nearest(["the", "zyxxy"]), InputError, "'zyxxy' is not in the vocabulary of 8 words"),
+        (
+            lambda: word.nearest(["zyxxy", "the", "qqq", "zyxxy"]),
+            InputError,
+            "'zyxxy', 'qqq' are not in the vocabulary of 8 words, nor anything near them$",
+        ),
+        (lambda: word.analogy([("the", "zyxxy", "qqq")]), InputError, "'zyxxy', 'qqq' are not in"),
+        (
+            lambda: word.with_options(oov="none").nearest(["BANK"]),
+            InputError,
+            r"'BANK' is not in the vocabulary of 8 words \(rungs that are off: case, fold, subword, spelling\)$",
+        ),
+        (
+            lambda: word.with_options(oov="case,fold").nearest(["rivver"]),
+            InputError,
+            r"nor anything near it \(rungs that are off: subword, spelling\)$",
+        ),
+        (lambda: word.nearest([f"zyxxy{n}" for n in range(500)]), InputError, "'zyxxy19' and 480 more are not in"),
         (lambda: word.nearest("the"), InputError, "must be a list of words"),
         (lambda: word.nearest(["the"], 0), OptionError, "k must be a whole number"),
         (lambda: word.nearest(["the"], among=0), OptionError, "among must be a whole number"),
@@ -108,3 +130,5 @@ def test_a_word_of_zeros_is_nobodys_neighbour_before_others() -> None:
     assert [one.word for one in encoder.nearest(["one"], 3)[0]] == ["near", "zero", "far"]
     with pytest.raises(InputError, match="the vector of 'zero' is all zeros"):
         encoder.nearest(["zero"])
+    with pytest.raises(InputError, match="'zyxxy' is not in the vocabulary of 4 words, nor anything near it$"):
+        encoder.nearest(["zero", "zyxxy"])

@@ -45,6 +45,23 @@ def test_words_are_gensims_in_every_format(tmp_path: Path, trained: Any) -> None
             load_encoder(tmp_path / name)
 
 
+def test_a_model_that_gensim_extended_is_read_in_the_order_of_its_counts(tmp_path: Path) -> None:
+    from gensim.models import Word2Vec
+
+    model = Word2Vec(SENTENCES, vector_size=6, min_count=1, seed=1, workers=1, epochs=1)
+    model.build_vocab([["lighthouse"] * 1000], update=True)
+    model.save(str(tmp_path / "model"))
+    model.wv.save_word2vec_format(str(tmp_path / "text.vec"))  # gensim sorts here
+    encoder = WordEncoder.from_pretrained(tmp_path / "model", trust_pickle=True)
+    assert model.wv.index_to_key[-1] == "lighthouse"
+    assert list(encoder.table.words) == list(WordEncoder.from_pretrained(tmp_path / "text.vec").table.words)
+    assert encoder.table.words[0] == "lighthouse"
+    assert encoder.table.counts is not None
+    for row, word in enumerate(encoder.table.words):
+        np.testing.assert_array_equal(encoder.table.vectors[row], model.wv[word])
+        assert encoder.table.counts[row] == model.wv.get_vecattr(word, "count")
+
+
 def test_fasttext_makes_vectors_of_subwords(tmp_path: Path) -> None:
     from gensim.models import FastText
     from gensim.models.fasttext import save_facebook_model
