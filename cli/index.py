@@ -61,20 +61,23 @@ def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: st
       semvec index build reviews.csv -o reviews.index --text-field review --id-field sku --fields lang,year
       semvec encode notes.txt -o notes.parquet && semvec index build notes.parquet -o notes.index
     """
-    from semvec.errors import InputError, OutputExists
+    from semvec.errors import CollectionNotFound, InputError, OutputExists
     from semvec.index.kinds import choose_kind
-    from semvec.store.collection import is_collection
+    from semvec.store.collection import Collection
 
     choose_kind(kind, 0)
-    if is_collection(output):
+    try:
+        Collection.open(output).close()
         raise OutputExists(f"{output}: is a collection already; 'semvec index add' adds to it")
+    except CollectionNotFound:
+        pass
     _write(inputs, output, model, quiet, options, new=True, dtype=dtype)
-    with _opened(output) as collection:
+    with Collection.open(output) as collection:
         if not collection.count():
             raise InputError("there was no text to index")
         made = collection.optimise(kind)
         if not quiet:
-            click.echo(f"index: {made['kind']}, recall at 10 {made['recall']:.3f} on a sample")
+            click.echo(f"index: {_made(made)}")
 
 
 @index.command(context_settings={"show_default": True})
@@ -126,8 +129,10 @@ def _write(
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 def delete(collection: str, ids: tuple[str, ...]) -> None:
     """Delete the items with these IDs; - reads ids from standard input, one a line."""
+    from semvec.store.collection import Collection
+
     wanted = [line.rstrip("\n") for name in ids for line in (sys.stdin if name == "-" else [name])]
-    with _opened(collection) as opened:
+    with Collection.open(collection) as opened:
         click.echo(f"{opened.delete([name for name in wanted if name]):,} items deleted, {opened.count():,} left")
 
 
@@ -136,24 +141,26 @@ def delete(collection: str, ids: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def info(collection: str, as_json: bool) -> None:
     """Show what COLLECTION holds, what made its vectors, and how it is searched."""
-    with _opened(collection) as opened:
+    from semvec.store.collection import Collection
+
+    with Collection.open(collection) as opened:
         found = opened.info()
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
     made = found["fingerprint"] or {}
     click.echo(f"{found['place']}: {found['items']:,} items of {found['dim']} numbers ({found['dtype']}), {found['metric']}")
-    click.echo(f"made by {made.get('model', 'an encoder it was not told')}, {found['bytes'] / 1e6:,.1f} MB on disk")
+    size = f", {found['bytes'] / 1e6:,.1f} MB on disk" if "bytes" in found else ""
+    click.echo(f"made by {made.get('model', 'an encoder it was not told')}{size}")
     click.echo(f"fields: {', '.join(found['fields']) or 'none'}")
-    snapshot = found["snapshot"]
-    if snapshot is None:
+    snapshot = found.get("snapshot")
+    if snapshot is not None:
+        beside = f"; {found['rows_beside_it']:,} newer items searched beside it" if "rows_beside_it" in found else ""
+        click.echo(f"index: {_made(snapshot)}{beside}")
+    elif "snapshot" in found:
         click.echo("no index: searched exactly")
-    else:
-        click.echo(
-            f"index: {snapshot['kind']} over {snapshot['rows']:,} items, effort {snapshot['effort']}, "
-            f"recall at 10 {snapshot['recall']:.3f} on a sample; "
-            f"{found['rows_beside_it']:,} newer items searched beside it"
-        )
+    if "server" in found:
+        click.echo(f"kept by {found['server']}")
 
 
 @index.command(context_settings={"show_default": True})
@@ -163,11 +170,11 @@ def info(collection: str, as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, help="Repeats the training of the index.")
 def optimise(collection: str, kind: str, recall: float, seed: int) -> None:
     """Make the index of COLLECTION anew over all it holds."""
-    with _opened(collection) as opened:
+    from semvec.store.collection import Collection
+
+    with Collection.open(collection) as opened:
         made = opened.optimise(kind, recall=recall, seed=seed)
-    click.echo(
-        f"{made['kind']} over {made['rows']:,} items, effort {made['effort']}, recall at 10 {made['recall']:.3f} on a sample"
-    )
+    click.echo(_made(made))
 
 
 @index.command()
@@ -178,10 +185,11 @@ def export(collection: str, output: str, overwrite: bool) -> None:
     """Write the items of COLLECTION to a .jsonl file: id, text, metadata, vector."""
     from semvec.embeddings.files import written_whole
     from semvec.errors import OutputExists
+    from semvec.store.collection import Collection
 
     if Path(output).exists() and not overwrite:
         raise OutputExists(f"{output}: exists already; --overwrite replaces it")
-    with _opened(collection) as opened, written_whole(Path(output)) as (stream,):
+    with Collection.open(collection) as opened, written_whole(Path(output)) as (stream,):
         count = 0
         for item in opened.scan():
             count += 1
@@ -206,6 +214,14 @@ def check(collection: str, repair: bool) -> None:
     if wrong:
         raise CollectionDamaged(f"{collection}: {'; '.join(wrong)}")
     click.echo("sound")
+
+
+def _made(index: dict[str, Any]) -> str:
+    """Return what an index is, in words."""
+    said = f"{index['kind']} over {index['rows']:,} items"
+    if index.get("effort", 1) > 1:
+        said += f", effort {index['effort']}"
+    return said + (f", recall at 10 {index['recall']:.3f} on a sample" if "recall" in index else "")
 
 
 def _opened(place: str) -> LocalCollection:

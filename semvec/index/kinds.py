@@ -49,6 +49,8 @@ KINDS = {
     )
 }
 AUTO = "auto"
+GOOD = 0.98
+"""The recall at 10 that an index is tuned to, unless asked otherwise."""
 
 
 def choose_kind(name: str, rows: int) -> Kind:

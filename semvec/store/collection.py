@@ -20,6 +20,7 @@ from typing_extensions import Self
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.errors import InputError, OptionError, StoreError
+from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hits
 from semvec.store.filter_text import parse_filter
 from semvec.store.filters import Filter, members
@@ -191,8 +192,12 @@ class Collection(ABC):
         """Give every item, in the order of writing."""
 
     @abstractmethod
-    def optimise(self) -> dict[str, JSON]:
-        """Make the search of all there is fast, and return what was made for it."""
+    def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:
+        """Make the search of all there is fast, and return what was made: ``kind``, ``rows``, perhaps its ``recall``.
+
+        ``kind`` is one that the store knows, else `OptionError`; "auto" leaves it to the store. Where the store can
+        tell, it makes the least effort that finds ``recall`` of the ten nearest on a sample.
+        """
 
     @abstractmethod
     def info(self) -> dict[str, JSON]:
@@ -230,6 +235,12 @@ class Collection(ABC):
 def as_filter(where: Filter | str | None) -> Filter | None:
     """Return ``where`` as a filter, a text read by `parse_filter`."""
     return parse_filter(where) if isinstance(where, str) else where
+
+
+def check_recall(recall: float) -> None:
+    """Raise `OptionError` where ``recall`` is none."""
+    if not 0 < recall <= 1:
+        raise OptionError(f"recall must be more than 0 and at most 1, not {recall!r}")
 
 
 def check_k(k: object) -> int:

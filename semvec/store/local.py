@@ -13,16 +13,27 @@ from numpy.typing import NDArray
 
 from semvec.embeddings.files import plain_errors
 from semvec.embeddings.transforms import normalize
-from semvec.errors import CollectionDamaged, CollectionLocked, CollectionNotFound, InputError, OptionError, StoreError
+from semvec.errors import CollectionDamaged, CollectionLocked, CollectionNotFound, InputError, StoreError
 from semvec.index.faiss import exact
-from semvec.index.kinds import AUTO, choose_kind
+from semvec.index.kinds import AUTO, GOOD, choose_kind
 from semvec.results import Hit, Hits
 from semvec.store.codec import Codec
-from semvec.store.collection import Collection, Settings, Stored, Vectors, Written, as_filter, check_items, check_k, check_vectors
+from semvec.store.collection import (
+    Collection,
+    Settings,
+    Stored,
+    Vectors,
+    Written,
+    as_filter,
+    check_items,
+    check_k,
+    check_recall,
+    check_vectors,
+)
 from semvec.store.database import FILE, Database
 from semvec.store.filters import Filter
 from semvec.store.keywords import Keywords
-from semvec.store.snapshot import GOOD, PREFIX, Chosen, Snapshot, clear_others, write_snapshot
+from semvec.store.snapshot import PREFIX, Chosen, Snapshot, clear_others, write_snapshot
 from semvec.store.where import Where
 from semvec.types import JSON, Metric
 
@@ -186,8 +197,7 @@ class LocalCollection(Collection):
         ``kind`` is one of `KINDS`, or "auto", which is exact up to 100,000 vectors. The effort of an index is the least
         that reaches ``recall`` on a sample, which the snapshot keeps. Readers go on meanwhile.
         """
-        if not 0 < recall <= 1:
-            raise OptionError(f"recall must be more than 0 and at most 1, not {recall!r}")
+        check_recall(recall)
         self._lock_for_writing()
         count, up_to = self._database.count(), self._database.last_row()
         if not count:

@@ -32,7 +32,6 @@ EXACT_BLOCK = 1 << 16
 """Vectors that are turned into float32 at a time to be searched exactly."""
 
 SAMPLE = 200
-GOOD = 0.98
 
 
 @dataclass(frozen=True)

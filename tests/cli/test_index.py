@@ -20,7 +20,7 @@ def test_from_texts_to_hits(tmp_path: Path, glove_file: Path) -> None:
     place = tmp_path / "c"
     done = run("index", "build", tmp_path / "t.txt", "-o", place, "-m", glove_file)
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"4 items new, 0 replaced, in {place}\nindex: flat, recall at 10 1.000 on a sample\n"
+    assert done.stdout == f"4 items new, 0 replaced, in {place}\nindex: flat over 4 items, recall at 10 1.000 on a sample\n"
     found = run("search", place, "of the BANK", "-k", "2")
     encoder = semvec.load_encoder(glove_file)
     rows, scores = semvec.nearest(encoder.encode_query(["of the BANK"]), encoder.encode_document(TEXTS.splitlines()), 2)
