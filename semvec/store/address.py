@@ -10,6 +10,7 @@ from semvec.errors import OptionError
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,47}")
 DEFAULT = "semvec"
+SECRET = re.compile(r"(password=)[^&]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Address:
         scheme, _, place = whole.partition(":")
         if not place.strip("/"):
             raise OptionError(f"{text}: says no place after {scheme}:")
+        if place.startswith("//"):
+            _check_url(scheme, whole, text)
         if name and not NAME.fullmatch(name):
             raise OptionError(
                 f"{name!r} is no name for a collection: 3 to 48 small letters, digits and underscores, a letter first"
@@ -49,4 +52,17 @@ class Address:
         if parts.password is not None:
             host = parts.netloc.rpartition("@")[2]
             parts = parts._replace(netloc=f"{parts.username}:***@{host}")
+        parts = parts._replace(query=SECRET.sub(r"\1***", parts.query))
         return f"{urlunsplit(parts)}#{self.name}"
+
+
+def _check_url(scheme: str, url: str, text: str) -> None:
+    """Raise `OptionError` where it is not plain which part of ``url`` is the password; none of it is shown then."""
+    try:
+        whole = text.count("@") == urlsplit(url).netloc.count("@") <= 1
+    except ValueError as error:
+        raise OptionError(f"{scheme}: no URL: {error}") from None
+    if not whole:
+        raise OptionError(
+            f"{scheme}: in a name or password of a URL write @ as %40, / as %2F, ? as %3F, # as %23, and @ only once"
+        )
