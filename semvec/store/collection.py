@@ -29,7 +29,10 @@ from semvec.types import JSON, Dtype, Level, Metric
 
 Vectors: TypeAlias = NDArray[np.float32]
 
-STORES: dict[str, str] = {}
+STORES: dict[str, str] = {
+    "postgresql": "semvec.store.postgres:PostgresCollection",
+    "postgres": "semvec.store.postgres:PostgresCollection",
+}
 """What a place begins with, before the colon, and the class that opens it; any other is the folder of a local collection."""
 
 NUL = r"\u0000"
