@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from semvec.errors import OptionError
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,47}")
 DEFAULT = "semvec"
-SECRET = re.compile(r"(password=)[^&]*", re.IGNORECASE)
+SECRETS = re.compile(r"(://[^/@:]*:).*(?=@)|(?i:([?&][a-z]*password=)[^&#]*)")
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ class Address:
     @property
     def shown(self) -> str:
         """The address as it may be printed: without a password."""
-        parts = urlsplit(self.url)
-        if parts.password is not None:
-            host = parts.netloc.rpartition("@")[2]
-            parts = parts._replace(netloc=f"{parts.username}:***@{host}")
-        parts = parts._replace(query=SECRET.sub(r"\1***", parts.query))
-        return f"{urlunsplit(parts)}#{self.name}"
+        return f"{shown(self.url)}#{self.name}"
+
+
+def shown(place: str | os.PathLike[str]) -> str:
+    """Return a folder or an address as it may be printed: without a password."""
+    text = os.fspath(place)
+    return SECRETS.sub(lambda found: f"{found[1] or found[2]}***", text) if "://" in text else text
 
 
 def _check_url(scheme: str, url: str, text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from semvec.errors import (
     CollectionDamaged,
@@ -25,9 +26,11 @@ from semvec.errors import (
     SemvecError,
     StoreError,
 )
+from semvec.store.address import shown
 from semvec.store.collection import Collection, Settings
 from semvec.store.filters import Compare, Filter, In, IsNull, Not, StartsWith, field
 from semvec.types import Dtype, Metric
+from semvec_cli.main import main
 from tests.contracts.stores import postgres
 
 psycopg = pytest.importorskip("psycopg", reason="collections in PostgreSQL need psycopg")
@@ -103,6 +106,35 @@ def test_a_server_that_is_not_there() -> None:
 )
 def test_an_address_that_is_none_does_not_show_its_password(address: str) -> None:
     complaint(lambda: Collection.open(address, Settings(3)), SemvecError)
+
+
+def test_the_command_line_shows_no_password(url: str, place: str, tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(3)) as collection:
+        collection.upsert(["a"], np.ones((1, 3)))
+    target = place.replace("postgres:@", f"postgres:{SECRET}@")
+    for arguments, said in (
+        (["copy", str(tmp_path / "c"), target], "1 items copied to postgresql://postgres:***@/postgres?host=/"),
+        (["copy", str(tmp_path / "c"), target], "holds 1 items already"),
+        (["index", "info", target], "only local collections"),
+    ):
+        result = CliRunner().invoke(main, arguments)
+        assert said in result.output + str(result.exception)
+        assert SECRET not in result.output + str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("place", "printed"),
+    [
+        ("notes:a@b/c", "notes:a@b/c"),
+        ("postgresql://host/db#x", "postgresql://host/db#x"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://me:a@host:5/db#x", "postgresql://me:***@host:5/db#x"),
+        ("postgresql://me:a/b@c@host:5/db#x", "postgresql://me:***@host:5/db#x"),
+        ("postgres://h:5/db?user=me&password=a&sslPassword=b#x", "postgres://h:5/db?user=me&password=***&sslPassword=***#x"),
+    ],
+)
+def test_what_is_printed_of_an_address(place: str, printed: str) -> None:
+    assert shown(place) == printed
 
 
 def test_passwords(url: str, sql: Callable[..., list[Any]], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
