@@ -63,12 +63,13 @@ def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: st
     """
     from semvec.errors import CollectionNotFound, InputError, OutputExists
     from semvec.index.kinds import choose_kind
+    from semvec.store.address import shown
     from semvec.store.collection import Collection
 
     choose_kind(kind, 0)
     try:
         Collection.open(output).close()
-        raise OutputExists(f"{output}: is a collection already; 'semvec index add' adds to it")
+        raise OutputExists(f"{shown(output)}: is a collection already; 'semvec index add' adds to it")
     except CollectionNotFound:
         pass
     _write(inputs, output, model, quiet, options, new=True, dtype=dtype)

@@ -13,10 +13,22 @@ from numpy.typing import NDArray
 
 from semvec.embeddings.transforms import normalize
 from semvec.errors import CollectionNotFound, InputError, OptionError, StoreError
+from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hit, Hits
 from semvec.store.address import Address
 from semvec.store.codec import Codec
-from semvec.store.collection import Collection, Settings, Stored, Vectors, Written, as_filter, check_items, check_k, check_vectors
+from semvec.store.collection import (
+    Collection,
+    Settings,
+    Stored,
+    Vectors,
+    Written,
+    as_filter,
+    check_items,
+    check_k,
+    check_recall,
+    check_vectors,
+)
 from semvec.store.filters import Filter, check_fields
 from semvec.store.postgres_connection import Collided, Server
 from semvec.store.postgres_filters import attributes, condition
@@ -39,7 +51,6 @@ TRIES = 10
 """How often a write that met another on the same ids is begun again."""
 
 SAMPLE = 100
-GOOD = 0.98
 LONGEST_ID = 2_000
 """Bytes of an id: an index of PostgreSQL takes no more than 2,700."""
 
@@ -198,14 +209,13 @@ class PostgresCollection(Collection):
             found.append(sorted(rows, key=lambda row: (-row[2], row[0])))
         return found
 
-    def optimise(self, kind: str = "auto", *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:
+    def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:
         """Make the index anew over all there is, and return what it is: kind, rows, effort, and recall at 10 on a sample.
 
         ``kind`` is "flat" (exact), "hnsw", or "auto": exact up to 5,000 items. The effort is the least that reaches
         ``recall``. Readers go on meanwhile, writers wait. Raises `OptionError` where HNSW does not take vectors so long.
         """
-        if not 0 < recall <= 1:
-            raise OptionError(f"recall must be more than 0 and at most 1, not {recall!r}")
+        check_recall(recall)
         choose_kind(kind, 0, self._form)
         if not (rows := self.count()):
             raise StoreError(f"{self._address.shown}: is empty, there is nothing to make an index of")
@@ -241,7 +251,9 @@ class PostgresCollection(Collection):
         for effort in EFFORTS:
             with self._server.reading() as connection:
                 found = [{row[0] for row in rows} for rows in self._best(connection, queries, 11, "", [], Through(effort, count))]
-            recall = float(np.mean([len(its & set(one)) / max(1, len(one)) for its, one in zip(found, true, strict=True)]))
+            recall = float(
+                np.mean([len(its & set(one)) / len(one) if one else 1.0 for its, one in zip(found, true, strict=True)])
+            )
             if recall >= target:
                 break
         return effort, round(recall, 4)
@@ -261,7 +273,6 @@ class PostgresCollection(Collection):
             **self.settings.to_json(),
             "fields": sorted(record.fields),
             "snapshot": record.snapshot,
-            "rows_beside_it": 0,
             "bytes": size,
             "server": f"PostgreSQL {postgres}, pgvector {pgvector}",
         }

@@ -115,7 +115,10 @@ def test_the_command_line_shows_no_password(url: str, place: str, tmp_path: Path
     for arguments, said in (
         (["copy", str(tmp_path / "c"), target], "1 items copied to postgresql://postgres:***@/postgres?host=/"),
         (["copy", str(tmp_path / "c"), target], "holds 1 items already"),
-        (["index", "info", target], "only local collections"),
+        (["index", "optimise", target, "--kind", "hnsw"], "hnsw over 1 items, effort 40, recall at 10 1.000"),
+        (["index", "info", target], "kept by PostgreSQL 18"),
+        (["index", "build", str(tmp_path), "-o", target], "is a collection already"),
+        (["index", "check", target], "only local collections"),
     ):
         result = CliRunner().invoke(main, arguments)
         assert said in result.output + str(result.exception)
