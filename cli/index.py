@@ -66,7 +66,7 @@ def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: st
     from semvec.store.address import shown
     from semvec.store.collection import Collection
 
-    choose_kind(kind, 0)
+    choose_kind(kind, 0, 0)
     try:
         Collection.open(output).close()
         raise OutputExists(f"{shown(output)}: is a collection already; 'semvec index add' adds to it")

@@ -86,7 +86,7 @@ class FaissIndex:
         if self.kind.has_lists:
             wanted = faiss.SearchParametersIVF(nprobe=effort, sel=selector)
         elif self.kind.name == "hnsw":
-            wanted = faiss.SearchParametersHNSW(efSearch=max(effort, k), sel=selector)
+            wanted = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)
         else:
             wanted = faiss.SearchParameters(sel=selector)
         scores, positions = self.index.search(np.ascontiguousarray(queries, dtype=np.float32), k, params=wanted)

@@ -209,7 +209,7 @@ class LocalCollection(Collection):
                 self.folder / name,
                 self._blocks(),
                 self._database.texts_after(0) if self._database.texts() else None,
-                choose_kind(kind, count),
+                choose_kind(kind, count, self.settings.dim),
                 self._codec,
                 rows=count,
                 up_to=up_to,

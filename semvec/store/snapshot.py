@@ -25,7 +25,7 @@ from semvec.store.codec import Codec, Kept
 from semvec.types import Metric
 
 PREFIX = "index-"
-SUBSET = 4_000_000
+SUBSET = 2_000_000
 """Numbers in the vectors a filter leaves, up to which they are searched exactly: a few milliseconds."""
 
 EXACT_BLOCK = 1 << 16
@@ -116,10 +116,14 @@ class Snapshot:
             return np.zeros((len(queries), 0), dtype=np.int64), np.zeros((len(queries), 0), dtype=np.float32)
         if self.index is None or (allowed is not None and count * self.about.dim <= SUBSET):
             return self._exactly(queries, k, metric, allowed)
-        tries = effort or self.about.effort
-        if allowed is not None:  # as many of the allowed must be met as of all without a filter
-            tries = min(int(np.ceil(tries * self.about.rows / count)), self.index.efforts[-1])
         kept = min(k * self.index.kind.refine, count)
+        tries = effort or self.about.effort
+        if not self.index.kind.has_lists:
+            tries = max(tries, kept)
+        if allowed is not None:  # as many of the allowed must be met as of all without a filter
+            tries = int(np.ceil(tries * self.about.rows / count))
+        if self.index.kind.has_lists:
+            tries = min(tries, self.index.efforts[-1])
         positions, scores = self.index.search(queries, kept, effort=tries, allowed=None if allowed is None else allowed.bits)
         if self.index.kind.refine > 1:
             positions, scores = self._refined(queries, positions, k, metric)
