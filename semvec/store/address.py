@@ -35,12 +35,34 @@ class Address:
             raise OptionError(
                 f"{name!r} is no name for a collection: 3 to 48 small letters, digits and underscores, a letter first"
             )
-        return cls(scheme, place, name or DEFAULT)
+        found = cls(scheme, place, name or DEFAULT)
+        try:
+            wrong = place.startswith("//") and not (found.host and (found.port is None or found.port > 0))
+        except ValueError:
+            wrong = True
+        if wrong:
+            raise OptionError(f"{found.shown}: the address of a server is {scheme}://host:port#name")
+        return found
 
     @property
     def url(self) -> str:
         """The URL without the fragment."""
         return f"{self.scheme}:{self.place}"
+
+    @property
+    def host(self) -> str | None:
+        """The host of a server (``scheme://host:port``); None where the place is a folder."""
+        return urlsplit(self.url).hostname if self.place.startswith("//") else None
+
+    @property
+    def port(self) -> int | None:
+        """The port of a server, where the address says one."""
+        return urlsplit(self.url).port
+
+    @property
+    def secure(self) -> bool:
+        """Whether a server is asked by TLS: ``scheme://host?tls``."""
+        return urlsplit(self.url).query == "tls"
 
     @property
     def shown(self) -> str:

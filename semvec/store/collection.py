@@ -29,7 +29,9 @@ from semvec.types import JSON, Dtype, Level, Metric
 
 Vectors: TypeAlias = NDArray[np.float32]
 
-STORES: dict[str, str] = {}
+STORES: dict[str, str] = {
+    "chroma": "semvec.store.chroma:ChromaCollection",
+}
 """What a place begins with, before the colon, and the class that opens it; any other is the folder of a local collection."""
 
 LOCAL = "semvec.store.local:LocalCollection"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +86,33 @@ class Store:
     refused: tuple[str, ...] = ()
 
 
-STORES = [Store("local", lambda _, folder: str(folder / "c"))]
+@contextmanager
+def chroma_server() -> Iterator[str]:
+    """Chroma's own server, on a free port of this machine, with a folder that is thrown away."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", program, "run", "--path", folder, "--host", "127.0.0.1", "--port", str(port)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and server.poll() is None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+                time.sleep(0.1)
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+STORES = [
+    Store("local", lambda _, folder: str(folder / "c")),
+    Store("chroma", lambda _, folder: f"chroma:{folder}#films", needs=("chromadb",)),
+    Store("chroma-server", lambda server, folder: f"chroma://{server}#{folder.name}", chroma_server, needs=("chromadb",)),
+]
 
 
 @pytest.fixture(scope="session", params=STORES, ids=lambda store: store.name)
