@@ -62,7 +62,7 @@ class AdaptedCollection(Collection):
 
     store: ClassVar[str]
     """What the store is called, in messages."""
-    batch: ClassVar[int] = 1000
+    batch: int = 1000
     """Items in one call of the library."""
 
     def __init__(self, place: str, about: About) -> None:

@@ -37,7 +37,7 @@ class ChromaCollection(AdaptedCollection):
     """
 
     store: ClassVar[str] = "Chroma"
-    batch: ClassVar[int] = 2500
+    batch: int = 2500
 
     def __init__(self, address: Address, client: Any, kept: Any, about: About, lock: FileLock | None) -> None:
         super().__init__(address.shown, about)

@@ -31,6 +31,8 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 STORES: dict[str, str] = {
     "chroma": "semvec.store.chroma:ChromaCollection",
+    "qdrant-edge": "semvec.store.qdrant_edge:QdrantEdgeCollection",
+    "lancedb": "semvec.store.lance:LanceCollection",
 }
 """What a place begins with, before the colon, and the class that opens it; any other is the folder of a local collection."""
 

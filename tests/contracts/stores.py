@@ -112,6 +112,8 @@ STORES = [
     Store("local", lambda _, folder: str(folder / "c")),
     Store("chroma", lambda _, folder: f"chroma:{folder}#films", needs=("chromadb",)),
     Store("chroma-server", lambda server, folder: f"chroma://{server}#{folder.name}", chroma_server, needs=("chromadb",)),
+    Store("qdrant-edge", lambda _, folder: f"qdrant-edge:{folder}#films", needs=("qdrant_edge",)),
+    Store("lancedb", lambda _, folder: f"lancedb:{folder}#films", needs=("lancedb",)),
 ]
 
 
