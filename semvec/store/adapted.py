@@ -15,14 +15,28 @@ import numpy as np
 
 from semvec.embeddings.similarity import similarity
 from semvec.errors import InputError, OptionError
+from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hit, Hits
 from semvec.store.about import About
-from semvec.store.collection import Collection, Settings, Stored, Vectors, Written, as_filter, check_items, check_k, check_vectors
+from semvec.store.collection import (
+    Collection,
+    Settings,
+    Stored,
+    Vectors,
+    Written,
+    as_filter,
+    check_items,
+    check_k,
+    check_recall,
+    check_vectors,
+)
 from semvec.store.filters import Filter, check_fields
 from semvec.store.marks import Condition, split
 from semvec.types import JSON, Dtype
 
 One = TypeVar("One")
+NUMBERS = 500_000
+"""Numbers in one call of a server, about 10 MB of JSON."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,8 @@ class AdaptedCollection(Collection):
 
     store: ClassVar[str]
     """What the store is called, in messages."""
+    kinds: ClassVar[tuple[str, ...]] = ()
+    """Kinds of index that may be asked for, besides the one the store chooses."""
     batch: int = 1000
     """Items in one call of the library."""
 
@@ -110,6 +126,9 @@ class AdaptedCollection(Collection):
     @abstractmethod
     def _nearest(self, queries: Vectors, k: int, wanted: Condition | None) -> list[Found] | None:
         """Return the ``k`` best items for each query with their scores; None where all had better be read instead."""
+
+    def _make(self, kind: str) -> None:
+        """Make the search fast, by an index of ``kind``; a store that does so by itself does nothing."""
 
     @abstractmethod
     def _described(self) -> dict[str, JSON]:
@@ -183,6 +202,19 @@ class AdaptedCollection(Collection):
             for item in found:
                 yield item.stored()
 
+    def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:
+        """Make the search of all there is fast, as the store does it, and return what there is.
+
+        None of these stores can be told a ``recall``; a ``kind`` it cannot be told raises `OptionError`.
+        """
+        if kind not in (AUTO, *self.kinds):
+            raise OptionError(f"{self.store} can be told the kinds {', '.join((AUTO, *self.kinds))}, not {kind!r}")
+        check_recall(recall)
+        with self._plain_errors():
+            self._begin()
+            self._make(kind)
+            return {"rows": self._count(None), **self._described()}
+
     def info(self) -> dict[str, JSON]:
         with self._plain_errors():
             self._about = self._recall()
@@ -213,8 +245,7 @@ class AdaptedCollection(Collection):
     def _read_all(self, queries: Vectors, k: int, told: Condition | None, rest: Filter | None) -> list[Found]:
         """Return the exact answer, from reading every item there is to choose from, page by page."""
         best: list[Found] = [[] for _ in queries]
-        for page in self._pages(told, vectors=True):
-            kept = [item for item in page if rest is None or rest.matches(item.metadata)]
+        for kept in self._pages(told, vectors=True) if rest is None else self._chosen(told, rest):
             if not kept:
                 continue
             scores = similarity(
@@ -224,11 +255,22 @@ class AdaptedCollection(Collection):
                 best[at] = sorted([*best[at], *zip(kept, row, strict=True)], key=_best_first)[:k]
         return [[(replace(item, vector=None), score) for item, score in its] for its in best]
 
+    def _chosen(self, told: Condition | None, rest: Filter) -> Iterator[list[Item]]:
+        """Give the items that ``rest`` is true of as well, page by page; no other vector is read."""
+        for page in self._pages(told, vectors=False):
+            ids = [item.id for item in page if rest.matches(item.metadata)]
+            yield [item for part in _parts(iter(ids), self.batch) for item in self._fetch(part)]
+
 
 def check_dtype(settings: Settings, store: str) -> None:
     """Raise `OptionError` where ``settings`` want other numbers than float32, which is what ``store`` keeps."""
     if settings.dtype != Dtype.FLOAT32:
         raise OptionError(f"{store} keeps float32, not {settings.dtype}: a local collection does")
+
+
+def in_one_call(most: int, dim: int) -> int:
+    """Return how many items of ``dim`` numbers go into one call of a server, at most ``most``: servers refuse long ones."""
+    return max(1, min(most, NUMBERS // dim))
 
 
 def _best_first(found: tuple[Item, float]) -> tuple[float, int]:

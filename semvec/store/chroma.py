@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from semvec.embeddings.files import plain_errors
 from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, SemvecError, StoreError
 from semvec.store.about import About
-from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype
+from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype, in_one_call
 from semvec.store.address import Address
 from semvec.store.collection import Settings, Vectors
 from semvec.store.marks import Bound, Condition, Either, Marked, bounds_of, marks_of
@@ -27,7 +27,7 @@ GRAPH = {"ef_construction": 100, "ef_search": 200, "max_neighbors": 16}
 FEW = 2000
 """Up to so many items are read and compared exactly; so few the graph is not made for, and it loses some after deletes."""
 OPERATORS = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
-TOKEN = "SEMVEC_CHROMA_TOKEN"
+TOKEN = "CHROMA_TOKEN"
 
 
 class ChromaCollection(AdaptedCollection):
@@ -37,10 +37,12 @@ class ChromaCollection(AdaptedCollection):
     """
 
     store: ClassVar[str] = "Chroma"
+    kinds: ClassVar[tuple[str, ...]] = ("hnsw",)
     batch: int = 2500
 
     def __init__(self, address: Address, client: Any, kept: Any, about: About, lock: FileLock | None) -> None:
         super().__init__(address.shown, about)
+        self.batch = in_one_call(self.batch, about.settings.dim)
         self._client = client
         self._kept = kept
         self._lock = lock
@@ -146,11 +148,6 @@ class ChromaCollection(AdaptedCollection):
             scores = [-(max(one, 0) ** 0.5) if self.settings.metric == Metric.EUCLIDEAN else 1 - one for one in distances]
             found.append(list(zip(items, scores, strict=True)))
         return found
-
-    def optimise(self) -> dict[str, JSON]:
-        """Return what there is: Chroma keeps its graph as it writes, and nothing is to be made."""
-        with self._plain_errors():
-            return {"rows": self._count(None), "kind": "hnsw", **GRAPH}
 
     def _described(self) -> dict[str, JSON]:
         return {"kind": "hnsw", **GRAPH}

@@ -31,6 +31,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 STORES: dict[str, str] = {
     "chroma": "semvec.store.chroma:ChromaCollection",
+    "qdrant": "semvec.store.qdrant:QdrantCollection",
     "qdrant-edge": "semvec.store.qdrant_edge:QdrantEdgeCollection",
     "lancedb": "semvec.store.lance:LanceCollection",
 }

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from semvec.embeddings.files import plain_errors
 from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, OptionError, SemvecError, StoreError
+from semvec.index.kinds import AUTO
 from semvec.store.about import About
 from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype
 from semvec.store.address import Address
@@ -23,6 +24,7 @@ from semvec.store.marks import Bound, Condition, Either, Marked, bounds_of, mark
 from semvec.types import JSON, Metric
 
 DISTANCES = {Metric.COSINE: "cosine", Metric.DOT: "dot", Metric.EUCLIDEAN: "l2"}
+FLAT, IVF = "flat", "ivf"
 FEW = 50_000
 """Up to so many rows an index is not worth its making; LanceDB reads and compares them all."""
 SHARE = 8
@@ -40,6 +42,7 @@ class LanceCollection(AdaptedCollection):
     """
 
     store: ClassVar[str] = "LanceDB"
+    kinds: ClassVar[tuple[str, ...]] = (FLAT, IVF)
     batch: int = 20_000
 
     def __init__(self, address: Address, about: About, library: Any) -> None:
@@ -163,7 +166,7 @@ class LanceCollection(AdaptedCollection):
 
     def _parts(self) -> int:
         """Return how many parts the index of the vectors has, 0 where there is none."""
-        there = [one.name for one in self._table.list_indices() if one.columns == ["vector"]]
+        there = self._indices()
         return math.isqrt(self._table.index_stats(there[0]).num_indexed_rows) if there else 0
 
     def _sql(self, wanted: Condition | None) -> str | None:
@@ -177,22 +180,24 @@ class LanceCollection(AdaptedCollection):
             return f"({wanted.name} IS NOT NULL AND {wanted.name} {wanted.operator} {wanted.value!r})" if there else "(1 = 0)"
         return f"({(' OR ' if isinstance(wanted, Either) else ' AND ').join(str(self._sql(part)) for part in wanted.parts)})"
 
-    def optimise(self) -> dict[str, JSON]:
-        """Join small files, make an index above 50,000 rows, drop versions older than ten minutes; return what there is.
+    def _make(self, kind: str) -> None:
+        """Join small files, make an index (above 50,000 rows, if not told), drop versions older than ten minutes.
 
         The index is IVF over whole vectors: nothing is rounded, and one part in eight is looked into.
         """
-        with self._plain_errors():
-            self._begin()
-            rows = self._count(None)
-            if rows > FEW:
-                metric = DISTANCES[self.settings.metric]
-                self._table.create_index(
-                    metric, vector_column_name="vector", index_type="IVF_FLAT", num_partitions=math.isqrt(rows)
-                )
-                self._table.create_scalar_index("id", replace=True)
-            self._table.optimize(cleanup_older_than=KEPT)
-            return {"rows": rows, **self._described()}
+        rows = self._count(None)
+        if kind == IVF or (kind == AUTO and rows > FEW):
+            metric, parts = DISTANCES[self.settings.metric], max(1, math.isqrt(rows))
+            self._table.create_index(metric, vector_column_name="vector", index_type="IVF_FLAT", num_partitions=parts)
+            self._table.create_scalar_index("id", replace=True)
+        elif kind == FLAT:
+            for index in self._indices():
+                self._table.drop_index(index)
+        self._table.optimize(cleanup_older_than=KEPT)
+
+    def _indices(self) -> list[str]:
+        """Return the indices over the vectors."""
+        return [one.name for one in self._table.list_indices() if one.columns == ["vector"]]
 
     def _described(self) -> dict[str, JSON]:
         about, indices = self._table.stats(), [one.name for one in self._table.list_indices()]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -43,14 +43,14 @@ class Bound:
 
 @dataclass(frozen=True)
 class Both:
-    """Items for which all ``parts`` hold; there is at least one."""
+    """Items for which all ``parts`` hold; there are at least two."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True)
 class Either:
-    """Items for which one of ``parts`` holds; there is at least one."""
+    """Items for which one of ``parts`` holds; there are at least two."""
 
     parts: tuple[Condition, ...]
 
@@ -105,8 +105,9 @@ def split(wanted: Filter | None) -> tuple[Condition | None, Filter | None]:
     if not isinstance(wanted, All):
         return None, wanted
     parts = [split(part) for part in wanted.parts]
-    told = tuple(one for one, _ in parts if one is not None)
-    return Both(told) if told else None, All(tuple(rest for _, rest in parts if rest is not None))
+    told = [one for one, _ in parts if one is not None]
+    rest = tuple(one for _, one in parts if one is not None)
+    return _joined(told, every=True) if told else None, All(rest) if len(rest) > 1 else rest[0]
 
 
 def condition(wanted: Filter, true: bool = True) -> Condition | None:
@@ -130,7 +131,7 @@ def condition(wanted: Filter, true: bool = True) -> Condition | None:
             several, some = Marked(_differing(name, kind_of(value)), true), Marked(_kind(name, kind_of(value)), true)
             other = Marked(_equal(name, value), not true)
             return Either((several, Both((some, other)))) if true else Both((several, Either((some, other))))
-        case Compare(name, operator, value) if kind_of(value) == "number" and abs(value) < EXACT:
+        case Compare(name, operator, int() | float() as value) if kind_of(value) == "number" and abs(value) < EXACT:
             bound = bound_name(name, "min" if operator[0] == "<" else "max")
             if true:
                 return Bound(bound, operator, float(value))
@@ -138,7 +139,7 @@ def condition(wanted: Filter, true: bool = True) -> Condition | None:
     return None
 
 
-def _joined(parts: list[Condition | None], *, every: bool) -> Condition | None:
+def _joined(parts: Sequence[Condition | None], *, every: bool) -> Condition | None:
     told = tuple(part for part in parts if part is not None)
     if len(told) < len(parts):
         return None

@@ -137,12 +137,10 @@ class QdrantEdgeCollection(AdaptedCollection):
     def _items(self, records: Any) -> list[Item]:
         return [item_of(one.payload, one.vector, self.settings.metric) for one in records]
 
-    def optimise(self) -> dict[str, JSON]:
-        """Join the segments of the shard, let it make its graph where it has many items, and return what there is."""
-        with self._plain_errors():
-            self._shard.optimize()
-            self._shard.flush()
-            return {"rows": self._count(None), **self._described()}
+    def _make(self, kind: str) -> None:
+        """Join the segments, and let the engine make a graph of those that are large."""
+        self._shard.optimize()
+        self._shard.flush()
 
     def _described(self) -> dict[str, JSON]:
         about = self._shard.info()

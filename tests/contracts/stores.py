@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from semvec.embeddings.similarity import similarity
+from semvec.store.collection import Collection, Settings
 from semvec.store.filter_text import parse_filter
 
 DIM = 16
@@ -108,12 +109,20 @@ def chroma_server() -> Iterator[str]:
             server.wait(10)
 
 
+@contextmanager
+def qdrant_in_memory() -> Iterator[None]:
+    """The client's imitation of a server, kept from going away while a test closes and opens its collection."""
+    with Collection.open("qdrant::memory:#kept", Settings(1)):
+        yield
+
+
 STORES = [
     Store("local", lambda _, folder: str(folder / "c")),
     Store("chroma", lambda _, folder: f"chroma:{folder}#films", needs=("chromadb",)),
     Store("chroma-server", lambda server, folder: f"chroma://{server}#{folder.name}", chroma_server, needs=("chromadb",)),
     Store("qdrant-edge", lambda _, folder: f"qdrant-edge:{folder}#films", needs=("qdrant_edge",)),
     Store("lancedb", lambda _, folder: f"lancedb:{folder}#films", needs=("lancedb",)),
+    Store("qdrant", lambda _, folder: f"qdrant::memory:#{folder.name}", qdrant_in_memory, needs=("qdrant_client",)),
 ]
 
 
