@@ -217,13 +217,14 @@ class AdaptedCollection(Collection):
 
     def info(self) -> dict[str, JSON]:
         with self._plain_errors():
-            self._about = self._recall()
+            self._about, described = self._recall(), self._described()
             return {
                 "place": self.place,
+                "server": f"{self.store}: {described['kind']}",
                 "items": self._count(None),
                 **self.settings.to_json(),
                 "fields": sorted(self._about.fields),
-                **self._described(),
+                **described,
             }
 
     def _split(self, where: Filter | str | None) -> tuple[Condition | None, Filter | None]:
