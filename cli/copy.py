@@ -23,6 +23,7 @@ def copy(source: str, target: str, add: bool, quiet: bool) -> None:
     """
     from tqdm import tqdm
 
+    from semvec.store.address import shown
     from semvec.store.transfer import copy_collection
 
     done = 0
@@ -32,4 +33,4 @@ def copy(source: str, target: str, add: bool, quiet: bool) -> None:
             bar.update(written.new + written.replaced)
             done += written.new + written.replaced
     if not quiet:
-        click.echo(f"{done:,} items copied to {target}")
+        click.echo(f"{done:,} items copied to {shown(target)}")

@@ -63,12 +63,13 @@ def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: st
     """
     from semvec.errors import CollectionNotFound, InputError, OutputExists
     from semvec.index.kinds import choose_kind
+    from semvec.store.address import shown
     from semvec.store.collection import Collection
 
     choose_kind(kind, 0)
     try:
         Collection.open(output).close()
-        raise OutputExists(f"{output}: is a collection already; 'semvec index add' adds to it")
+        raise OutputExists(f"{shown(output)}: is a collection already; 'semvec index add' adds to it")
     except CollectionNotFound:
         pass
     _write(inputs, output, model, quiet, options, new=True, dtype=dtype)
@@ -108,6 +109,7 @@ def _write(
 
     from semvec.embeddings.storage import holds_vectors
     from semvec.search.index_files import write_texts, write_vectors
+    from semvec.store.address import shown
     from semvec.text.readers import ReadOptions
 
     before = after = 0
@@ -121,7 +123,7 @@ def _write(
             before, after = before + one.replaced, after + one.new
             bar.update(one.new + one.replaced)
     if not quiet:
-        click.echo(f"{after:,} items new, {before:,} replaced, in {output}")
+        click.echo(f"{after:,} items new, {before:,} replaced, in {shown(output)}")
 
 
 @index.command()
@@ -226,11 +228,12 @@ def _made(index: dict[str, Any]) -> str:
 
 def _opened(place: str) -> LocalCollection:
     from semvec.errors import StoreError
+    from semvec.store.address import shown
     from semvec.store.collection import Collection
     from semvec.store.local import LocalCollection
 
     opened = Collection.open(place)
     if not isinstance(opened, LocalCollection):
         opened.close()
-        raise StoreError(f"{place}: only local collections have an index to keep")
+        raise StoreError(f"{shown(place)}: only local collections have an index to keep")
     return opened

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from semvec.errors import OptionError
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,47}")
 DEFAULT = "semvec"
+SECRETS = re.compile(r"(://[^/@:]*:).*(?=@)|(?i:([?&][a-z]*password=)[^&#]*)")
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,13 @@ class Address:
         scheme, _, place = whole.partition(":")
         if not place.strip("/"):
             raise OptionError(f"{text}: says no place after {scheme}:")
+        if place.startswith("//"):
+            _check_url(scheme, whole, text)
         if name and not NAME.fullmatch(name):
             raise OptionError(
                 f"{name!r} is no name for a collection: 3 to 48 small letters, digits and underscores, a letter first"
             )
-        found = cls(scheme, place, name or DEFAULT)
-        try:
-            wrong = place.startswith("//") and not (found.host and (found.port is None or found.port > 0))
-        except ValueError:
-            wrong = True
-        if wrong:
-            raise OptionError(f"{found.shown}: the address of a server is {scheme}://host:port#name")
-        return found
+        return cls(scheme, place, name or DEFAULT)
 
     @property
     def url(self) -> str:
@@ -51,13 +48,20 @@ class Address:
 
     @property
     def host(self) -> str | None:
-        """The host of a server (``scheme://host:port``); None where the place is a folder."""
-        return urlsplit(self.url).hostname if self.place.startswith("//") else None
+        """The host of a server (``scheme://host:port``), None where the place is a folder; `OptionError` if it is neither."""
+        if not self.place.startswith("//"):
+            return None
+        if (host := urlsplit(self.url).hostname) is None or self.port == 0:
+            raise OptionError(f"{self.shown}: the address of a server is {self.scheme}://host:port#name")
+        return host
 
     @property
     def port(self) -> int | None:
         """The port of a server, where the address says one."""
-        return urlsplit(self.url).port
+        try:
+            return urlsplit(self.url).port
+        except ValueError as error:
+            raise OptionError(f"{self.shown}: the address of a server is {self.scheme}://host:port#name ({error})") from None
 
     @property
     def secure(self) -> bool:
@@ -67,8 +71,22 @@ class Address:
     @property
     def shown(self) -> str:
         """The address as it may be printed: without a password."""
-        parts = urlsplit(self.url)
-        if parts.password is not None:
-            host = parts.netloc.rpartition("@")[2]
-            parts = parts._replace(netloc=f"{parts.username}:***@{host}")
-        return f"{urlunsplit(parts)}#{self.name}"
+        return f"{shown(self.url)}#{self.name}"
+
+
+def shown(place: str | os.PathLike[str]) -> str:
+    """Return a folder or an address as it may be printed: without a password."""
+    text = os.fspath(place)
+    return SECRETS.sub(lambda found: f"{found[1] or found[2]}***", text) if "://" in text else text
+
+
+def _check_url(scheme: str, url: str, text: str) -> None:
+    """Raise `OptionError` where it is not plain which part of ``url`` is the password; none of it is shown then."""
+    try:
+        whole = text.count("@") == urlsplit(url).netloc.count("@") <= 1
+    except ValueError as error:
+        raise OptionError(f"{scheme}: no URL: {error}") from None
+    if not whole:
+        raise OptionError(
+            f"{scheme}: in a name or password of a URL write @ as %40, / as %2F, ? as %3F, # as %23, and @ only once"
+        )

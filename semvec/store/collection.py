@@ -34,8 +34,13 @@ STORES: dict[str, str] = {
     "qdrant": "semvec.store.qdrant:QdrantCollection",
     "qdrant-edge": "semvec.store.qdrant_edge:QdrantEdgeCollection",
     "lancedb": "semvec.store.lance:LanceCollection",
+    "postgresql": "semvec.store.postgres:PostgresCollection",
+    "postgres": "semvec.store.postgres:PostgresCollection",
 }
 """What a place begins with, before the colon, and the class that opens it; any other is the folder of a local collection."""
+
+NUL = r"\u0000"
+"""How JSON spells the character that servers and C strings cannot keep."""
 
 LOCAL = "semvec.store.local:LocalCollection"
 WITHIN = 64
@@ -117,9 +122,7 @@ class Collection(ABC):
         text = os.fspath(place)
         scheme = text.split(":", 1)[0] if "://" in text or text.split(":", 1)[0] in STORES else ""
         if scheme and scheme not in STORES:
-            raise OptionError(
-                f"{text}: no store is called {scheme!r}: a folder is a local collection; else {', '.join(STORES) or 'none yet'}"
-            )
+            raise OptionError(f"no store is called {scheme!r}: a folder is a local collection; else {', '.join(STORES)}")
         module, name = STORES.get(scheme, LOCAL).split(":")
         store = cast("type[Collection]", getattr(import_module(module), name))
         collection = store._open(text, settings)
@@ -306,7 +309,8 @@ def check_items(
         if not isinstance(fields, Mapping) or not all(isinstance(key, str) and key for key in fields):
             raise InputError(f"the metadata of id {name!r} must be a dict with strings as keys, not {fields!r:.60}")
         try:
-            reason = flaw(json.dumps(fields, ensure_ascii=False, allow_nan=False))
+            spelled = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+            reason = "NUL character" if NUL in spelled.replace(r"\\", "") else flaw(spelled)
         except (TypeError, ValueError) as error:
             reason = str(error)
         if reason or any(isinstance(one, int) and abs(one) >= 2**63 for value in fields.values() for one in members(value)):

