@@ -51,7 +51,10 @@ class Address:
         """The host of a server (``scheme://host:port``), None where the place is a folder; `OptionError` if it is neither."""
         if not self.place.startswith("//"):
             return None
-        if (host := urlsplit(self.url).hostname) is None or self.port == 0:
+        parts = urlsplit(self.url)
+        if parts.query not in ("", "tls") or "@" in parts.netloc:
+            raise OptionError(f"{self.shown}: a server takes ?tls and no other option; a key is read from the environment")
+        if (host := parts.hostname) is None or self.port == 0:
             raise OptionError(f"{self.shown}: the address of a server is {self.scheme}://host:port#name")
         return host
 

@@ -204,7 +204,8 @@ def test_addresses(text: str, parts: tuple[object, ...]) -> None:
     assert (found.host, found.port, found.secure, found.place, found.name) == parts
 
 
-@pytest.mark.parametrize("text", ["chroma:///folder#films", "qdrant://h:x#films", "qdrant://h:99999#films", "chroma://:80#films", "chroma:#films"])  # fmt: skip
+@pytest.mark.parametrize("text", ["chroma:///folder#films", "qdrant://h:x#films", "qdrant://h:99999#films", "chroma://:80#films", "chroma:#films", "qdrant://me:secret@h:1#films", "qdrant://h?tls=yes#films"])  # fmt: skip
 def test_addresses_that_are_none(text: str) -> None:
-    with pytest.raises(OptionError):
+    with pytest.raises(OptionError) as caught:
         assert Address.of(text).host
+    assert "secret" not in str(caught.value)
