@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from semvec.errors import OutputError
 
@@ -119,6 +121,13 @@ def flush(stream: IO[bytes]) -> None:
     """Put everything written to ``stream`` on the disk."""
     stream.flush()
     os.fsync(stream.fileno())
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write ``array`` to ``path`` as ``.npy``, on the disk when this returns."""
+    with open(path, "wb") as stream:
+        np.save(stream, array)
+        flush(stream)
 
 
 def publish(paths: Sequence[Path]) -> None:

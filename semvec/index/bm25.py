@@ -10,11 +10,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semvec.embeddings.files import save_array
 from semvec.index.terms import terms_of
 
 K1 = 1.2
@@ -73,7 +75,7 @@ class Postings:
     def save(self, folder: Path) -> None:
         """Write the arrays into ``folder``."""
         for name in ARRAYS:
-            np.save(folder / f"words-{name}.npy", getattr(self, name))
+            save_array(folder / f"words-{name}.npy", getattr(self, name))
 
     @classmethod
     def open(cls, folder: Path) -> Postings:
@@ -96,6 +98,12 @@ class Part:
     postings: Postings
     alive: NDArray[np.bool_] | None = None
 
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """How many texts are there, and how many words they have."""
+        lengths = self.postings.lengths if self.alive is None else self.postings.lengths[self.alive]
+        return len(lengths), int(lengths.sum(dtype=np.int64))
+
 
 def bm25(query: str, parts: Sequence[Part], *, k1: float = K1, b: float = B) -> list[NDArray[np.float32]]:
     """Return the score of every text of each of ``parts``, 0 for one without a word of ``query``.
@@ -104,9 +112,8 @@ def bm25(query: str, parts: Sequence[Part], *, k1: float = K1, b: float = B) -> 
     N texts, n of them with the word, f times in this one (Robertson and Zaragoza, 2009, as Lucene has it). All parts
     count as one collection, without the texts that are gone.
     """
-    there = [part.postings.lengths if part.alive is None else part.postings.lengths[part.alive] for part in parts]
-    texts = sum(len(lengths) for lengths in there)
-    mean = sum(int(lengths.sum(dtype=np.int64)) for lengths in there) / max(1, texts)
+    texts = sum(part.size[0] for part in parts)
+    mean = sum(part.size[1] for part in parts) / max(1, texts)
     scores = [np.zeros(len(part.postings.lengths), dtype=np.float32) for part in parts]
     for term, weight in Counter(terms_of(query)).items():
         found = [part.postings.find(hash_of(term)) for part in parts]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from semvec.embeddings.files import sync_folder
 from semvec.errors import CollectionDamaged, CollectionNotFound, StoreError
 from semvec.store.filters import kind_of, members
 from semvec.types import JSON
@@ -49,11 +51,15 @@ class Item(NamedTuple):
 
 
 class Database:
-    """A connection to the truth. Readers see what was committed; one writer at a time (the collection's lock sees to it)."""
+    """A connection to the truth. Readers see what was committed; one writer at a time (the collection's lock sees to it).
+
+    Threads may share it: they take turns.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._lock = threading.RLock()
 
     @classmethod
     def create(cls, folder: Path, about: Mapping[str, JSON]) -> Database:
@@ -65,13 +71,14 @@ class Database:
         made = sqlite3.connect(spare, isolation_level=None)
         with _plain(path):
             made.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
-            record = {"format": FORMAT, "version": VERSION, "count": 0, "texts": 0, **about}
+            record = {"format": FORMAT, "version": VERSION, "count": 0, "texts": 0, "snapshots_made": 0, **about}
             made.executemany("INSERT INTO about VALUES (?, ?)", [(name, json.dumps(value)) for name, value in record.items()])
             made.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         made.close()
         for leftover in folder.glob(f"{spare.name}-*"):
             leftover.unlink()
         spare.rename(path)
+        sync_folder(folder)
         return cls.open(folder)
 
     @classmethod
@@ -81,7 +88,7 @@ class Database:
         if not path.is_file():
             raise CollectionNotFound(f"{folder}: holds no collection")
         with _plain(path):
-            connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA mmap_size=1073741824")
             database = cls(connection, path)
@@ -102,13 +109,19 @@ class Database:
 
     def about(self) -> dict[str, JSON]:
         """Return what the collection says of itself."""
-        with _plain(self._path):
+        with self._turn():
             return {name: json.loads(value) for name, value in self._connection.execute("SELECT name, value FROM about")}
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One thread at a time, and what SQLite says as one `StoreError`."""
+        with self._lock, _plain(self._path):
+            yield
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """All that is read inside is of one moment."""
-        with _plain(self._path):
+        with self._turn():
             if self._connection.in_transaction:
                 yield
                 return
@@ -121,7 +134,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """All that is written inside is committed together, on the disk when this returns, or not at all."""
-        with _plain(self._path):
+        with self._turn():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -192,7 +205,7 @@ class Database:
 
     def fields(self) -> dict[str, int]:
         """Return the names of all fields there ever were, and their numbers."""
-        with _plain(self._path):
+        with self._turn():
             return {name: number for number, name in self._connection.execute("SELECT number, name FROM fields")}
 
     def gone(self, up_to: int) -> NDArray[np.int64]:
@@ -248,7 +261,7 @@ class Database:
         last = 0
         columns = "row, id, vector, text, metadata"
         while True:
-            with _plain(self._path):
+            with self._turn():
                 found = self._connection.execute(
                     f"SELECT {columns} FROM items WHERE row > ? ORDER BY row LIMIT ?", (last, block)
                 ).fetchall()
@@ -267,14 +280,14 @@ class Database:
 
     def vacuum(self) -> None:
         """Give the space of what was deleted back to the disk."""
-        with _plain(self._path):
+        with self._turn():
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _items(self, key: str, values: Sequence[JSON], vectors: bool) -> dict[int, Item]:
         columns = f"row, id, {'vector' if vectors else 'NULL'}, text, metadata"
         found: dict[int, Item] = {}
-        with _plain(self._path):
+        with self._turn():
             for part in _parts(values):
                 marks = ",".join("?" * len(part))
                 query = f"SELECT {columns} FROM items WHERE {key} IN ({marks})"
@@ -283,12 +296,12 @@ class Database:
 
     def _rows(self, query: str, *values: JSON) -> NDArray[np.int64]:
         """Return the rows that ``query`` selects, in any order: as one text, which is four times as fast as row by row."""
-        with _plain(self._path):
+        with self._turn():
             found = self._connection.execute(f"SELECT group_concat(row) FROM ({query})", values).fetchone()[0]
         return np.fromstring(found, dtype=np.int64, sep=",") if found else np.zeros(0, dtype=np.int64)
 
     def _one(self, query: str) -> JSON:
-        with _plain(self._path):
+        with self._turn():
             return self._connection.execute(query).fetchone()[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,9 @@ logger = logging.getLogger(__name__)
 
 LOCK = "writer.lock"
 BLOCK = 1 << 14
+PATIENCE = 5
+"""Looks for a snapshot that a writer may be about to replace."""
+
 REMEMBERED = 32
 """Filters whose rows are remembered until something is written."""
 
@@ -75,14 +79,17 @@ class Allowed:
 
 
 class LocalCollection(Collection):
-    """A collection in a folder. Many processes may read it, one may write; readers see what was committed."""
+    """A collection in a folder. Many processes may read it, one may write; readers see what was committed.
+
+    Threads may share one object, and take turns; for searches side by side open it once a thread.
+    """
 
     def __init__(self, folder: Path, database: Database, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
         self._codec = Codec(settings.dtype, settings.dim)
         self._database = database
-        self._lock = FileLock(folder / LOCK)
+        self._lock = FileLock(folder / LOCK, thread_local=False)
         self._writes = 0
         self._seen: tuple[int, int] | None = None
         self._state: State | None = None
@@ -152,8 +159,8 @@ class LocalCollection(Collection):
         wanted = as_filter(where)
         if wanted is None:
             return self._database.count()
-        with self._database.reading():
-            return self._allowed(self._refreshed(), wanted).count
+        with self._moment() as state:
+            return self._allowed(state, wanted).count
 
     def scan(self) -> Iterator[Stored]:
         for item in self._database.scan():
@@ -161,15 +168,13 @@ class LocalCollection(Collection):
 
     def search(self, vectors: Vectors, k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
         queries, wanted, k = self._comparable(check_vectors(vectors, self.settings)), as_filter(where), check_k(k)
-        with self._database.reading():
-            state = self._refreshed()
+        with self._moment() as state:
             allowed = None if wanted is None else self._allowed(state, wanted)
             return self._hits(*self._best(state, queries, k, allowed))
 
     def search_words(self, queries: Sequence[str], k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
         wanted, k = as_filter(where), check_k(k)
-        with self._database.reading():
-            state = self._refreshed()
+        with self._moment() as state:
             if state.keywords is None:
                 alive = None if state.alive is None else state.alive.mask
                 former = self._former_keywords
@@ -194,7 +199,7 @@ class LocalCollection(Collection):
     def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:
         """Make a new snapshot of all there is, and return what it is.
 
-        ``kind`` is one of `KINDS`, or "auto", which is exact up to 100,000 vectors. The effort of an index is the least
+        ``kind`` is one of `KINDS`, or "auto" (see `choose_kind`). The effort of an index is the least
         that reaches ``recall`` on a sample, which the snapshot keeps. Readers go on meanwhile.
         """
         check_recall(recall)
@@ -202,8 +207,8 @@ class LocalCollection(Collection):
         count, up_to = self._database.count(), self._database.last_row()
         if not count:
             raise StoreError(f"{self.folder}: is empty, there is nothing to make an index of")
-        former = self._database.about()["snapshot"]
-        name = f"{PREFIX}{int(former.removeprefix(PREFIX)) + 1 if former else 1:06d}"
+        number = self._database.about()["snapshots_made"] + 1
+        name = f"{PREFIX}{number:06d}"  # never used again: readers know a snapshot by its name
         with plain_errors(self.folder):
             about = write_snapshot(
                 self.folder / name,
@@ -218,15 +223,14 @@ class LocalCollection(Collection):
                 seed=seed,
             )
         with self._database.writing():
-            self._database.set_about(snapshot=name)
+            self._database.set_about(snapshot=name, snapshots_made=number)
             self._database.forget_gone(up_to)
         self._writes += 1
         clear_others(self.folder, name)
         return asdict(about)
 
     def info(self) -> dict[str, JSON]:
-        with self._database.reading():
-            state = self._refreshed()
+        with self._moment() as state:
             fields = sorted(self._database.fields())
             count = self._database.count()
         disk = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
@@ -299,7 +303,19 @@ class LocalCollection(Collection):
                     f"{self.folder}: another process writes to it; one may write at a time, any may read"
                 ) from None
 
-    def _refreshed(self) -> State:
+    @contextmanager
+    def _moment(self) -> Iterator[State]:
+        """Give what there is at one moment; what is read of the database inside is of the same."""
+        for last in (*[False] * PATIENCE, True):
+            with self._database.reading():
+                try:
+                    state = self._refreshed(last)
+                except FileNotFoundError:
+                    continue  # the writer has put a newer snapshot in the place of the one that was looked for
+                yield state
+                return
+
+    def _refreshed(self, last: bool) -> State:
         """Return the state of this moment (inside `Database.reading`)."""
         seen = self._database.version, self._writes
         if self._state is not None and seen == self._seen:
@@ -309,7 +325,7 @@ class LocalCollection(Collection):
         if former is not None and former.name == name:
             snapshot = former.snapshot
         else:
-            former, snapshot = None, self._opened(name)
+            former, snapshot = None, self._opened(name, last)
         up_to = snapshot.about.up_to if snapshot else 0
         last_row = self._database.last_row()
         gone = self._database.gone(last_row)
@@ -331,9 +347,12 @@ class LocalCollection(Collection):
         self._state, self._seen = State(snapshot, name, alive, tail_rows, tail, last_row), seen
         return self._state
 
-    def _opened(self, name: str | None) -> Snapshot | None:
+    def _opened(self, name: str | None, last: bool) -> Snapshot | None:
+        """Return the snapshot called ``name``, None for none or a damaged one; raise `FileNotFoundError` unless ``last``."""
         if name is None:
             return None
+        if not last and not (self.folder / name).is_dir():
+            raise FileNotFoundError(name)
         try:
             return Snapshot.open(self.folder / name)
         except CollectionDamaged as error:

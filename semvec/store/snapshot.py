@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.embeddings.files import flush, sync_folder
+from semvec.embeddings.files import flush, save_array, sync_folder
 from semvec.errors import CollectionDamaged, FormatError
 from semvec.index.bm25 import Postings
 from semvec.index.faiss import FaissIndex, exact
@@ -209,9 +209,7 @@ def write_snapshot(
         codes.flush()
         arrays = {"rows.npy": numbers} | ({"scales.npy": scales} if codec.scaled else {})
         for name, array in arrays.items():
-            with open(spare / name, "wb") as stream:
-                np.save(stream, array)
-                flush(stream)
+            save_array(spare / name, array)
         vectors = Kept(codes, scales)
         about = About(kind.name, rows, codec.dim, up_to, str(metric))
         if kind.factory:

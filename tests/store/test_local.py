@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,3 +147,50 @@ def test_places_that_are_no_collection(tmp_path: Path) -> None:
     (tmp_path / "damaged" / "collection.sqlite").write_bytes(b"garbage" * 1000)
     with pytest.raises(CollectionDamaged):
         Collection.open(tmp_path / "damaged")
+
+
+def test_a_snapshot_after_a_repair_is_no_former_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    old, new = rng.standard_normal((2, 50, DIM)).astype(np.float32)
+    ids = [str(i) for i in range(50)]
+    with Collection.open(tmp_path / "c", Settings(DIM)) as writer, Collection.open(tmp_path / "c") as reader:
+        assert isinstance(writer, LocalCollection)
+        writer.upsert(ids, old)
+        writer.optimise()
+        assert reader.search(old[:1], 1)[0].ids == ["0"]
+        writer.repair()
+        writer.upsert(ids[::-1], new)
+        writer.optimise()
+        assert reader.search(new[:1], 1)[0].ids == ["49"]
+
+
+def test_threads_share_a_collection(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(4).standard_normal((200, DIM)).astype(np.float32)
+    with Collection.open(tmp_path / "c", Settings(DIM)) as collection, ThreadPoolExecutor(8) as pool:
+        written = pool.map(lambda at: collection.upsert([str(at)], vectors[at : at + 1], None, [{"at": at}]), range(200))
+        assert sum(one.new for one in written) == 200
+        found = pool.map(lambda at: collection.search(vectors[at : at + 1], 1, where="at >= 0")[0].ids, range(200))
+        assert list(found) == [[str(at)] for at in range(200)]
+        assert collection.count() == 200
+
+
+def test_a_reader_that_comes_while_a_snapshot_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(5).standard_normal((50, DIM)).astype(np.float32)
+    with Collection.open(tmp_path / "c", Settings(DIM)) as writer, Collection.open(tmp_path / "c") as reader:
+        assert isinstance(writer, LocalCollection)
+        assert isinstance(reader, LocalCollection)
+        writer.upsert([str(i) for i in range(50)], vectors)
+        writer.optimise()
+        opened = reader._opened
+
+        def slowly(name: str | None, last: bool) -> Any:
+            """The writer is done with another one between the look at the name and the look at the folder."""
+            monkeypatch.setattr(reader, "_opened", opened)
+            writer.optimise()
+            return opened(name, last)
+
+        monkeypatch.setattr(reader, "_opened", slowly)
+        assert reader.search(vectors[7:8], 1)[0].ids == ["7"]
+        assert reader._state is not None
+        assert reader._state.name == "index-000002"
+        assert reader._state.snapshot is not None
