@@ -19,7 +19,7 @@ def collections(folders: tuple[str, ...], as_json: bool) -> None:
       semvec collections
       semvec collections ~/indexes --json
     """
-    from semvec.errors import InputError, StoreError
+    from semvec.errors import InputError, SemvecError
     from semvec.store.collection import Collection
     from semvec.store.database import FILE
 
@@ -31,7 +31,7 @@ def collections(folders: tuple[str, ...], as_json: bool) -> None:
             try:
                 with Collection.open(path.parent) as collection:
                     found.append(collection.info())
-            except StoreError as error:
+            except (SemvecError, OSError) as error:
                 found.append({"place": str(path.parent), "error": str(error)})
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def distill(model: str, **options: Any) -> None:
     """Make a static model of MODEL, a sentence or contextual encoder, in the folder OUT.
 
-    A static model has one vector a token and no transformer; of minilm it encoded 200 to 280 times as many
+    A static model has one vector a token and no transformer; of minilm it encoded 80 to 100 times as many
     texts a second on 2 CPU cores (docs/benchmarks.md), and --eval measures it for yours. With --corpus (files
     as 'semvec encode' reads them, of the kind you will encode; some 10,000 texts do much) it learns to agree
     with MODEL on whole texts, which keeps a good deal more of its quality.

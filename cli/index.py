@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from semvec.search.index_files import IndexOptions
     from semvec.store.local import LocalCollection
+    from semvec.text.document import BadRow
 
 
 @click.group()
@@ -36,9 +38,16 @@ def reading_options(command: Any) -> Any:
         click.option("--text-field", help="Column with the texts.  [default: text, or the only one]"),
         click.option(
             "--fields",
-            default="all",
             metavar="COLUMNS",
-            help="Columns kept as metadata, to filter by: lang,year; all (every other one) or none.",
+            help="Columns kept as metadata, to filter by: lang,year; all (every other one) or none.  [default: all]",
+        ),
+        click.option("--keep-blank", is_flag=True, help="Blank rows are texts, not bad rows."),
+        click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", help="What a bad row does."),
+        click.option(
+            "--overflow",
+            type=click.Choice(["truncate", "windows", "error"]),
+            default="truncate",
+            help="What happens to texts longer than the model reads: cut, read whole in windows, or refused.",
         ),
     ):
         command = option(command)
@@ -69,7 +78,7 @@ def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: st
     choose_kind(kind, 0, 0)
     try:
         Collection.open(output).close()
-        raise OutputExists(f"{shown(output)}: is a collection already; 'semvec index add' adds to it")
+        raise OutputExists(f"{shown(output)}: is a collection already; 'semvec index add' adds to it, or delete it first")
     except CollectionNotFound:
         pass
     _write(inputs, output, model, quiet, options, new=True, dtype=dtype)
@@ -91,10 +100,6 @@ def add(collection: str, inputs: tuple[str, ...], model: str | None, quiet: bool
     _write(inputs, collection, model, quiet, options, new=False)
 
 
-def _fields(named: str) -> tuple[str, ...]:
-    return () if named == "none" else tuple(name.strip() for name in named.split(",") if name.strip())
-
-
 def _write(
     inputs: tuple[str, ...],
     output: str,
@@ -110,20 +115,61 @@ def _write(
     from semvec.embeddings.storage import holds_vectors
     from semvec.search.index_files import write_texts, write_vectors
     from semvec.store.address import shown
-    from semvec.text.readers import ReadOptions
 
-    before = after = 0
+    new_items = replaced = left_out = 0
+    bad = _BadRows()
+    vectors = [name for name in inputs if holds_vectors(name)]
+    if vectors and len(vectors) < len(inputs):
+        raise click.UsageError(f"{vectors[0]} holds vectors and others hold texts: one kind at a time")
+    if vectors and options["fields"] is not None:
+        raise click.UsageError("--fields does nothing for vectors files, which hold no other columns")
     with tqdm(unit=" items", unit_scale=True, disable=True if quiet else None, file=sys.stderr, leave=False) as bar:
-        if all(holds_vectors(name) for name in inputs):
+        if vectors:
             written = write_vectors(inputs, output, new=new, dtype=dtype)
         else:
-            read = ReadOptions(text_field=options["text_field"], id_field=options["id_field"], fields=_fields(options["fields"]))
-            written = write_texts(inputs, output, model, read=read, device=options["device"], new=new, dtype=dtype)
+            written = write_texts(inputs, output, _index_options(model, options, bad, dtype), new=new)
         for one in written:
-            before, after = before + one.replaced, after + one.new
+            new_items, replaced, left_out = new_items + one.new, replaced + one.replaced, left_out + one.left_out
             bar.update(one.new + one.replaced)
+    if bad.count:
+        click.echo(f"{bad.count:,} bad rows left out, the first: {bad.first}", err=True)
+    if left_out:
+        click.echo(f"{left_out:,} texts left out: nothing in them that the model knows", err=True)
     if not quiet:
-        click.echo(f"{after:,} items new, {before:,} replaced, in {shown(output)}")
+        click.echo(f"{new_items:,} items new, {replaced:,} replaced, in {shown(output)}")
+
+
+class _BadRows:
+    """Counts the rows that are left out."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, ""
+
+    def __call__(self, row: BadRow) -> None:
+        self.first = self.first or f"{row.where}: {row.reason}"
+        self.count += 1
+
+
+def _index_options(model: str | None, options: dict[str, Any], bad: _BadRows, dtype: str) -> IndexOptions:
+    from semvec.search.index_files import IndexOptions
+    from semvec.text.readers import ReadOptions
+    from semvec.types import Dtype, Overflow
+
+    named = "all" if options["fields"] is None else options["fields"]
+    fields = () if named == "none" else tuple(name.strip() for name in named.split(",") if name.strip())
+    return IndexOptions(
+        model=model,
+        device=options["device"],
+        read=ReadOptions(
+            text_field=options["text_field"],
+            id_field=options["id_field"],
+            fields=fields,
+            keep_blank=options["keep_blank"],
+        ),
+        overflow=Overflow(options["overflow"]),
+        dtype=Dtype(dtype),
+        bad=bad if options["on_error"] == "skip" else None,
+    )
 
 
 @index.command()
@@ -133,6 +179,8 @@ def delete(collection: str, ids: tuple[str, ...]) -> None:
     """Delete the items with these IDs; - reads ids from standard input, one a line."""
     from semvec.store.collection import Collection
 
+    if "-" in ids and sys.stdin is None:
+        raise click.UsageError("standard input is closed")
     wanted = [line.rstrip("\n") for name in ids for line in (sys.stdin if name == "-" else [name])]
     with Collection.open(collection) as opened:
         click.echo(f"{opened.delete([name for name in wanted if name]):,} items deleted, {opened.count():,} left")
@@ -169,7 +217,7 @@ def info(collection: str, as_json: bool) -> None:
 @click.argument("collection")
 @click.option("--kind", default="auto", help="Kind of index: auto, flat, ivf, sq8, ivf-sq8, ivf-pq, rabitq, hnsw.")
 @click.option("--recall", type=float, default=0.98, help="Recall at 10 to reach on a sample.")
-@click.option("--seed", type=int, default=0, help="Repeats the training of the index.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Repeats the training of the index.")
 def optimise(collection: str, kind: str, recall: float, seed: int) -> None:
     """Make the index of COLLECTION anew over all it holds."""
     from semvec.store.collection import Collection

@@ -65,7 +65,7 @@ def search(
         options["where"] = parse_filter(options["where"])
     if words_weight is not None and not hybrid:
         raise click.UsageError("--words-weight does nothing without --hybrid")
-    if not queries and not sys.stdin.isatty():
+    if not queries and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("what for? Give a QUERY, or - to read queries from standard input, one a line")
     asked = _asked(queries)
     fusion: Fusion | bool = Fusion(words_weight) if hybrid else False
@@ -80,6 +80,8 @@ def search(
 def _asked(queries: Sequence[str]) -> list[str]:
     if list(queries).count("-") > 1:
         raise click.UsageError("standard input (-) can be read only once")
+    if "-" in queries and sys.stdin is None:
+        raise click.UsageError("standard input is closed")
     lines = [line.strip() for query in queries for line in (sys.stdin if query == "-" else [query])]
     asked = [line for line in lines if line]
     if queries and not asked:
@@ -92,11 +94,20 @@ def _converse(searcher: Searcher, form: str, **options: Any) -> None:
     from semvec.errors import SemvecError
 
     click.echo(f"{searcher.collection.count():,} items; an empty line ends", err=True)
-    while (query := click.prompt("search", default="", show_default=False).strip()) not in ENDS:
+    while (query := _next_query()) not in ENDS:
         try:
             _print(searcher.search([query], **options), form)
         except SemvecError as error:
             click.echo(f"Error: {error}", err=True)
+
+
+def _next_query() -> str:
+    """Return what is typed next, nothing at the end of the input."""
+    try:
+        return input("search: ").strip()
+    except EOFError:
+        click.echo()
+        return ""
 
 
 def _print(found: Iterable[Hits], form: str) -> None:

@@ -43,8 +43,13 @@ def temporary(path: Path) -> Path:
 def written_whole(*paths: Path) -> Iterator[list[IO[bytes]]]:
     """Open ``paths`` for writing; they appear under their names only when the block ends without an error.
 
-    The last one is the main file, the others its companions.
+    The last one is the main file, the others its companions. What a link leads to is replaced, not the link. Raises
+    `OutputError` for what is no file, such as a device or a folder.
     """
+    for path in paths:
+        if not path.name or (path.exists() and not path.is_file()):
+            raise OutputError(f"{path}: is no file, so nothing is written in its place")
+    paths = tuple(Path(os.path.realpath(path)) for path in paths)
     with plain_errors(paths[-1]), ExitStack() as cleanup:
         streams: list[IO[bytes]] = []
         for path in paths:

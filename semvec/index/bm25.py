@@ -40,7 +40,7 @@ class Postings:
 
     @classmethod
     def of(cls, texts: Iterable[str | None]) -> Postings:
-        """Return the postings of ``texts``; memory holds ten bytes for every different word of every text."""
+        """Return the postings of ``texts``; memory holds some 35 bytes for every different word of every text."""
         known: dict[str, int] = {}
         words: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
         places: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]

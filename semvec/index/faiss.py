@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class FaissIndex:
         index = faiss.index_factory(dim, kind.describe(rows, dim), measure)
         if kind.has_lists:
             index.cp.seed = seed
+            index.cp.min_points_per_centroid = 1  # FAISS would print what it thinks of few
             most = TRAIN * index.nlist
         else:
             most = 1 << 16
@@ -58,7 +60,10 @@ class FaissIndex:
         """Write the index to ``path``, on the disk when this returns."""
         faiss = _faiss()
 
-        faiss.write_index(self.index, str(path))
+        try:
+            faiss.write_index(self.index, str(path))
+        except RuntimeError as error:
+            raise OSError(errno.EIO, f"the index cannot be written ({str(error).splitlines()[0]:.200})", str(path)) from error
         with open(path, "rb+") as stream:
             os.fsync(stream.fileno())
 
@@ -72,23 +77,20 @@ class FaissIndex:
         except RuntimeError as error:
             raise FormatError(f"{path}: damaged, FAISS cannot read it ({str(error).splitlines()[0]:.200})") from error
 
-    def search(
-        self, queries: NDArray[np.float32], k: int, *, effort: int, allowed: NDArray[np.uint8] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def search(self, queries: NDArray[np.float32], k: int, *, effort: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the positions of about the ``k`` best rows of each query and their scores (queries, k), best first.
 
-        ``effort`` is how many lists are looked through, or how wide the graph is searched. Only rows where
-        ``allowed``, a bit a row, the first in the lowest bit, is set are found. Position −1 stands where fewer were found.
+        ``effort`` is how many lists are looked through, or how wide the graph is searched. Position −1 stands where fewer
+        were found.
         """
         faiss = _faiss()
 
-        selector = None if allowed is None else faiss.IDSelectorBitmap(allowed)
         if self.kind.has_lists:
-            wanted = faiss.SearchParametersIVF(nprobe=effort, sel=selector)
+            wanted = faiss.SearchParametersIVF(nprobe=min(effort, self.index.nlist))
         elif self.kind.name == "hnsw":
-            wanted = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)
+            wanted = faiss.SearchParametersHNSW(efSearch=effort)
         else:
-            wanted = faiss.SearchParameters(sel=selector)
+            wanted = faiss.SearchParameters()
         scores, positions = self.index.search(np.ascontiguousarray(queries, dtype=np.float32), k, params=wanted)
         return positions, -np.sqrt(np.maximum(scores, 0)) if self.index.metric_type == faiss.METRIC_L2 else scores
 

@@ -20,7 +20,7 @@ class Kind:
 
     ``factory`` is FAISS's description with ``{lists}`` and ``{parts}`` to fill in, empty for the exact one;
     ``bytes_a_number`` what a vector takes in it; ``refine`` how many candidates for each hit are scored again by
-    the stored vectors, 1 where the index keeps them as they are.
+    the stored vectors, 1 where the index keeps them as they are; ``least`` how many vectors it must have to learn from.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Kind:
     about: str
     bytes_a_number: float = 4.0
     refine: int = 1
+    least: int = 1
 
     @property
     def has_lists(self) -> bool:
@@ -46,7 +47,7 @@ KINDS = {
         Kind("ivf", "IVF{lists},Flat", "lists of near vectors, kept as they are"),
         Kind("sq8", "SQ8", "every vector, a byte a number", 1.0, 4),
         Kind("ivf-sq8", "IVF{lists},SQ8", "lists, a byte a number", 1.0, 4),
-        Kind("ivf-pq", "IVF{lists},PQ{parts}x8", "lists, product quantisation: a byte for eight numbers", 0.125, 20),
+        Kind("ivf-pq", "IVF{lists},PQ{parts}x8", "lists, product quantisation: a byte for eight numbers", 0.125, 20, 256),
         Kind("rabitq", "IVF{lists},RaBitQ", "lists, a bit a number (RaBitQ)", 0.125, 20),
         Kind("hnsw", "HNSW32,SQ8", "a graph, a byte a number: the quickest", 1.0, 4),
     )
@@ -66,6 +67,8 @@ def choose_kind(name: str, rows: int, dim: int) -> Kind:
     if name not in KINDS:
         known = [AUTO, *KINDS]
         raise OptionError(f"index kind {name!r} is unknown: choose from {', '.join(known)}{did_you_mean(name, known)}")
+    if 0 < rows < KINDS[name].least:
+        raise OptionError(f"an index of kind {name} learns from {KINDS[name].least} vectors at least, and there are {rows}")
     return KINDS[name]
 
 

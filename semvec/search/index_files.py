@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from semvec.embeddings.storage import read_embeddings, read_header
@@ -12,60 +14,91 @@ from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, StoreError
 from semvec.search.searcher import Searcher, settings_for
-from semvec.store.collection import Collection, Settings, Written
+from semvec.store.address import shown
+from semvec.store.collection import Collection, Settings, Written, is_collection
 from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
 from semvec.text.readers import ReadOptions
 from semvec.text.sources import find_sources
-from semvec.types import Dtype, Level
+from semvec.types import Dtype, Level, Overflow
 
 BLOCK = 4096
 
 
+@dataclass(frozen=True)
+class IndexOptions:
+    """How texts become items of a collection.
+
+    ``model`` is the encoder (None: the collection's own, or minilm for a new one); ``overflow`` what happens to texts longer
+    than it reads. `ReadOptions.fields` become metadata. ``dtype`` is how a new collection keeps its numbers. ``bad`` is told
+    of every bad row, which is then left out; without it the first one raises.
+    """
+
+    model: str | None = None
+    device: str | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+    overflow: Overflow = Overflow.TRUNCATE
+    dtype: Dtype = Dtype.FLOAT32
+    bad: Callable[[BadRow], None] | None = None
+
+
 def write_texts(
-    inputs: Sequence[str | Path],
-    place: str | os.PathLike[str],
-    model: str | None = None,
-    *,
-    read: ReadOptions | None = None,
-    device: str | None = None,
-    new: bool = False,
-    dtype: Dtype | str = Dtype.FLOAT32,
+    inputs: Sequence[str | Path], place: str | os.PathLike[str], options: IndexOptions, *, new: bool = False
 ) -> Iterator[Written]:
     """Encode the texts in ``inputs`` and write them into the collection at ``place``, a thousand at a time.
 
-    ``new`` makes the collection, with numbers kept as ``dtype``. What `ReadOptions.fields` names becomes metadata.
-    Raises `InputError` at the first bad row, and where there is no text; what was written before is kept.
+    Ids are those of the id column, else file and line (``notes.txt:7``). ``new`` makes the collection; where nothing could
+    be written, nothing is left of it. Raises `InputError` at a bad row, and where there is no text; what was written before
+    is kept.
     """
+    _no_collections(inputs)
+    read = replace(options.read, qualified=True)
     sources = find_sources(list(inputs))
+
+    def documents(bad: Callable[[BadRow], None] | None) -> Iterator[Document]:
+        for item in read_documents(sources, read):
+            if isinstance(item, Document):
+                yield item
+            elif bad is None:
+                raise InputError(f"{item.where}: {item.reason}")
+            else:
+                bad(item)
+
     # a missing column shows before the model is loaded, and nothing is made of nothing
-    if not any(source.once for source in sources) and next(_documents(read_documents(sources, read)), None) is None:
+    skip = None if options.bad is None else _pass_over
+    if not any(source.once for source in sources) and next(documents(skip), None) is None:
         raise InputError(f"{', '.join(source.name for source in sources[:3])}: no text there")
     if new:
-        encoder = load_encoder(model or "minilm", device=device)
-        collection = Collection.open(place, settings_for(encoder, Dtype(dtype)))
+        encoder = _able(load_encoder(options.model or "minilm", device=options.device), options)
+        collection = Collection.open(place, settings_for(encoder, options.dtype))
     else:
         collection = Collection.open(place)
-        encoder = _encoder(collection, model, device)
-    with collection:
-        yield from Searcher(encoder, collection).add(_documents(read_documents(sources, read)))
+        encoder = _able(_encoder(collection, options.model, options.device), options)
+    with collection, _nothing_left(collection, place, new=new):
+        yield from Searcher(encoder, collection).add(documents(options.bad))
 
 
 def write_vectors(
     inputs: Sequence[str | Path], place: str | os.PathLike[str], *, new: bool = False, dtype: Dtype | str = Dtype.FLOAT32
 ) -> Iterator[Written]:
-    """Write vectors files that ``semvec encode`` made, at level text, into the collection at ``place``."""
+    """Write vectors files that ``semvec encode`` made, at level text, into the collection at ``place``.
+
+    They have no metadata. A new collection takes no id twice. Where nothing could be written, nothing is left of it.
+    """
     for name in inputs:
         header = read_header(name)
         if header.fingerprint.level != Level.TEXT or not header.has_ids:
             raise InputError(f"{name}: a collection takes vectors of whole texts with ids (--level text)")
     made = read_header(inputs[0]).fingerprint
     settings = Settings(made.dim, made.metric, Dtype(dtype), made) if new else None
-    with Collection.open(place, settings) as collection:
+    with Collection.open(place, settings) as collection, _nothing_left(collection, place, new=new):
         for name in inputs:
             embeddings = read_embeddings(name)
             for at in range(0, len(embeddings), BLOCK):
-                yield collection.add(embeddings[at : at + BLOCK])
+                part = embeddings[at : at + BLOCK]
+                if new and part.ids is not None and (twice := [item for item in collection.get(part.ids.tolist()) if item]):
+                    raise InputError(f"{name}: id {twice[0].id!r} comes twice, here and before")
+                yield collection.add(part)
 
 
 @contextmanager
@@ -82,8 +115,31 @@ def _encoder(collection: Collection, model: str | None, device: str | None) -> E
     return load_encoder(model or made.model, device=device)  # type: ignore[union-attr]
 
 
-def _documents(items: Iterator[Document | BadRow]) -> Iterator[Document]:
-    for item in items:
-        if isinstance(item, BadRow):
-            raise InputError(f"{item.where}: {item.reason}")
-        yield item
+@contextmanager
+def _nothing_left(collection: Collection, place: str | os.PathLike[str], *, new: bool) -> Iterator[None]:
+    """Remove a new collection in which nothing was written, where the block fails; else say what was kept."""
+    try:
+        yield
+    except BaseException as error:
+        kept = collection.count() if new else 0
+        if new and not kept and is_collection(place):
+            collection.close()
+            shutil.rmtree(place, ignore_errors=True)
+        if kept and isinstance(error, InputError):
+            raise InputError(f"{error}; {kept:,} items are kept in {shown(place)}: 'semvec index add' goes on with it") from error
+        raise
+
+
+def _able(encoder: Encoder, options: IndexOptions) -> Encoder:
+    """Return the encoder that reads long texts as it is told to."""
+    return encoder if options.overflow == Overflow.TRUNCATE else encoder.with_options(overflow=options.overflow)
+
+
+def _no_collections(inputs: Sequence[str | Path]) -> None:
+    for name in inputs:
+        if is_collection(name):
+            raise InputError(f"{name}: is a collection, not a file of texts; 'semvec copy' copies it")
+
+
+def _pass_over(row: BadRow) -> None:
+    """Take no notice of a bad row: it is told of when it is met the second time."""

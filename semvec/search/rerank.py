@@ -47,14 +47,18 @@ def reranker(name: str, encoder: Encoder, *, device: str | None = None) -> Reran
     return MaxSim(encoder) if name == MAXSIM else CrossEncoder.from_pretrained(name, device=device)
 
 
-def rerank(query: str, hits: Hits, by: Reranker) -> Hits:
+def rerank(query: str, hits: Hits, by: Reranker, scored: dict[str, float] | None = None) -> Hits:
     """Return ``hits`` with the scores of ``by``, best first; what they were found by stays in ``parts``.
 
+    ``scored`` are scores by id that were found before; new ones are put there.
     Raises `StoreError` for a hit without a text.
     """
     if missing := [hit.id for hit in hits if hit.text is None]:
         raise StoreError(f"item {missing[0]!r} has no text, so it cannot be reranked")
-    scores = by.scores(query, [hit.text or "" for hit in hits])
+    scored = {} if scored is None else scored
+    fresh = [hit for hit in hits if hit.id not in scored]
+    scored.update(zip((hit.id for hit in fresh), by.scores(query, [hit.text or "" for hit in fresh]).tolist(), strict=True))
+    scores = np.array([scored[hit.id] for hit in hits], dtype=np.float64)
     order = np.argsort(-scores, kind="stable")
     found = []
     for at in order.tolist():

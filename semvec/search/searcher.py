@@ -17,14 +17,18 @@ from semvec.search.fusion import Fusion
 from semvec.search.rerank import Reranker
 from semvec.search.rerank import rerank as rerank_hits
 from semvec.store.collection import Collection, Settings, Written, as_filter, check_k
-from semvec.store.filters import Filter
+from semvec.store.filters import Compare, Filter, check_fields
 from semvec.text.document import Document
 from semvec.types import Dtype, Level, Metric, Oov
 
 BLOCK = 1024
 CANDIDATES = 5
 LEAST = 50
-"""Candidates are so many times as many as hits are wanted, and at least so many."""
+MOST = 10_000
+"""Candidates are so many times as many as hits are wanted, at least and at most so many."""
+
+FLOORS = {Metric.COSINE: -1.0}
+"""The least score there can be, where there is one."""
 
 
 class Searcher:
@@ -59,30 +63,38 @@ class Searcher:
         leave fewer than ``k``. Each hit's ``parts`` say what its score was made of.
 
         Raises `InputError` for a query with nothing in it that the model knows, `FilterError` for a filter that cannot
-        be answered, `StoreError` for ``hybrid`` in a store that keeps no words.
+        be answered or a ``group_by`` that is no field, `StoreError` for ``hybrid`` in a store that keeps no words. With
+        ``hybrid`` a query of words the model does not know is answered by words alone.
         """
         if isinstance(queries, str):
             raise InputError("queries must be a list of texts, not one string: search([query])")
         if not 0 <= diversity <= 1:
             raise OptionError(f"diversity must be between 0 and 1, not {diversity!r}")
+        if min_score is not None and min_score != min_score:
+            raise OptionError("min_score must be a number, not nan")
         k, fusion = check_k(k), Fusion() if hybrid is True else hybrid or None
+        if group_by is not None:
+            check_fields(Compare(group_by, "=", 0), self.collection.info()["fields"])
         found = self.encoder.encode_query(queries)
-        if (empty := np.flatnonzero(found.oov == Oov.ZERO)).size:
-            raise InputError(f"query {queries[int(empty[0])]!r:.80} holds nothing that the model knows")
+        known = found.oov != Oov.ZERO
+        if fusion is None and not known.all():
+            raise InputError(f"query {queries[int(np.argmin(known))]!r:.80} holds nothing that the model knows")
         wanted, vectors = as_filter(where), found.floats()
         chooses = bool(fusion or rerank or diversity or group_by)
         if not chooses:
             hits = self.collection.search(vectors, k, where=wanted)
             return [_cut(replace(its, query=query), min_score) for its, query in zip(hits, queries, strict=True)]
         return [
-            self._chosen(query, vectors[at : at + 1], k, wanted, fusion, rerank, diversity, group_by, min_score)
+            self._chosen(
+                query, vectors[at : at + 1] if known[at] else None, k, wanted, fusion, rerank, diversity, group_by, min_score
+            )
             for at, query in enumerate(queries)
         ]
 
     def _chosen(
         self,
         query: str,
-        vector: NDArray[np.float32],
+        vector: NDArray[np.float32] | None,
         k: int,
         where: Filter | None,
         fusion: Fusion | None,
@@ -91,16 +103,22 @@ class Searcher:
         group_by: str | None,
         min_score: float | None,
     ) -> Hits:
-        """Return the hits of one query, chosen among candidates; twice as many where groups leave fewer than ``k``."""
+        """Return the hits of one query, chosen among candidates; twice as many where groups leave fewer than ``k``.
+
+        Without a ``vector`` only words are looked for.
+        """
         among = max(LEAST, CANDIDATES * k)
+        scored: dict[str, float] = {}
         while True:
-            hits = replace(self.collection.search(vector, among, where=where)[0], query=query)
-            all_there = len(hits) < among
+            hits = Hits((), query)
+            if vector is not None:
+                hits = replace(self.collection.search(vector, among, where=where)[0], query=query)
+            all_there = len(hits) < among or among >= MOST
             if fusion is not None:
                 words = self.collection.search_words([query], among, where=where)[0]
-                hits = fusion.joined(hits, words)
+                hits = fusion.joined(hits, words, FLOORS.get(self.collection.settings.metric))
             if reranker is not None:
-                hits = rerank_hits(query, hits, reranker)
+                hits = rerank_hits(query, hits, reranker, scored)
             hits = _cut(hits, min_score)
             if group_by is not None:
                 hits = best_of_groups(hits, group_by)
@@ -117,19 +135,23 @@ class Searcher:
         """Encode ``documents`` and write them with their metadata, a thousand at a time; give what each write did.
 
         What was given is kept, whatever happens after. Texts with nothing in them that the model knows are left out
-        under cosine, where they have no direction.
+        (``Written.left_out``) under cosine, where they have no direction; an item of that id goes.
         """
         stream = iter(documents)
         while block := list(islice(stream, BLOCK)):
             found = self.encoder.encode_document([document.text for document in block])
             vectors = found.floats()
-            kept = [at for at in range(len(block)) if self.collection.settings.metric != Metric.COSINE or vectors[at].any()]
-            yield self.collection.upsert(
+            able = np.ones(len(block), bool) if self.collection.settings.metric != Metric.COSINE else vectors.any(axis=1)
+            kept = np.flatnonzero(able).tolist()
+            written = self.collection.upsert(
                 [block[at].id for at in kept],
                 vectors[kept],
                 [block[at].text for at in kept],
                 [block[at].metadata for at in kept],
             )
+            if len(kept) < len(block):  # what stood under their ids is no longer what the source says
+                self.collection.delete([block[at].id for at in np.flatnonzero(~able).tolist()])
+            yield replace(written, left_out=len(block) - len(kept))
 
 
 def settings_for(encoder: Encoder, dtype: Dtype = Dtype.FLOAT32) -> Settings:

@@ -14,7 +14,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from semvec.embeddings.similarity import similarity
-from semvec.errors import InputError, OptionError
+from semvec.errors import OptionError
 from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hit, Hits
 from semvec.store.about import About
@@ -25,6 +25,7 @@ from semvec.store.collection import (
     Vectors,
     Written,
     as_filter,
+    check_ids,
     check_items,
     check_k,
     check_recall,
@@ -157,8 +158,7 @@ class AdaptedCollection(Collection):
         return Written(len(ids) - replaced, replaced)
 
     def delete(self, ids: Sequence[str]) -> int:
-        if isinstance(ids, str):
-            raise InputError("ids must be a list of ids, not one string: delete([id])")
+        ids = check_ids(ids)
         if not len(ids):
             return 0
         with self._plain_errors():
@@ -166,8 +166,7 @@ class AdaptedCollection(Collection):
             return sum(self._drop(part) for part in _parts(dict.fromkeys(ids), self.batch))
 
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
-        if isinstance(ids, str):
-            raise InputError("ids must be a list of ids, not one string: get([id])")
+        ids = check_ids(ids)
         with self._plain_errors():
             found = {item.id: item for part in _parts(dict.fromkeys(ids), self.batch) for item in self._fetch(part)}
         return [found[name].stored() if name in found else None for name in ids]

@@ -38,6 +38,11 @@ class Codec:
         """Whether every vector has a scale."""
         return self.dtype == Dtype.INT8
 
+    @property
+    def size(self) -> int:
+        """The bytes of a vector."""
+        return self.dim * self.form.itemsize + SCALE.itemsize * self.scaled
+
     def codes(self, vectors: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return the codes of ``vectors`` (rows, dim), and their scales (rows,), 1 where there are none."""
         if not self.scaled:
@@ -45,6 +50,8 @@ class Codec:
                 kept = vectors.astype(self.form)
             if not np.isfinite(kept).all():
                 raise InputError("a number is too large for float16")
+            if (kept.any(axis=1) < vectors.any(axis=1)).any():
+                raise InputError("all numbers of a vector are too small for float16")
             return kept, np.ones(len(vectors), dtype=SCALE)
         scales = (np.abs(vectors).max(axis=1, initial=0) / LIMIT).astype(SCALE)
         scales[scales == 0] = 1
@@ -59,8 +66,7 @@ class Codec:
 
     def split(self, stored: Sequence[bytes]) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return the codes and scales that `encode` wrote; raise `CollectionDamaged` where they are not of this size."""
-        size = self.dim * self.form.itemsize + SCALE.itemsize * self.scaled
-        if any(len(one) != size for one in stored):
+        if any(len(one) != self.size for one in stored):
             raise CollectionDamaged(f"a vector is not of {self.dim} numbers ({self.dtype})")
         if not self.scaled:
             return np.frombuffer(b"".join(stored), dtype=self.form).reshape(-1, self.dim), np.ones(len(stored), dtype=SCALE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing_extensions import Self
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.fingerprint import Fingerprint
-from semvec.errors import InputError, OptionError, StoreError
+from semvec.errors import FilterError, InputError, OptionError, StoreError
 from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hits
 from semvec.store.filter_text import parse_filter
@@ -43,6 +44,10 @@ NUL = r"\u0000"
 """How JSON spells the character that servers and C strings cannot keep."""
 
 LOCAL = "semvec.store.local:LocalCollection"
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
+"""What an address begins with; one letter would be a drive of Windows."""
+
+LONGEST = 1e18
 WITHIN = 64
 """Items looked at first where all of some score are wanted."""
 
@@ -94,10 +99,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Written:
-    """What a write did: items that were ``new``, and those that replaced one."""
+    """What a write did: items that were ``new``, those that ``replaced`` one, and texts ``left_out`` for want of a vector."""
 
     new: int
     replaced: int
+    left_out: int = 0
 
 
 class Collection(ABC):
@@ -120,9 +126,9 @@ class Collection(ABC):
         collection's raises `FingerprintMismatch`, which prints both.
         """
         text = os.fspath(place)
-        scheme = text.split(":", 1)[0] if "://" in text or text.split(":", 1)[0] in STORES else ""
+        scheme = match[1] if (match := SCHEME.match(text)) and not Path(text).exists() else ""
         if scheme and scheme not in STORES:
-            raise OptionError(f"no store is called {scheme!r}: a folder is a local collection; else {', '.join(STORES)}")
+            raise OptionError(f"no store is called {scheme!r}: there are {', '.join(STORES)}, and folders")
         module, name = STORES.get(scheme, LOCAL).split(":")
         store = cast("type[Collection]", getattr(import_module(module), name))
         collection = store._open(text, settings)
@@ -182,6 +188,7 @@ class Collection(ABC):
     def within(self, vectors: Vectors, score: float, *, where: Filter | str | None = None) -> list[Hits]:
         """Return every item that scores ``score`` or more for each of ``vectors`` (queries, dim), best first.
 
+        As exact as `search`: an index that is not exact may miss some.
         For euclidean a score is the distance with its sign turned: ``-0.5`` finds all within 0.5.
         """
         k = WITHIN
@@ -215,6 +222,8 @@ class Collection(ABC):
         """Write the rows of ``embeddings`` (one a text, with ids) with their texts; refuse those of another encoder."""
         if embeddings.level != Level.TEXT or embeddings.ids is None:
             raise InputError("a collection takes embeddings at level text, with ids: emb.with_ids([...])")
+        if embeddings.fingerprint.dtype == Dtype.BINARY:
+            raise InputError("a collection takes numbers, and these embeddings are bits (dtype binary)")
         self.check_fingerprint(embeddings.fingerprint)
         return self.upsert(embeddings.ids.tolist(), embeddings.floats(), embeddings.surface.tolist(), metadata)
 
@@ -242,7 +251,21 @@ class Collection(ABC):
 
 def as_filter(where: Filter | str | None) -> Filter | None:
     """Return ``where`` as a filter, a text read by `parse_filter`."""
+    if where is not None and not isinstance(where, str | Filter):
+        raise FilterError(f"a filter is text or made by field(…), not {type(where).__name__}: where=\"lang = 'de'\"")
     return parse_filter(where) if isinstance(where, str) else where
+
+
+def check_ids(ids: Sequence[str]) -> list[str]:
+    """Return ``ids`` as a list; raise `InputError` for one that cannot be an id."""
+    if isinstance(ids, str):
+        raise InputError("ids must be a list of ids, not one string")
+    for name in ids:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"an id must be a string that is not empty, not {name!r:.60}")
+        if reason := flaw(name):
+            raise InputError(f"the id {name!r:.60}: {reason}")
+    return list(ids)
 
 
 def check_recall(recall: float) -> None:
@@ -260,14 +283,19 @@ def check_k(k: object) -> int:
 
 def check_vectors(vectors: object, settings: Settings, names: Sequence[str] | None = None) -> Vectors:
     """Return ``vectors`` as float32 (rows, dim); raise `InputError` naming the first that is wrong."""
+    if isinstance(vectors, Embeddings):
+        raise InputError("vectors are numbers (rows, dim): search(emb.floats()); add(emb) writes embeddings with their ids")
     try:
         rows = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"vectors must be numbers (rows, {settings.dim}): {error}") from None
     if rows.ndim != 2 or rows.shape[1] != settings.dim:
         raise InputError(f"vectors of shape {rows.shape} where the collection wants (rows, {settings.dim})")
+    with np.errstate(over="ignore"):
+        long = np.abs(rows).max(axis=1, initial=0) * np.sqrt(settings.dim) > LONGEST
     for wrong, what in (
         (~np.isfinite(rows).all(axis=1), "holds a number that is not finite"),
+        (long, f"is longer than {LONGEST:.0e}, so that scores would not fit into float32"),
         (
             ~rows.any(axis=1) if settings.metric == Metric.COSINE else np.zeros(len(rows), bool),
             "is all zeros, which has no cosine",
@@ -287,13 +315,7 @@ def check_items(
     settings: Settings,
 ) -> tuple[Vectors, Sequence[str | None], Sequence[Mapping[str, JSON]]]:
     """Return what `Collection.upsert` was given, checked: vectors, texts and metadata, one for each id."""
-    if isinstance(ids, str):
-        raise InputError("ids must be a list of ids, not one string")
-    for name in ids:
-        if not isinstance(name, str) or not name:
-            raise InputError(f"an id must be a string that is not empty, not {name!r:.60}")
-        if reason := flaw(name):
-            raise InputError(f"the id {name!r:.60}: {reason}")
+    ids = check_ids(ids)
     if len(set(ids)) < len(ids):
         twice = Counter(ids).most_common(1)[0][0]
         raise InputError(f"id {twice!r} comes more than once")
@@ -303,19 +325,23 @@ def check_items(
     for name, given in (("vectors", rows), ("texts", texts), ("metadata", metadata)):
         if len(given) != len(ids):
             raise InputError(f"{len(given):,} {name} for {len(ids):,} ids")
+    plain = []
     for name, text, fields in zip(ids, texts, metadata, strict=True):
         if text is not None and (reason := flaw(text)):
             raise InputError(f"the text of id {name!r}: {reason}")
         if not isinstance(fields, Mapping) or not all(isinstance(key, str) and key for key in fields):
             raise InputError(f"the metadata of id {name!r} must be a dict with strings as keys, not {fields!r:.60}")
         try:
-            spelled = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+            spelled = json.dumps(dict(fields), ensure_ascii=False, allow_nan=False)
             reason = "NUL character" if NUL in spelled.replace(r"\\", "") else flaw(spelled)
         except (TypeError, ValueError) as error:
             reason = str(error)
-        if reason or any(isinstance(one, int) and abs(one) >= 2**63 for value in fields.values() for one in members(value)):
-            raise InputError(f"the metadata of id {name!r} are not JSON ({reason or 'a whole number of more than 64 bits'})")
-    return rows, texts, metadata
+        if reason:
+            raise InputError(f"the metadata of id {name!r} are not JSON ({reason})")
+        if any(isinstance(one, int) and abs(one) >= 2**63 for value in fields.values() for one in members(value)):
+            raise InputError(f"the metadata of id {name!r} hold a whole number of more than 64 bits; a string would do")
+        plain.append(json.loads(spelled))  # as they will come back: a tuple is a list
+    return rows, texts, plain
 
 
 def is_collection(place: str | os.PathLike[str]) -> bool:

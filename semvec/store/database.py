@@ -7,12 +7,14 @@ derived from rows up to some number stays right but for the rows in ``gone``.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,17 @@ CREATE TABLE gone (row INTEGER PRIMARY KEY);
 CREATE TABLE fields (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE attributes (field INTEGER, kind INTEGER, value, row INTEGER, PRIMARY KEY (field, kind, value, row)) WITHOUT ROWID;
 """
-KIND_NUMBERS = {"null": 0, "bool": 1, "number": 2, "text": 3}
+KIND_NUMBERS = {"bool": 1, "number": 2, "text": 3}
+WRONG = {
+    "items more than are counted": "SELECT count(*) - (SELECT CAST(value AS INTEGER) FROM about WHERE name = 'count') FROM items",
+    "vectors of another size": "SELECT count(*) FROM items WHERE typeof(vector) <> 'blob' OR length(vector) <> :size",
+    "metadata that are not JSON": "SELECT count(*) FROM items WHERE metadata IS NOT NULL AND NOT json_valid(metadata)",
+    "rows without a number": "SELECT count(*) FROM items WHERE row > (SELECT coalesce(max(seq), 0) FROM sqlite_sequence)",
+}
+"""What a collection must not hold, and how many there are of it."""
+
+THERE = 4
+"""The kind of the attribute that says that an item has a field."""
 decode = json.JSONDecoder().raw_decode
 MANY = 500
 """Most values bound in one statement."""
@@ -60,6 +72,7 @@ class Database:
         self._connection = connection
         self._path = path
         self._lock = threading.RLock()
+        self._inode = path.stat().st_ino
 
     @classmethod
     def create(cls, folder: Path, about: Mapping[str, JSON]) -> Database:
@@ -68,13 +81,11 @@ class Database:
         spare = folder / f".{FILE}.tmp"
         for leftover in folder.glob(f"{spare.name}*"):
             leftover.unlink()
-        made = sqlite3.connect(spare, isolation_level=None)
-        with _plain(path):
+        with closing(sqlite3.connect(spare, isolation_level=None)) as made, _plain(path):
             made.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
             record = {"format": FORMAT, "version": VERSION, "count": 0, "texts": 0, "snapshots_made": 0, **about}
             made.executemany("INSERT INTO about VALUES (?, ?)", [(name, json.dumps(value)) for name, value in record.items()])
             made.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        made.close()
         for leftover in folder.glob(f"{spare.name}-*"):
             leftover.unlink()
         spare.rename(path)
@@ -88,19 +99,35 @@ class Database:
         if not path.is_file():
             raise CollectionNotFound(f"{folder}: holds no collection")
         with _plain(path):
-            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+            connection = _connected(path)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA mmap_size=1073741824")
-            database = cls(connection, path)
+        database = cls(connection, path)
+        try:
             about = database.about()
-        if about.get("format") != FORMAT:
-            raise CollectionDamaged(f"{folder}: holds no collection of semvec")
-        if about["version"] > VERSION:
-            raise CollectionDamaged(f"{folder}: format version {about['version']}; this semvec reads up to {VERSION}, update it")
+            if about.get("format") != FORMAT:
+                raise CollectionDamaged(f"{folder}: holds no collection of semvec")
+            if about.get("version") not in range(1, VERSION + 1):
+                version = about.get("version")
+                raise CollectionDamaged(f"{folder}: format version {version}; this semvec reads up to {VERSION}, update it")
+        except ValueError as error:
+            database.close()
+            raise CollectionDamaged(f"{folder}: damaged, it does not say what it is ({error})") from error
+        except BaseException:
+            database.close()
+            raise
         return database
 
     def close(self) -> None:
         self._connection.close()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file is still the one that was opened."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     @property
     def version(self) -> int:
@@ -216,6 +243,11 @@ class Database:
         """Forget the rows that are no more, up to ``up_to`` (inside `writing`)."""
         self._connection.execute("DELETE FROM gone WHERE row <= ?", (up_to,))
 
+    def newer(self, row: int) -> int:
+        """Return how many items came after ``row``."""
+        with self._turn():
+            return int(self._connection.execute("SELECT count(*) FROM items WHERE row > ?", (row,)).fetchone()[0])
+
     def rows(self) -> NDArray[np.int64]:
         """Return every row there is, in order."""
         return np.sort(self._rows("SELECT row FROM items"))
@@ -224,21 +256,26 @@ class Database:
         """Return the rows whose attribute compares so with ``value``, in any order, some more than once."""
         sign = {"=": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "!=": "<>"}[operator]
         query = f"SELECT row FROM attributes WHERE field = ? AND kind = ? AND value {sign} ?"
+        if isinstance(value, int) and abs(value) >= 2**63:
+            value = float(value)
         return self._rows(query, field, KIND_NUMBERS[kind], value)
 
     def rows_having(self, field: int) -> NDArray[np.int64]:
         """Return the rows that have the field with a value that is not null."""
-        return self._rows("SELECT row FROM attributes WHERE field = ? AND kind > 0", field)
+        return self._rows("SELECT row FROM attributes WHERE field = ? AND kind = ?", field, THERE)
 
     def vectors_after(self, row: int, block: int) -> Iterator[tuple[NDArray[np.int64], list[bytes]]]:
         """Give rows after ``row`` with their vectors, at most ``block`` at a time, in order."""
-        cursor = self._connection.execute("SELECT row, vector FROM items WHERE row > ? ORDER BY row", (row,))
-        while found := cursor.fetchmany(block):
-            yield np.array([row for row, _ in found], dtype=np.int64), [vector for _, vector in found]
+        with _plain(self._path):
+            cursor = self._connection.execute("SELECT row, vector FROM items WHERE row > ? ORDER BY row", (row,))
+            while found := cursor.fetchmany(block):
+                yield np.array([row for row, _ in found], dtype=np.int64), [vector for _, vector in found]
 
     def texts_after(self, row: int) -> Iterator[str | None]:
         """Give the texts of the rows after ``row``, in order, None where there is none."""
-        return (text for (text,) in self._connection.execute("SELECT text FROM items WHERE row > ? ORDER BY row", (row,)))
+        with _plain(self._path):
+            for (text,) in self._connection.execute("SELECT text FROM items WHERE row > ? ORDER BY row", (row,)):
+                yield text
 
     def vectors_of(self, rows: Sequence[int]) -> list[bytes]:
         """Return the vectors of ``rows``, in that order."""
@@ -257,32 +294,38 @@ class Database:
         return {item.id: item for item in self._items("id", ids, True).values()}
 
     def scan(self, block: int = 1024) -> Iterator[Item]:
-        """Give every item, in the order of rows."""
-        last = 0
-        columns = "row, id, vector, text, metadata"
-        while True:
-            with self._turn():
-                found = self._connection.execute(
-                    f"SELECT {columns} FROM items WHERE row > ? ORDER BY row LIMIT ?", (last, block)
-                ).fetchall()
-            if not found:
-                return
-            last = found[-1][0]
-            yield from (_item(row) for row in found)
+        """Give every item there is now, in the order of rows, whatever is written meanwhile."""
+        other = Database.open(self._path.parent)
+        try:
+            with other.reading(), _plain(self._path):
+                cursor = other._connection.execute("SELECT row, id, vector, text, metadata FROM items ORDER BY row")
+                while found := cursor.fetchmany(block):
+                    yield from (_item(row) for row in found)
+        finally:
+            other.close()
 
-    def check(self) -> list[str]:
-        """Return what SQLite finds wrong with its file, nothing if it is sound."""
+    def check(self, size: int) -> list[str]:
+        """Return what is wrong with the file, nothing if it is sound: by SQLite, and by what a collection has to hold.
+
+        ``size`` is the bytes of a vector.
+        """
         try:
             found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(10)")]
+            wrong = [] if found == ["ok"] else found
+            for what, query in WRONG.items():
+                if count := self._connection.execute(query, {"size": size} if ":size" in query else {}).fetchone()[0]:
+                    wrong.append(f"{count:,} {what}")
+            return wrong
         except sqlite3.DatabaseError as error:
             return [str(error)]
-        return [] if found == ["ok"] else found
 
-    def vacuum(self) -> None:
-        """Give the space of what was deleted back to the disk."""
-        with self._turn():
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def shrink(self) -> None:
+        """Give the space of what was deleted back to the disk, where it is more than a quarter of the file."""
+        free, pages = self._one("PRAGMA freelist_count"), self._one("PRAGMA page_count")
+        if free * 4 > pages:
+            with self._turn():
+                self._connection.execute("VACUUM")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _items(self, key: str, values: Sequence[JSON], vectors: bool) -> dict[int, Item]:
         columns = f"row, id, {'vector' if vectors else 'NULL'}, text, metadata"
@@ -305,17 +348,30 @@ class Database:
             return self._connection.execute(query).fetchone()[0]
 
 
+def _connected(path: Path) -> sqlite3.Connection:
+    """Return a connection; one that only reads where the folder cannot be written to, as it is then."""
+    if os.access(path.parent, os.W_OK) and os.access(path, os.W_OK):
+        return sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+    place = f"file:{quote(str(path.resolve()))}?mode=ro"
+    unchanging = not path.with_name(f"{FILE}-wal").exists()  # without a writer's log nobody is writing
+    return sqlite3.connect(
+        place + ("&immutable=1" if unchanging else ""), uri=True, isolation_level=None, timeout=30, check_same_thread=False
+    )
+
+
 def _item(row: tuple[int, str, bytes | None, str | None, str | None]) -> Item:
     number, name, vector, text, metadata = row
     return Item(number, name, vector or b"", text, decode(metadata)[0] if metadata else {})
 
 
 def _attributes(metadata: Mapping[str, JSON], row: int, numbers: Mapping[str, int]) -> Iterator[tuple[int, int, JSON, int]]:
-    """Give what can be filtered by: every value of a field, and of a list every member."""
+    """Give what can be filtered by: every value of a field, of a list every member, and that a field is there at all."""
     for name, value in metadata.items():
+        if value is not None:
+            yield numbers[name], THERE, 0, row
         for member in members(value):
             kind = kind_of(member)
-            if kind in KIND_NUMBERS and kind != "null":
+            if kind in KIND_NUMBERS:
                 yield numbers[name], KIND_NUMBERS[kind], member, row
 
 
@@ -328,6 +384,8 @@ def _plain(path: Path) -> Iterator[None]:
     """Turn what SQLite says into one `StoreError`."""
     try:
         yield
+    except json.JSONDecodeError as error:
+        raise CollectionDamaged(f"{path.parent}: damaged, something in it is not JSON ({error})") from error
     except sqlite3.DatabaseError as error:
         said = str(error)
         if "full" in said or "disk I/O" in said:

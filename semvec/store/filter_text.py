@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from semvec.errors import FilterError
 from semvec.store.filters import All, Any, Compare, Filter, In, IsNull, Not, Scalar, StartsWith
+from semvec.text.document import flaw
 
 TOKEN = re.compile(
     r"""\s*(?:
@@ -18,6 +19,13 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 WORDS = {"and", "or", "not", "in", "is", "null", "true", "false", "contains", "startswith"}
+DEEPEST = 100
+LONGEST = 300
+"""Digits of a whole number; Python reads no more than some thousands, and SQLite 19."""
+
+SHOWN = 200
+"""Characters of a filter shown on either side of what is wrong."""
+
 SAME = {"==": "=", "<>": "!="}
 HELP = "fields are compared by = != < <= > >=, 'in (…)', 'contains', 'startswith', 'is null', joined by and, or, not and brackets"
 
@@ -37,6 +45,8 @@ def parse_filter(text: str) -> Filter:
     Fields are names (in backquotes if they hold spaces), strings stand in single or double quotes. Raises
     `FilterError` that points at the character.
     """
+    if reason := flaw(text):
+        raise FilterError(f"filter: {reason}")
     return _Parser(text).whole()
 
 
@@ -47,6 +57,7 @@ class _Parser:
         self._text = text
         self._tokens = self._split(text)
         self._next = 0
+        self._deep = 0
 
     def _split(self, text: str) -> list[Token]:
         tokens, at = [], 0
@@ -65,7 +76,9 @@ class _Parser:
         return [*tokens, Token("end", "the end", len(text))]
 
     def _error(self, at: int, what: str) -> FilterError:
-        return FilterError(f"filter, character {at + 1}: {what}, in {self._text[:at]}⟨here⟩{self._text[at:]} ({HELP})")
+        before, after = self._text[max(0, at - SHOWN) : at], self._text[at : at + SHOWN]
+        whole = f"{'…' if at > SHOWN else ''}{before}⟨here⟩{after}{'…' if at + SHOWN < len(self._text) else ''}"
+        return FilterError(f"filter, character {at + 1}: {what}, in {whole} ({HELP})")
 
     @property
     def _token(self) -> Token:
@@ -102,6 +115,15 @@ class _Parser:
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def _not(self) -> Filter:
+        self._deep += 1
+        if self._deep > DEEPEST:
+            raise self._error(self._token.at, f"more than {DEEPEST} brackets and 'not' inside each other")
+        try:
+            return self._one()
+        finally:
+            self._deep -= 1
+
+    def _one(self) -> Filter:
         if self._took("not"):
             return Not(self._not())
         if self._took("("):
@@ -154,7 +176,7 @@ class _Parser:
             inside = token.text[1:-1]
             return re.sub(r"\\(.)", r"\1", inside.replace("''", "'") if token.text[0] == "'" else inside)
         if token.kind == "number":
-            return float(token.text) if set(token.text) & set(".eE") else int(token.text)
+            return float(token.text) if set(token.text) & set(".eE") or len(token.text) > LONGEST else int(token.text)
         if token.kind == "word" and token.text in ("true", "false"):
             return token.text == "true"
         if token.text == "null":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from semvec.errors import FilterError
+from semvec.text.document import flaw
 from semvec.types import JSON, did_you_mean
 
 Scalar: TypeAlias = str | int | float | bool
@@ -92,6 +93,9 @@ class StartsWith(Filter):
 
     field: str
     prefix: str
+
+    def __post_init__(self) -> None:
+        check_value(self.prefix)
 
     def matches(self, metadata: Mapping[str, JSON]) -> bool:
         return any(isinstance(value, str) and value.startswith(self.prefix) for value in members(metadata.get(self.field)))
@@ -221,5 +225,7 @@ def kind_of(value: JSON) -> str:
 
 def check_value(value: object) -> None:
     """Raise `FilterError` for a value that nothing in metadata can be compared with."""
+    if isinstance(value, str) and (reason := flaw(value)):
+        raise FilterError(f"a filter compares with text, not with {value!r:.60} ({reason})")
     if kind_of(value) not in ("bool", "number", "text") or value != value:
         raise FilterError(f"a filter compares with a string, a number, true or false, not with {value!r:.60}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -12,9 +14,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from semvec.embeddings.files import plain_errors
+from semvec.embeddings.files import plain_errors, sync_folder
 from semvec.embeddings.transforms import normalize
-from semvec.errors import CollectionDamaged, CollectionLocked, CollectionNotFound, InputError, StoreError
+from semvec.errors import CollectionDamaged, CollectionLocked, CollectionNotFound, StoreError
 from semvec.index.faiss import exact
 from semvec.index.kinds import AUTO, GOOD, choose_kind
 from semvec.results import Hit, Hits
@@ -26,6 +28,7 @@ from semvec.store.collection import (
     Vectors,
     Written,
     as_filter,
+    check_ids,
     check_items,
     check_k,
     check_recall,
@@ -34,7 +37,7 @@ from semvec.store.collection import (
 from semvec.store.database import FILE, Database
 from semvec.store.filters import Filter
 from semvec.store.keywords import Keywords
-from semvec.store.snapshot import PREFIX, Chosen, Snapshot, clear_others, write_snapshot
+from semvec.store.snapshot import PREFIX, About, Chosen, Snapshot, clear_others, read_about, write_snapshot
 from semvec.store.where import Where
 from semvec.types import JSON, Metric
 
@@ -47,6 +50,10 @@ PATIENCE = 5
 
 REMEMBERED = 32
 """Filters whose rows are remembered until something is written."""
+
+
+class Replaced(Exception):
+    """A snapshot that was looked for is not there any more, or not whole."""
 
 
 @dataclass
@@ -90,6 +97,8 @@ class LocalCollection(Collection):
         self._codec = Codec(settings.dtype, settings.dim)
         self._database = database
         self._lock = FileLock(folder / LOCK, thread_local=False)
+        self._turn = threading.RLock()
+        self._closed = False
         self._writes = 0
         self._seen: tuple[int, int] | None = None
         self._state: State | None = None
@@ -105,17 +114,20 @@ class LocalCollection(Collection):
                 raise StoreError(f"{folder}: holds other things, so no collection is made there; name another folder")
             with plain_errors(folder):
                 folder.mkdir(exist_ok=True)
+                sync_folder(folder.parent)
                 with FileLock(folder / LOCK, timeout=30):
                     if not (folder / FILE).is_file():
                         Database.create(folder, {"settings": settings.to_json(), "snapshot": None}).close()
         database = Database.open(folder)
         try:
             made = Settings.from_json(database.about()["settings"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            database.close()
             raise CollectionDamaged(f"{folder}: damaged, it does not say what it is for ({error})") from error
         return cls(folder, database, made)
 
     def close(self) -> None:
+        self._closed = True
         self._state = self._former_keywords = None
         self._database.close()
         self._lock.release(force=True)
@@ -129,25 +141,19 @@ class LocalCollection(Collection):
     ) -> Written:
         rows, texts, metadata = check_items(ids, vectors, texts, metadata, self.settings)
         stored = self._codec.encode(rows)
-        self._lock_for_writing()
-        with self._database.writing():
+        with self._writing(), self._database.writing():
+            self._writes += 1
             new, replaced = self._database.put(zip(ids, stored, texts, metadata, strict=True))
-        self._writes += 1
         return Written(new, replaced)
 
     def delete(self, ids: Sequence[str]) -> int:
-        if isinstance(ids, str):
-            raise InputError("ids must be a list of ids, not one string: delete([id])")
-        self._lock_for_writing()
-        with self._database.writing():
-            found = self._database.drop(list(dict.fromkeys(ids)))
-        self._writes += 1
-        return found
+        wanted = list(dict.fromkeys(check_ids(ids)))
+        with self._writing(), self._database.writing():
+            self._writes += 1
+            return self._database.drop(wanted)
 
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
-        if isinstance(ids, str):
-            raise InputError("ids must be a list of ids, not one string: get([id])")
-        found = self._database.items_with(list(dict.fromkeys(ids)))
+        found = self._database.items_with(list(dict.fromkeys(check_ids(ids))))
         return [
             Stored(name, self._decoded([found[name].vector])[0], found[name].text, found[name].metadata)
             if name in found
@@ -203,13 +209,12 @@ class LocalCollection(Collection):
         that reaches ``recall`` on a sample, which the snapshot keeps. Readers go on meanwhile.
         """
         check_recall(recall)
-        self._lock_for_writing()
-        count, up_to = self._database.count(), self._database.last_row()
-        if not count:
-            raise StoreError(f"{self.folder}: is empty, there is nothing to make an index of")
-        number = self._database.about()["snapshots_made"] + 1
-        name = f"{PREFIX}{number:06d}"  # never used again: readers know a snapshot by its name
-        with plain_errors(self.folder):
+        with self._writing(), plain_errors(self.folder):
+            count, up_to = self._database.count(), self._database.last_row()
+            if not count:
+                raise StoreError(f"{self.folder}: is empty, there is nothing to make an index of")
+            number = self._database.about()["snapshots_made"] + 1
+            name = f"{PREFIX}{number:06d}"  # never used again: readers know a snapshot by its name
             about = write_snapshot(
                 self.folder / name,
                 self._blocks(),
@@ -222,47 +227,65 @@ class LocalCollection(Collection):
                 target=recall,
                 seed=seed,
             )
-        with self._database.writing():
-            self._database.set_about(snapshot=name, snapshots_made=number)
-            self._database.forget_gone(up_to)
-        self._writes += 1
-        clear_others(self.folder, name)
-        return asdict(about)
+            try:
+                with self._database.writing():
+                    self._writes += 1
+                    self._database.set_about(snapshot=name, snapshots_made=number)
+                    self._database.forget_gone(up_to)
+            except BaseException:
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+                raise
+            clear_others(self.folder, name)
+            try:
+                self._database.shrink()
+            except StoreError as error:
+                logger.info("%s; the space of deleted items is given back another time", error)
+        return _told(about)
 
     def info(self) -> dict[str, JSON]:
-        with self._moment() as state:
-            fields = sorted(self._database.fields())
-            count = self._database.count()
+        with self._database.reading():
+            count, fields, name = self._database.count(), sorted(self._database.fields()), self._database.about()["snapshot"]
+            about = None if name is None else read_about(self.folder / name)
+            beside = count if about is None else self._database.newer(about.up_to)
         disk = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
         return {
             "place": str(self.folder),
             "items": count,
             **self.settings.to_json(),
             "fields": fields,
-            "snapshot": None if state.snapshot is None else asdict(state.snapshot.about),
-            "rows_beside_it": len(state.tail_rows),
+            "snapshot": about and _told(about),
+            "rows_beside_it": beside,
             "bytes": disk,
         }
 
     def check(self) -> list[str]:
         """Return what is wrong, nothing if all is sound: the file of the truth, and the snapshot against it."""
-        wrong = self._database.check()
-        name = self._database.about()["snapshot"]
-        if name is not None:
-            try:
-                snapshot = Snapshot.open(self.folder / name)
-                wrong += self._compared(snapshot)
-            except CollectionDamaged as error:
-                wrong.append(str(error))
-        return wrong
+        with self._database.reading():
+            wrong = self._database.check(self._codec.size)
+            name = self._database.about()["snapshot"]
+            if name is not None:
+                try:
+                    snapshot = Snapshot.open(self.folder / name, self.settings.metric)
+                    wrong += snapshot.damage(self.folder / name) or self._compared(snapshot)
+                except CollectionDamaged as error:
+                    wrong.append(str(error))
+            return wrong
 
     def repair(self) -> None:
-        """Put away a snapshot that is damaged; what it was made of is in the truth, so nothing is lost."""
-        self._lock_for_writing()
-        with self._database.writing():
-            self._database.set_about(snapshot=None)
-        self._writes += 1
-        clear_others(self.folder, None)
+        """Put away a snapshot that is damaged; what it was made of is in the truth, so nothing is lost.
+
+        Raises `CollectionDamaged` where the truth itself is: then a copy of what can be read (`scan`) or a backup helps.
+        """
+        with self._writing():
+            if wrong := self._database.check(self._codec.size):
+                raise CollectionDamaged(
+                    f"{self.folder}: {'; '.join(wrong)}: this is no matter of the index; "
+                    "'semvec index export' saves what can be read, or go back to a backup"
+                )
+            with self._database.writing():
+                self._writes += 1
+                self._database.set_about(snapshot=None)
+            clear_others(self.folder, None)
 
     def _compared(self, snapshot: Snapshot) -> list[str]:
         """Return where a sample of the snapshot differs from the truth."""
@@ -294,14 +317,22 @@ class LocalCollection(Collection):
         for rows, vectors in self._database.vectors_after(0, BLOCK):
             yield rows, self._comparable(self._decoded(vectors))
 
-    def _lock_for_writing(self) -> None:
-        if not self._lock.is_locked:
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout:
-                raise CollectionLocked(
-                    f"{self.folder}: another process writes to it; one may write at a time, any may read"
-                ) from None
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One writer at a time: of the threads of this object, and of all processes until it is closed."""
+        with self._turn:
+            if self._closed:
+                raise StoreError(f"{self.folder}: the collection was closed")
+            if not self._lock.is_locked:
+                try:
+                    self._lock.acquire(timeout=0)
+                except Timeout:
+                    raise CollectionLocked(
+                        f"{self.folder}: another process writes to it; one may write at a time, any may read"
+                    ) from None
+            if not self._database.in_place:
+                raise StoreError(f"{self.folder}: was deleted or replaced while it was open; open it again")
+            yield
 
     @contextmanager
     def _moment(self) -> Iterator[State]:
@@ -310,8 +341,8 @@ class LocalCollection(Collection):
             with self._database.reading():
                 try:
                     state = self._refreshed(last)
-                except FileNotFoundError:
-                    continue  # the writer has put a newer snapshot in the place of the one that was looked for
+                except Replaced:
+                    continue
                 yield state
                 return
 
@@ -341,21 +372,24 @@ class LocalCollection(Collection):
             up_to = max(up_to, int(former.tail_rows.max(initial=0)))
         for its_rows, its_vectors in self._database.vectors_after(up_to, BLOCK):
             rows.append(its_rows)
-            vectors.append(self._comparable(self._decoded(its_vectors)))
+            vectors.append(self._codec.rounded(self._comparable(self._decoded(its_vectors))))  # as a snapshot has them
         tail_rows = np.concatenate([np.zeros(0, np.int64), *rows])
         tail = np.concatenate([np.zeros((0, self.settings.dim), np.float32), *vectors])
         self._state, self._seen = State(snapshot, name, alive, tail_rows, tail, last_row), seen
         return self._state
 
     def _opened(self, name: str | None, last: bool) -> Snapshot | None:
-        """Return the snapshot called ``name``, None for none or a damaged one; raise `FileNotFoundError` unless ``last``."""
+        """Return the snapshot called ``name``, None for none or a damaged one.
+
+        Raises `Replaced` unless this is the ``last`` look: the writer may have put a newer one in its place.
+        """
         if name is None:
             return None
-        if not last and not (self.folder / name).is_dir():
-            raise FileNotFoundError(name)
         try:
-            return Snapshot.open(self.folder / name)
+            return Snapshot.open(self.folder / name, self.settings.metric)
         except CollectionDamaged as error:
+            if not last:
+                raise Replaced from error
             logger.warning("%s; searching without it, 'semvec index optimise' makes it again", error)
             return None
 
@@ -394,3 +428,8 @@ class LocalCollection(Collection):
         return [its[order].tolist() for order, its in zip(best, rows, strict=True)], [
             its[order].tolist() for order, its in zip(best, scores, strict=True)
         ]
+
+
+def _told(about: About) -> dict[str, JSON]:
+    """Return what users are told of a snapshot."""
+    return {name: value for name, value in asdict(about).items() if name != "files"}

@@ -24,6 +24,7 @@ from semvec.store.collection import (
     Vectors,
     Written,
     as_filter,
+    check_ids,
     check_items,
     check_k,
     check_recall,
@@ -35,7 +36,6 @@ from semvec.store.postgres_filters import attributes, condition
 from semvec.store.postgres_index import EFFORTS, Through, build, choose_kind, drop, set_up
 from semvec.store.postgres_schema import Record, find, make, read, table_of
 from semvec.store.postgres_vectors import Form, written
-from semvec.text.document import flaw
 from semvec.types import JSON, Metric
 
 logger = logging.getLogger(__name__)
@@ -144,14 +144,14 @@ class PostgresCollection(Collection):
             return change(connection)
 
     def delete(self, ids: Sequence[str]) -> int:
-        wanted = _names(ids, "delete")
+        wanted = list(dict.fromkeys(check_ids(ids)))
         query = f"DELETE FROM {self._table} WHERE id = ANY(%s)"
         return self._written(lambda connection: int(connection.execute(query, [wanted]).rowcount)) if wanted else 0
 
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
         query = f"SELECT id, vector, text, metadata FROM {self._table} WHERE id = ANY(%s)"
         with self._server.reading() as connection:
-            rows = connection.execute(query, [_names(ids, "get")], binary=True).fetchall()
+            rows = connection.execute(query, [list(dict.fromkeys(check_ids(ids)))], binary=True).fetchall()
         found = {item.id: item for item in self._stored(rows)}
         return [found.get(name) for name in ids]
 
@@ -312,10 +312,3 @@ class PostgresCollection(Collection):
 
 def _spelled(value: Mapping[str, JSON]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
-
-
-def _names(ids: Sequence[str], call: str) -> list[str]:
-    """Return ``ids``, each once, without those that no item can have."""
-    if isinstance(ids, str):
-        raise InputError(f"ids must be a list of ids, not one string: {call}([id])")
-    return [name for name in dict.fromkeys(ids) if flaw(name) is None]

@@ -6,10 +6,12 @@ came since are searched beside it. It is written under a temporary name and take
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +30,18 @@ PREFIX = "index-"
 SUBSET = 2_000_000
 """Numbers in the vectors a filter leaves, up to which they are searched exactly: a few milliseconds."""
 
+FEW = 0.3
+"""The share of the rows from which on reading all of them costs less than gathering those that are allowed."""
+
+LEAST = 11
+"""Hits that candidates are looked for at least: an index is tuned by the ten nearest of its own vectors."""
+
+DEEPEST = 8
+"""No more than one in so many rows is asked of the index: beyond, all that are allowed are searched exactly."""
+
+CANDIDATES = 1 << 24
+"""Numbers in the vectors of the candidates of some queries, at most at a time."""
+
 EXACT_BLOCK = 1 << 16
 """Vectors that are turned into float32 at a time to be searched exactly."""
 
@@ -38,7 +52,8 @@ SAMPLE = 200
 class About:
     """What a snapshot says of itself: ``rows`` vectors of ``dim`` numbers, made of all rows up to ``up_to``.
 
-    ``effort`` is what reached ``recall`` (share of the 10 true nearest that were found, over a sample).
+    ``effort`` is what reached ``recall`` (share of the 10 true nearest that were found, over a sample). ``files`` are the
+    sha256 of its files.
     """
 
     kind: str
@@ -49,6 +64,7 @@ class About:
     effort: int = 1
     recall: float = 1.0
     words: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,11 +77,6 @@ class Chosen:
     def places(self) -> NDArray[np.int64]:
         """Their positions."""
         return np.flatnonzero(self.mask)
-
-    @cached_property
-    def bits(self) -> NDArray[np.uint8]:
-        """The mask as FAISS takes it."""
-        return np.packbits(self.mask, bitorder="little")
 
 
 @dataclass(frozen=True)
@@ -82,14 +93,21 @@ class Snapshot:
     postings: Postings | None = None
 
     @classmethod
-    def open(cls, folder: Path) -> Snapshot:
-        """Return the snapshot in ``folder``; raise `CollectionDamaged` where its files do not fit together."""
+    def open(cls, folder: Path, metric: Metric) -> Snapshot:
+        """Return the snapshot in ``folder``; raise `CollectionDamaged` where its files do not fit together.
+
+        Their content is not looked at: `damage` does that.
+        """
         try:
-            about = About(**json.loads((folder / "header.json").read_bytes()))
+            about = _about(folder)
+            if about.metric != metric:
+                raise FormatError(f"made for {about.metric} where the collection compares by {metric}")
             rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
             vectors = Kept.open(folder)
             if vectors.codes.shape != (about.rows, about.dim) or rows.shape != (about.rows,):
                 raise FormatError(f"{vectors.codes.shape} vectors where {(about.rows, about.dim)} is told")
+            if (np.diff(rows) <= 0).any() or (len(rows) and not 0 < rows[0] <= rows[-1] <= about.up_to):
+                raise FormatError("its rows are in no order")
             kind = KINDS[about.kind]
             index = FaissIndex.open(folder / "index.faiss", kind) if kind.factory else None
             if index is not None and index.index.ntotal != about.rows:
@@ -97,59 +115,113 @@ class Snapshot:
             postings = Postings.open(folder) if about.words else None
             if postings is not None and len(postings.lengths) != about.rows:
                 raise FormatError(f"words of {len(postings.lengths)} texts where {about.rows} are told")
-        except Exception as error:
+        except (FormatError, ValueError, KeyError, TypeError, EOFError, FileNotFoundError) as error:
             raise CollectionDamaged(f"{folder}: damaged ({type(error).__name__}: {error})") from error
         return cls(about, rows, vectors, index, postings)
+
+    def damage(self, folder: Path) -> list[str]:
+        """Return which files in ``folder`` are not what was written."""
+        return [f"{folder / name}: damaged" for name, digest in self.about.files.items() if _sha256(folder / name) != digest]
 
     def search(
         self, queries: NDArray[np.float32], k: int, allowed: Chosen | None, *, effort: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return positions and scores (queries, ≤ k) of the best rows among ``allowed`` (None: all), best first.
 
-        −1 stands where there were fewer. What a filter leaves few of is searched exactly; so is what the index did
-        not find k of.
+        Where few are allowed, they are searched exactly. Else the index is asked for as many as hold enough allowed ones,
+        deeper and deeper, and what is still short at a depth that costs as much is searched exactly. So a filter costs no
+        recall, even if it leaves out just what is near: an index that skips rows while it looks finds others instead, far off.
         """
-        metric = Metric(self.about.metric)
         count = self.about.rows if allowed is None else len(allowed.places)
         k = min(k, count)
-        if k == 0:
-            return np.zeros((len(queries), 0), dtype=np.int64), np.zeros((len(queries), 0), dtype=np.float32)
-        if self.index is None or (allowed is not None and count * self.about.dim <= SUBSET):
-            return self._exactly(queries, k, metric, allowed)
-        kept = min(k * self.index.kind.refine, count)
-        tries = effort or self.about.effort
-        if not self.index.kind.has_lists:
-            tries = max(tries, kept)
-        if allowed is not None:  # as many of the allowed must be met as of all without a filter
-            tries = int(np.ceil(tries * self.about.rows / count))
-        if self.index.kind.has_lists:
-            tries = min(tries, self.index.efforts[-1])
-        positions, scores = self.index.search(queries, kept, effort=tries, allowed=None if allowed is None else allowed.bits)
-        if self.index.kind.refine > 1:
-            positions, scores = self._refined(queries, positions, k, metric)
-        short = (positions[:, :k] < 0).any(axis=1)
-        positions, scores = positions[:, :k], scores[:, :k]
-        if short.any():
-            positions[short], scores[short] = self._exactly(queries[short], k, metric, allowed)
+        if k == 0 or not len(queries):
+            return np.zeros((len(queries), k), dtype=np.int64), np.zeros((len(queries), k), dtype=np.float32)
+        if allowed is not None and (count * self.about.dim <= SUBSET or (self.index is None and count < FEW * self.about.rows)):
+            return self._exactly(queries, k, allowed.places)
+        if self.index is None and allowed is None:
+            return self._exactly(queries, k, None)
+        block = max(1, CANDIDATES // (min(max(k, LEAST) * self._refine, count) * self.about.dim))
+        parts = [self._deeper(queries[at : at + block], k, allowed, count, effort) for at in range(0, len(queries), block)]
+        return np.concatenate([its for its, _ in parts]), np.concatenate([its for _, its in parts])
+
+    @property
+    def _refine(self) -> int:
+        return 1 if self.index is None else self.index.kind.refine
+
+    def _deeper(
+        self, queries: NDArray[np.float32], k: int, allowed: Chosen | None, count: int, effort: int | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return what the index finds, asked for more until enough of it is allowed, and the exact hits of the rest."""
+        positions = np.full((len(queries), k), -1, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        tuned = LEAST * self._refine
+        enough = min(max(k, LEAST) * self._refine, count)
+        depth = int(np.ceil(enough * self.about.rows / count))
+        left = np.arange(len(queries))
+        while len(left) and depth * DEEPEST <= max(self.about.rows, DEEPEST * enough):
+            least = max(effort or self.about.effort, 1 if self._lists else tuned)
+            found = self._candidates(queries[left], depth, int(np.ceil(least * max(1.0, depth / tuned))))
+            if allowed is not None:
+                found = np.where((found >= 0) & allowed.mask[np.maximum(found, 0)], found, -1)
+            full = (found >= 0).sum(axis=1) >= enough
+            for row, its in zip(left[full].tolist(), found[full], strict=True):
+                best, score = self._best_of(queries[row], its[its >= 0][:enough], k)
+                positions[row], scores[row] = best, score
+            left = left[~full]
+            depth *= 4
+        if len(left):
+            positions[left], scores[left] = self._exactly(queries[left], k, None if allowed is None else allowed.places)
         return positions, scores
 
-    def _exactly(
-        self, queries: NDArray[np.float32], k: int, metric: Metric, allowed: Chosen | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        return exact_in(queries, self.vectors, k, metric, None if allowed is None else allowed.places)
+    @property
+    def _lists(self) -> bool:
+        return self.index is not None and self.index.kind.has_lists
 
-    def _refined(
-        self, queries: NDArray[np.float32], positions: NDArray[np.int64], k: int, metric: Metric
+    def _candidates(self, queries: NDArray[np.float32], depth: int, effort: int) -> NDArray[np.int64]:
+        """Return the positions of about the ``depth`` nearest rows of each query, nearest first, −1 where there are none."""
+        if self.index is None:
+            return self._exactly(queries, min(depth, self.about.rows), None)[0]
+        return self.index.search(queries, min(depth, self.about.rows), effort=effort)[0]
+
+    def _best_of(
+        self, query: NDArray[np.float32], candidates: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Score the candidates again by the stored vectors."""
-        vectors = self.vectors.take(np.maximum(positions, 0).ravel()).reshape(*positions.shape, -1)
-        if metric == Metric.EUCLIDEAN:
-            scores = -np.sqrt(((vectors - queries[:, None, :]) ** 2).sum(axis=2))
+        """Return the ``k`` best of ``candidates``, scored by the stored vectors."""
+        vectors = self.vectors.take(candidates)
+        if Metric(self.about.metric) == Metric.EUCLIDEAN:
+            scores = -np.sqrt(((vectors - query) ** 2).sum(axis=1))
         else:
-            scores = np.einsum("qkd,qd->qk", vectors, queries)
-        scores[positions < 0] = -np.inf
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(positions, order, axis=1), np.take_along_axis(scores, order, axis=1).astype(np.float32)
+            scores = vectors @ query
+        order = np.argsort(-scores, kind="stable")[:k]
+        return candidates[order], scores[order]
+
+    def _exactly(
+        self, queries: NDArray[np.float32], k: int, places: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return exact_in(queries, self.vectors, k, Metric(self.about.metric), places)
+
+
+def read_about(folder: Path) -> About | None:
+    """Return what the snapshot in ``folder`` says of itself, None where it is damaged."""
+    try:
+        return _about(folder)
+    except (ValueError, TypeError, FileNotFoundError):
+        return None
+
+
+def _about(folder: Path) -> About:
+    about = About(**json.loads((folder / "header.json").read_bytes()))
+    if not all(isinstance(number, int) for number in (about.rows, about.dim, about.up_to, about.effort)):
+        raise FormatError("its header holds something else than numbers")
+    return about
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def exact_in(
@@ -188,8 +260,8 @@ def write_snapshot(
 ) -> About:
     """Write a snapshot of ``rows`` vectors that come in ``blocks`` (row numbers, vectors) and their ``texts`` (None: no words).
 
-    Memory is bounded by a block and by what FAISS keeps in its index. The effort is the least that finds ``target``
-    of the true ten nearest of a sample. Returns what it is.
+    Memory is bounded by a block, by what FAISS keeps in its index, and by what `Postings.of` says of the words. The effort is
+    the least that finds ``target`` of the true ten nearest of a sample.
     """
     spare = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(spare, ignore_errors=True)
@@ -197,6 +269,7 @@ def write_snapshot(
     try:
         numbers = np.empty(rows, dtype=np.int64)
         codes = np.lib.format.open_memmap(spare / "vectors.npy", mode="w+", dtype=codec.form, shape=(rows, codec.dim))
+        _reserve(spare / "vectors.npy")
         scales = np.ones(rows, dtype=np.float32)
         at = 0
         for its_numbers, its_vectors in blocks:
@@ -220,6 +293,7 @@ def write_snapshot(
         if texts is not None:
             Postings.of(texts).save(spare)
             about = replace(about, words=True)
+        about = replace(about, files={path.name: _sha256(path) for path in sorted(spare.iterdir())})
         with open(spare / "header.json", "wb") as stream:
             stream.write(json.dumps(asdict(about)).encode())
             flush(stream)
@@ -232,12 +306,19 @@ def write_snapshot(
     return about
 
 
+def _reserve(path: Path) -> None:
+    """Take the room of the whole file at once: a disk that fills up while memory is mapped to it kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "rb+") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+
+
 def _tuned(snapshot: Snapshot, target: float, seed: int) -> tuple[int, float]:
     """Return the least effort whose recall at 10 reaches ``target`` on a sample of the vectors, and that recall."""
     assert snapshot.index is not None
     places = np.random.default_rng(seed).choice(snapshot.about.rows, min(SAMPLE, snapshot.about.rows), replace=False)
     queries = snapshot.vectors.take(np.sort(places))
-    k = min(11, snapshot.about.rows)
+    k = min(LEAST, snapshot.about.rows)
     true, _ = exact_in(queries, snapshot.vectors, k, Metric(snapshot.about.metric), None)
     effort, recall = 1, 0.0
     for effort in snapshot.index.efforts:

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from semvec.errors import OutputExists
+from semvec.errors import OptionError, OutputExists
 from semvec.store.address import shown
 from semvec.store.collection import Collection, Written
 
@@ -20,10 +20,12 @@ def copy_collection(
 ) -> Iterator[tuple[Written, int]]:
     """Copy every item of ``source`` to ``target``, some thousands at a time; give what each write did, and how many there are.
 
-    The target is made with the source's settings. One that holds something already is refused with `OutputExists`
-    unless ``add``: then items of the same id are replaced, and others stay. A copy that was broken off goes on with
-    ``add``.
+    The target is made with the source's settings, and optimised at the end. One that holds something already is refused
+    with `OutputExists` unless ``add``: then items of the same id are replaced, and others stay. A copy that was broken off
+    goes on with ``add``.
     """
+    if os.path.realpath(source) == os.path.realpath(target):
+        raise OptionError(f"{shown(target)}: a collection is not copied onto itself")
     with Collection.open(source) as one, Collection.open(target, one.settings) as other:
         if not add and other.count():
             raise OutputExists(f"{shown(target)}: holds {other.count():,} items already; --add adds to them")
@@ -39,3 +41,5 @@ def copy_collection(
                 ),
                 count,
             )
+        if count:
+            other.optimise()

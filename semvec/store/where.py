@@ -29,12 +29,12 @@ class Where:
         match wanted:
             case All(parts):
                 found = [self._of(part) for part in parts]
-                rows = found[0]
+                rows = found[0] if found else self._database.rows()
                 for other in found[1:]:
                     rows = np.intersect1d(rows, other, assume_unique=True)
                 return rows
             case Any(parts):
-                return np.unique(np.concatenate([self._of(part) for part in parts]))
+                return np.unique(np.concatenate([np.zeros(0, np.int64), *(self._of(part) for part in parts)]))
             case Not(part):
                 return np.setdiff1d(self._database.rows(), self._of(part), assume_unique=True)
             case IsNull(name):

@@ -49,7 +49,7 @@ def texts_of(inputs: str | Path | Sequence[str | Path], options: ReadOptions | N
 
 def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, several: bool) -> Document | BadRow:
     where = source.name if source.kind == "file" else f"{source.name}, {'row' if source.kind == 'parquet' else 'line'} {row.line}"
-    name, reason = _id(source, row, several)
+    name, reason = _id(source, row, several or options.qualified)
     reason = row.problem or reason or flaw(row.text)
     if not reason and isinstance(row.text, str):
         if not options.keep_blank and not row.text.strip():

@@ -31,7 +31,8 @@ class ReadOptions:
     ``keep_blank`` makes blank rows texts of their own instead of bad rows. ``delimiter`` separates the
     cells of ``.csv`` (a comma) and ``.tsv`` (a tab); ``.csv`` cells may be quoted, ``.tsv`` cells are not.
     Without ``ids`` no column is taken for one. ``fields`` names the columns whose cells travel along as metadata
-    (`ALL_FIELDS`: every other one); a column of the name "all" comes with the rest.
+    (`ALL_FIELDS`: every other one); a column of the name "all" comes with the rest. ``qualified`` puts the file's name before
+    line numbers that serve as ids, even where there is one file only.
     """
 
     text_field: str | None = None
@@ -41,6 +42,7 @@ class ReadOptions:
     delimiter: str | None = None
     ids: bool = True
     fields: tuple[str, ...] = ()
+    qualified: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.max_chars, bool) or not isinstance(self.max_chars, int) or self.max_chars < 1:
@@ -290,5 +292,5 @@ def require_fields(where: str, names: Sequence[str], options: ReadOptions) -> No
 def kept_fields(names: Sequence[str], taken: tuple[str, str | None], options: ReadOptions) -> tuple[str, ...]:
     """Return which of the columns ``names`` become metadata: those asked for, or all but the text and the id."""
     if ALL_FIELDS in options.fields:
-        return tuple(name for name in names if name not in taken)
+        return tuple(name for name in names if name and name not in taken)
     return tuple(name for name in options.fields if name in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +26,26 @@ def test_from_texts_to_hits(tmp_path: Path, glove_file: Path) -> None:
     encoder = semvec.load_encoder(glove_file)
     rows, scores = semvec.nearest(encoder.encode_query(["of the BANK"]), encoder.encode_document(TEXTS.splitlines()), 2)
     lines = TEXTS.splitlines()
-    expected = [f"{score:7.4f}  {row + 1}  {lines[row]}" for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True)]
+    expected = [
+        f"{score:7.4f}  {tmp_path}/t.txt:{row + 1}  {lines[row]}"
+        for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True)
+    ]
     assert found.stdout.splitlines() == expected
     (record,) = [
         json.loads(line)
         for line in run("search", place, "-", "-k", "1", "--format", "jsonl", stdin=b"Paris\n\n").stdout.splitlines()
     ]
     assert record["query"] == "Paris"
-    assert (record["hits"][0]["id"], record["hits"][0]["text"]) == ("2", "Paris")
+    assert (record["hits"][0]["id"], record["hits"][0]["text"]) == (f"{tmp_path}/t.txt:2", "Paris")
     assert run("index", "add", place, tmp_path / "t.txt").stdout == f"0 items new, 4 replaced, in {place}\n"
-    assert run("index", "delete", place, "2", "nobody").stdout == "1 items deleted, 3 left\n"
+    assert run("index", "delete", place, f"{tmp_path}/t.txt:2", "nobody").stdout == "1 items deleted, 3 left\n"
     assert "flat over 3 items" in run("index", "optimise", place).stdout
     assert run("index", "check", place).stdout == "sound\n"
     info = json.loads(run("index", "info", place, "--json").stdout)
     assert (info["items"], info["dim"], info["snapshot"]["rows"]) == (3, 4, 3)
     assert "3 items in" in run("index", "export", place, tmp_path / "out.jsonl").stdout
     records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert [one["id"] for one in records] == ["1", "3", "4"]
+    assert [one["id"] for one in records] == [f"{tmp_path}/t.txt:{line}" for line in (1, 3, 4)]
     np.testing.assert_allclose(records[0]["vector"], encoder.encode(["the bank of the river"]).vectors[0])
 
 
@@ -141,3 +145,32 @@ def test_copy_similar_and_collections(tmp_path: Path, glove_file: Path) -> None:
     run("encode", table, "-o", tmp_path / "b.npy", "-m", glove_file)
     assert run("similar", tmp_path / "a.parquet", tmp_path / "b.npy", "--format", "tsv").stdout == done.stdout
     refused(run("similar", tmp_path / "a.txt", tmp_path / "none.txt", "-m", glove_file), "none.txt")
+
+
+def test_a_build_that_fails_leaves_nothing_in_the_way(tmp_path: Path, glove_file: Path) -> None:
+    (tmp_path / "t.txt").write_text("the bank\n\nzyxxy\nParis\n")
+    build = ("index", "build", tmp_path / "t.txt", "-o", tmp_path / "c", "-m", glove_file)
+    refused(run(*build), "line 2: the row is empty")
+    assert not (tmp_path / "c").exists()
+    done = run(*build, "--on-error", "skip")
+    assert done.exit_code == 0, done.output
+    assert "1 bad rows left out, the first:" in done.stderr
+    assert "1 texts left out: nothing in them that the model knows" in done.stderr
+    assert done.stdout.startswith("2 items new")
+    (tmp_path / "other.txt").write_text("of the river\n")
+    assert run("index", "add", tmp_path / "c", tmp_path / "other.txt").stdout.startswith("1 items new, 0 replaced")
+
+
+def test_inputs_that_do_not_go_together(tmp_path: Path, glove_file: Path) -> None:
+    (tmp_path / "t.txt").write_text(TEXTS)
+    run("encode", tmp_path / "t.txt", "-o", tmp_path / "v.npy", "-m", glove_file)
+    run("index", "build", tmp_path / "v.npy", "-o", tmp_path / "c")
+    refused(run("index", "build", tmp_path / "v.npy", tmp_path / "t.txt", "-o", tmp_path / "d"), "one kind at a time")
+    refused(run("index", "build", tmp_path / "v.npy", tmp_path / "v.npy", "-o", tmp_path / "d"), "id '1' comes twice")
+    refused(run("index", "build", tmp_path / "v.npy", "-o", tmp_path / "e", "--fields", "x"), "--fields does nothing")
+    refused(run("index", "build", tmp_path / "c", "-o", tmp_path / "e", "-m", glove_file), "is a collection, not a file")
+    refused(run("copy", tmp_path / "c", tmp_path / "c" / ".." / "c"), "not copied onto itself")
+    refused(run("copy", tmp_path / "c", "redis:somewhere"), "no store is called 'redis'")
+    os.mkfifo(tmp_path / "pipe")
+    refused(run("index", "export", tmp_path / "c", tmp_path / "pipe", "--overwrite"), "is no file")
+    assert not (tmp_path / "e").exists()

@@ -25,7 +25,7 @@ DIM = 16
 FILTERS = ["lang = 'de'", "year >= 2010 and lang in ('en', 'fr')", "tags contains 'new'", "note is null", "not lang = 'de'", "name startswith 'ä'",
            "lang = 'xx'", "score < 0.05", "year != 2000 or good = true", "tags = 7", "tags != 'old'", "not (lang = 'de' and good = false)",
            "name > 'ä'", "name >= 'zebra'", "lang = 1", "good = 1", "year = 2000.0", "deep = 'x'", "not note is null", "name startswith ''",
-           "lang not in ('en')", "not tags contains 'new'", "name = 'it''s \"%_\\\\'", "name startswith '%'"]  # fmt: skip
+           "lang not in ('en')", "not tags contains 'new'", "name = 'it''s \"%_\\\\'", "name startswith '%'", "deep is null", "empty is null", "not hollow is null"]  # fmt: skip
 
 
 class Plain:
@@ -69,6 +69,7 @@ def made_up(rng: np.random.Generator, names: list[str]) -> tuple[np.ndarray, lis
         one |= {"name": str(rng.choice(["ärger", "ä", "zebra", "100 %", "it's \"%_\\"]))}
         one |= {"note": None} if rng.random() < 0.5 else {}
         one |= {"note": "x"} if rng.random() < 0.2 else {}
+        one |= {"empty": [], "hollow": [None]} if rng.random() < 0.5 else {"empty": None}
         one |= {"good": bool(rng.random() < 0.5), "deep": {"x": 1}}
         metadata.append(one)
     return vectors, [f"text {name} 😀" for name in names], metadata

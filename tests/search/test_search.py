@@ -11,7 +11,7 @@ import pytest
 from semvec.embeddings.maxsim import maxsim
 from semvec.embeddings.similarity import similarity
 from semvec.encoders.cross_encoder import CrossEncoder
-from semvec.errors import InputError, ModelError, OptionError, StoreError
+from semvec.errors import FilterError, InputError, ModelError, OptionError, StoreError
 from semvec.index.bm25 import Part, Postings, bm25
 from semvec.results import Hit, Hits
 from semvec.search.diversity import best_of_groups, diverse
@@ -53,9 +53,10 @@ def test_fusion_by_hand() -> None:
     assert fused[0].score == pytest.approx(1 / 63 + 1 / 61)
     assert fused[0].parts == {"dense": 0.1, "dense_rank": 3, "bm25": 7.0, "bm25_rank": 1}
     assert fused[3].parts == {"bm25": 3.0, "bm25_rank": 2}
-    weighed = Fusion(0.25).joined(dense, words)
-    assert weighed.ids == ["a", "b", "c", "d"]
-    assert [hit.score for hit in weighed] == pytest.approx([0.75, 0.375, 0.25, 0.0])
+    weighed = Fusion(0.25).joined(dense, words, -1.0)  # shares: 1.9/1.9, 1.5/1.9, 1.1/1.9 and 7/7, 3/7
+    assert weighed.ids == ["a", "c", "b", "d"]
+    assert [hit.score for hit in weighed] == pytest.approx([0.75, 0.75 * 1.1 / 1.9 + 0.25, 0.75 * 1.5 / 1.9, 0.25 * 3 / 7])
+    assert [hit.score for hit in Fusion(0.0).joined(dense, words)] == pytest.approx([1.0, 0.5, 0.0, 0.0])
     assert Fusion(1.0).joined(dense, words).ids[0] == "c"
     with pytest.raises(OptionError, match="words_weight"):
         Fusion(2)
@@ -216,3 +217,29 @@ def test_similar_files(tmp_path: Path, glove_file: Path, word: Any) -> None:
     assert [
         len(hits) for _, hits in similar(tmp_path / "a.txt", tmp_path / "b.txt", 3, model=str(glove_file), min_score=0.999)
     ] == [0, 1]
+
+
+def test_words_are_found_where_the_model_knows_none(tmp_path: Path, word: Any) -> None:
+    with Collection.open(tmp_path / "w", settings_for(word)) as collection:
+        its = Searcher(word, collection)
+        written = list(its.add(documents(["the bank zzx81", "zzz", "Paris"])))
+        assert [(one.new, one.left_out) for one in written] == [(2, 1)]
+        assert its.search(["zzx81"], hybrid=True)[0].ids == ["d0"]
+        with pytest.raises(InputError, match="holds nothing"):
+            its.search(["zzx81"])
+        list(its.add([Document("d2", "zzz", "", "", 0)]))
+        assert collection.get(["d2"]) == [None]
+
+
+def test_nothing_is_reranked_twice(searcher: Searcher) -> None:
+    seen: list[str] = []
+
+    class Counting:
+        def scores(self, query: str, texts: Any) -> np.ndarray:
+            seen.extend(texts)
+            return np.arange(len(texts), dtype=np.float32)
+
+    searcher.search(["the bank"], 10, rerank=Counting(), group_by="part")
+    assert len(seen) == len(set(seen)) == len(TEXTS)
+    with pytest.raises(FilterError, match="no item has a field 'nope'"):
+        searcher.search(["the bank"], group_by="nope")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from semvec.errors import FilterError
 from semvec.store.collection import Collection, Settings
 from semvec.store.local import LocalCollection
 
@@ -75,7 +76,7 @@ def read(place: str) -> None:
             query = vectors_of(1, group, chance.randrange(50))
             try:
                 hits = collection.search(query, size + 1, where=f"group = {group}")[0]
-            except ValueError:
+            except FilterError:
                 continue  # no item has had metadata yet
             versions = {hit.metadata["version"] for hit in hits}
             assert len(versions) <= 1, f"group {group} is of versions {versions}"

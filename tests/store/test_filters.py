@@ -88,3 +88,22 @@ def test_as_python_it_is_the_same() -> None:
 )
 def test_what_is_true(text: str, metadata: dict[str, object], true: bool) -> None:
     assert parse_filter(text).matches(metadata) is true
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("(" * 5000 + "a = 1" + ")" * 5000, "more than 100 brackets"),
+        ("not " * 3000 + "a = 1", "more than 100 brackets"),
+        ("a = '\ud800'", "lone surrogate"),
+        ("a = 'x' " + "and b = 'y' " * 10_000 + "or", "…"),
+    ],
+)
+def test_filters_that_are_too_much(text: str, complaint: str) -> None:
+    with pytest.raises(FilterError, match=complaint) as found:
+        parse_filter(text)
+    assert len(str(found.value)) < 1000
+
+
+def test_a_number_of_many_digits() -> None:
+    assert parse_filter("a < " + "9" * 5000).matches({"a": 1})

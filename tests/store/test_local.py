@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from semvec.embeddings.similarity import similarity
 from semvec.errors import (
     CollectionDamaged,
+    FilterError,
+    InputError,
     OptionError,
     StoreError,
 )
 from semvec.index.kinds import KINDS
+from semvec.store import snapshot
 from semvec.store.collection import Collection, Settings
+from semvec.store.filters import All
+from semvec.store.filters import Any as Any_
 from semvec.store.local import LocalCollection
-from semvec.types import Metric
+from semvec.types import Dtype, Metric
 from tests.contracts.stores import DIM, Plain, made_up
 from tests.contracts.test_store import agree as everything_agrees
 
@@ -70,6 +77,16 @@ def test_whatever_is_done_it_is_what_the_oracle_says(tmp_path: Path, metric: str
         np.testing.assert_array_equal(found[0].vector, plain.items[names[0]][1])
 
 
+@pytest.fixture(params=["small", "as if large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few vectors are searched exactly under a filter; as if there were many, the index is asked."""
+    if request.param != "small":
+        monkeypatch.setattr(snapshot, "SUBSET", 0)
+        monkeypatch.setattr(snapshot, "EXACT_BLOCK", 100)
+        monkeypatch.setattr(snapshot, "CANDIDATES", 10_000)
+
+
+@pytest.mark.usefixtures("size")
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_of_index(tmp_path: Path, kind: str) -> None:
     rng = np.random.default_rng(1)
@@ -194,3 +211,131 @@ def test_a_reader_that_comes_while_a_snapshot_is_replaced(tmp_path: Path, monkey
         assert reader._state is not None
         assert reader._state.name == "index-000002"
         assert reader._state.snapshot is not None
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_filter_that_leaves_out_what_is_near_costs_no_recall(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "SUBSET", 0)
+    rng = np.random.default_rng(6)
+    centres = rng.standard_normal((40, DIM))
+    label = rng.integers(0, 40, 6000)
+    vectors = (centres[label] + 0.3 * rng.standard_normal((6000, DIM))).astype(np.float32)
+    queries = (centres[:4].repeat(5, axis=0) + 0.3 * rng.standard_normal((20, DIM))).astype(np.float32)
+    with Collection.open(tmp_path / "c", Settings(DIM)) as collection:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert([str(i) for i in range(6000)], vectors, None, [{"label": int(one)} for one in label])
+        true = [hits.ids for hits in collection.search(queries, 10, where="label >= 4")]
+        collection.optimise(kind)
+        found = [hits.ids for hits in collection.search(queries, 10, where="label >= 4")]
+        assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, true, strict=True)]) >= 0.95
+        first = [hits.ids for hits in collection.search(queries, 1)]
+        exact = np.argmax(similarity(queries, vectors), axis=1)
+        assert np.mean([int(a[0]) == b for a, b in zip(first, exact, strict=True)]) >= 0.95
+
+
+def test_writes_of_another_thread_while_the_index_is_made(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(7).standard_normal((4000, DIM)).astype(np.float32)
+    ids = [str(i) for i in range(4000)]
+    with Collection.open(tmp_path / "c", Settings(DIM)) as collection, ThreadPoolExecutor(2) as pool:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert(ids, vectors)
+        done = [pool.submit(collection.optimise, kind) for kind in ("hnsw", "ivf-sq8")]
+        for at in range(20):
+            collection.delete([ids[at]])
+            collection.upsert([ids[-at - 1]], vectors[at : at + 1])
+            assert collection.search(vectors[at : at + 1], 1)[0].ids == [ids[-at - 1]]
+        assert [one.result()["rows"] for one in done][0] in range(3980, 4001)
+        hits = collection.search(vectors[:1], 4000)[0]
+        assert len(hits) == len(set(hits.ids)) == collection.count() == 3980
+    with Collection.open(tmp_path / "c") as collection:
+        assert isinstance(collection, LocalCollection)
+        assert not collection.check()
+        assert len(collection.search(vectors[:1], 4000)[0]) == 3980
+
+
+def test_what_is_written_while_scanning_is_another_moment(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        collection.upsert([str(i) for i in range(3000)], np.ones((3000, 2)))
+        seen = 0
+        for item in collection.scan():
+            collection.upsert([item.id], item.vector[None], None, [{"seen": seen}])
+            seen += 1
+        assert seen == 3000
+        assert collection.count("seen >= 0") == 3000
+
+
+def test_a_tuple_is_a_list(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        collection.upsert(["a"], np.ones((1, 2)), None, [{"x": ("p", "q")}])
+        assert collection.search(np.ones((1, 2)), 1, where="x contains 'p'")[0][0].metadata == {"x": ["p", "q"]}
+        assert collection.count("x is null") == 0
+
+
+def test_after_close_nothing_is_locked(tmp_path: Path) -> None:
+    collection = Collection.open(tmp_path / "c", Settings(2))
+    collection.close()
+    with pytest.raises(StoreError, match="was closed"):
+        collection.upsert(["a"], np.ones((1, 2)))
+    with Collection.open(tmp_path / "c") as other:
+        assert other.upsert(["a"], np.ones((1, 2))).new == 1
+
+
+@pytest.mark.parametrize("dtype", [Dtype.FLOAT16, Dtype.INT8])
+def test_a_score_is_the_same_before_and_after_the_index(tmp_path: Path, dtype: Dtype) -> None:
+    vectors = np.random.default_rng(8).standard_normal((200, DIM)).astype(np.float32)
+    with Collection.open(tmp_path / "c", Settings(DIM, dtype=dtype)) as collection:
+        collection.upsert([str(i) for i in range(200)], vectors)
+        before = collection.search(vectors[:20], 5)
+        collection.optimise()
+        after = collection.search(vectors[:20], 5)
+        assert [hits.ids for hits in before] == [hits.ids for hits in after]
+        np.testing.assert_allclose(
+            [[hit.score for hit in hits] for hits in before], [[hit.score for hit in hits] for hits in after], atol=2e-7
+        )
+
+
+def test_a_folder_that_is_deleted_while_open(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        collection.upsert(["a"], np.ones((1, 2)))
+        shutil.rmtree(tmp_path / "c")
+        with pytest.raises(StoreError, match="deleted or replaced while it was open"):
+            collection.upsert(["b"], np.ones((1, 2)))
+
+
+@pytest.mark.parametrize("file", ["index.faiss", "vectors.npy", "rows.npy", "words-places.npy", "header.json"])
+def test_check_finds_what_was_changed_in_an_index(tmp_path: Path, file: str) -> None:
+    vectors = np.random.default_rng(9).standard_normal((400, DIM)).astype(np.float32)
+    with Collection.open(tmp_path / "c", Settings(DIM)) as collection:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert([str(i) for i in range(400)], vectors, [f"word{i}" for i in range(400)])
+        collection.optimise("ivf")
+        true = [hits.ids for hits in collection.search(vectors[:5], 3)]
+    (path,) = (tmp_path / "c").glob(f"index-*/{file}")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    path.write_bytes(content)
+    with Collection.open(tmp_path / "c") as collection:
+        assert isinstance(collection, LocalCollection)
+        assert collection.check()
+        collection.repair()
+        assert not collection.check()
+        assert [hits.ids for hits in collection.search(vectors[:5], 3)] == true
+
+
+def test_what_cannot_be_kept(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2, dtype=Dtype.FLOAT16)) as collection:
+        assert isinstance(collection, LocalCollection)
+        for vectors, complaint in (([[1e20, 0]], "is longer than"), ([[1e-9, 0]], "too small"), ([[1e6, 0]], "too large")):
+            with pytest.raises(InputError, match=complaint):
+                collection.upsert(["a"], np.array(vectors))
+        collection.upsert(["a"], np.ones((1, 2)))
+        with pytest.raises(OptionError, match="ivf-pq learns from 256 vectors at least, and there are 1"):
+            collection.optimise("ivf-pq")
+        with pytest.raises(InputError, match="an id must be a string"):
+            collection.delete([1])  # type: ignore[list-item]
+        with pytest.raises(FilterError, match="a filter is text"):
+            collection.count({"a": 1})  # type: ignore[arg-type]
+        assert collection.count(Any_(())) == 0
+        assert collection.count(All(())) == 1
