@@ -73,7 +73,7 @@ class Semvec(Engine):
                 metadata = [{"part": parts[at]} for at in its]
                 collection.upsert([str(at) for at in its], vectors[its.start : its.stop], None, metadata)
             assert isinstance(collection, LocalCollection)
-            return collection.optimise(self.kind)
+            return collection.optimise(self.kind, recall=0.95)  # as FAISS alone is tuned
 
     def open(self) -> None:
         from semvec.store.collection import Collection
