@@ -92,6 +92,8 @@ def ask(engine: str, folder: Path, place: Path) -> dict[str, Any]:
         "open_seconds": round(first - began, 3),
         "open_and_first_query_seconds": round(time.perf_counter() - began, 3),
     }
+    if tuned := one.tune(queries, true["all"]):
+        results["about"] = tuned
     for query in queries[:WARM]:
         one.search(query, K, None)
     results["all"] = timed(one, queries, true["all"], None)

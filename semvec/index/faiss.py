@@ -19,6 +19,10 @@ from semvec.types import Metric
 Take: TypeAlias = Callable[[NDArray[np.int64] | slice], NDArray[np.float32]]
 """Gives the vectors (places, dim) at some places."""
 
+CARE = 120
+"""How wide a graph is searched when a vector is added; FAISS's own 40 finds less at every width later on."""
+
+GRAPH_EFFORTS = [24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024]
 TRAIN = 64
 """Vectors a list is trained on, at most."""
 
@@ -44,6 +48,8 @@ class FaissIndex:
         rows, dim = shape
         measure = faiss.METRIC_L2 if metric == Metric.EUCLIDEAN else faiss.METRIC_INNER_PRODUCT
         index = faiss.index_factory(dim, kind.describe(rows, dim), measure)
+        if kind.name == "hnsw":
+            index.hnsw.efConstruction = CARE
         if kind.has_lists:
             index.cp.seed = seed
             index.cp.min_points_per_centroid = 1  # FAISS would print what it thinks of few
@@ -99,7 +105,7 @@ class FaissIndex:
         """The efforts worth trying, least first: numbers of lists, or widths of the search."""
         if self.kind.has_lists:
             return [effort for effort in (1 << i for i in range(20)) if effort < self.index.nlist] + [self.index.nlist]
-        return [16 << i for i in range(7)] if self.kind.name == "hnsw" else [1]
+        return GRAPH_EFFORTS if self.kind.name == "hnsw" else [1]
 
 
 def _faiss() -> Any:

@@ -49,7 +49,7 @@ KINDS = {
         Kind("ivf-sq8", "IVF{lists},SQ8", "lists, a byte a number", 1.0, 4),
         Kind("ivf-pq", "IVF{lists},PQ{parts}x8", "lists, product quantisation: a byte for eight numbers", 0.125, 20, 256),
         Kind("rabitq", "IVF{lists},RaBitQ", "lists, a bit a number (RaBitQ)", 0.125, 20),
-        Kind("hnsw", "HNSW32,SQ8", "a graph, a byte a number: the quickest", 1.0, 4),
+        Kind("hnsw", "HNSW32,SQ8", "a graph, a byte a number: the quickest", 1.0, 2),
     )
 }
 AUTO = "auto"

@@ -291,8 +291,10 @@ def check_vectors(vectors: object, settings: Settings, names: Sequence[str] | No
         raise InputError(f"vectors must be numbers (rows, {settings.dim}): {error}") from None
     if rows.ndim != 2 or rows.shape[1] != settings.dim:
         raise InputError(f"vectors of shape {rows.shape} where the collection wants (rows, {settings.dim})")
-    with np.errstate(over="ignore"):
-        long = np.abs(rows).max(axis=1, initial=0) * np.sqrt(settings.dim) > LONGEST
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    if ((squares < LONGEST**2) & ((squares > 0) | (settings.metric != Metric.COSINE))).all():
+        return rows
+    long = squares >= LONGEST**2
     for wrong, what in (
         (~np.isfinite(rows).all(axis=1), "holds a number that is not finite"),
         (long, f"is longer than {LONGEST:.0e}, so that scores would not fit into float32"),

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -71,7 +72,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._lock = threading.RLock()
+        self._turn = _Turn(path)
         self._inode = path.stat().st_ino
 
     @classmethod
@@ -81,7 +82,7 @@ class Database:
         spare = folder / f".{FILE}.tmp"
         for leftover in folder.glob(f"{spare.name}*"):
             leftover.unlink()
-        with closing(sqlite3.connect(spare, isolation_level=None)) as made, _plain(path):
+        with closing(sqlite3.connect(spare, isolation_level=None)) as made, _Turn(path):
             made.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
             record = {"format": FORMAT, "version": VERSION, "count": 0, "texts": 0, "snapshots_made": 0, **about}
             made.executemany("INSERT INTO about VALUES (?, ?)", [(name, json.dumps(value)) for name, value in record.items()])
@@ -98,7 +99,7 @@ class Database:
         path = folder / FILE
         if not path.is_file():
             raise CollectionNotFound(f"{folder}: holds no collection")
-        with _plain(path):
+        with _Turn(path):
             connection = _connected(path)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA mmap_size=1073741824")
@@ -136,19 +137,13 @@ class Database:
 
     def about(self) -> dict[str, JSON]:
         """Return what the collection says of itself."""
-        with self._turn():
+        with self._turn:
             return {name: json.loads(value) for name, value in self._connection.execute("SELECT name, value FROM about")}
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One thread at a time, and what SQLite says as one `StoreError`."""
-        with self._lock, _plain(self._path):
-            yield
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """All that is read inside is of one moment."""
-        with self._turn():
+        with self._turn:
             if self._connection.in_transaction:
                 yield
                 return
@@ -161,7 +156,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """All that is written inside is committed together, on the disk when this returns, or not at all."""
-        with self._turn():
+        with self._turn:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -232,7 +227,7 @@ class Database:
 
     def fields(self) -> dict[str, int]:
         """Return the names of all fields there ever were, and their numbers."""
-        with self._turn():
+        with self._turn:
             return {name: number for number, name in self._connection.execute("SELECT number, name FROM fields")}
 
     def gone(self, up_to: int) -> NDArray[np.int64]:
@@ -245,7 +240,7 @@ class Database:
 
     def newer(self, row: int) -> int:
         """Return how many items came after ``row``."""
-        with self._turn():
+        with self._turn:
             return int(self._connection.execute("SELECT count(*) FROM items WHERE row > ?", (row,)).fetchone()[0])
 
     def rows(self) -> NDArray[np.int64]:
@@ -266,14 +261,14 @@ class Database:
 
     def vectors_after(self, row: int, block: int) -> Iterator[tuple[NDArray[np.int64], list[bytes]]]:
         """Give rows after ``row`` with their vectors, at most ``block`` at a time, in order."""
-        with _plain(self._path):
+        with _plain(self._path.parent):
             cursor = self._connection.execute("SELECT row, vector FROM items WHERE row > ? ORDER BY row", (row,))
             while found := cursor.fetchmany(block):
                 yield np.array([row for row, _ in found], dtype=np.int64), [vector for _, vector in found]
 
     def texts_after(self, row: int) -> Iterator[str | None]:
         """Give the texts of the rows after ``row``, in order, None where there is none."""
-        with _plain(self._path):
+        with _plain(self._path.parent):
             for (text,) in self._connection.execute("SELECT text FROM items WHERE row > ? ORDER BY row", (row,)):
                 yield text
 
@@ -297,7 +292,7 @@ class Database:
         """Give every item there is now, in the order of rows, whatever is written meanwhile."""
         other = Database.open(self._path.parent)
         try:
-            with other.reading(), _plain(self._path):
+            with other.reading(), _plain(self._path.parent):
                 cursor = other._connection.execute("SELECT row, id, vector, text, metadata FROM items ORDER BY row")
                 while found := cursor.fetchmany(block):
                     yield from (_item(row) for row in found)
@@ -323,14 +318,14 @@ class Database:
         """Give the space of what was deleted back to the disk, where it is more than a quarter of the file."""
         free, pages = self._one("PRAGMA freelist_count"), self._one("PRAGMA page_count")
         if free * 4 > pages:
-            with self._turn():
+            with self._turn:
                 self._connection.execute("VACUUM")
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _items(self, key: str, values: Sequence[JSON], vectors: bool) -> dict[int, Item]:
         columns = f"row, id, {'vector' if vectors else 'NULL'}, text, metadata"
         found: dict[int, Item] = {}
-        with self._turn():
+        with self._turn:
             for part in _parts(values):
                 marks = ",".join("?" * len(part))
                 query = f"SELECT {columns} FROM items WHERE {key} IN ({marks})"
@@ -339,12 +334,12 @@ class Database:
 
     def _rows(self, query: str, *values: JSON) -> NDArray[np.int64]:
         """Return the rows that ``query`` selects, in any order: as one text, which is four times as fast as row by row."""
-        with self._turn():
+        with self._turn:
             found = self._connection.execute(f"SELECT group_concat(row) FROM ({query})", values).fetchone()[0]
         return np.fromstring(found, dtype=np.int64, sep=",") if found else np.zeros(0, dtype=np.int64)
 
     def _one(self, query: str) -> JSON:
-        with self._turn():
+        with self._turn:
             return self._connection.execute(query).fetchone()[0]
 
 
@@ -379,17 +374,38 @@ def _parts(values: Sequence[JSON]) -> Iterator[Sequence[JSON]]:
     return (values[at : at + MANY] for at in range(0, len(values), MANY))
 
 
+class _Turn:
+    """One thread at a time, and what SQLite says as one `StoreError`; it may be entered again inside."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lock.release()
+        if isinstance(error, sqlite3.DatabaseError | json.JSONDecodeError):
+            raise plain(error, self._path.parent) from error
+
+
 @contextmanager
-def _plain(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into one `StoreError`."""
+def _plain(folder: Path) -> Iterator[None]:
+    """Turn what SQLite says into one `StoreError`, for what goes on between the turns of others."""
     try:
         yield
-    except json.JSONDecodeError as error:
-        raise CollectionDamaged(f"{path.parent}: damaged, something in it is not JSON ({error})") from error
-    except sqlite3.DatabaseError as error:
-        said = str(error)
-        if "full" in said or "disk I/O" in said:
-            raise StoreError(f"{path.parent}: cannot be written: {said}; what was acknowledged before is kept") from error
-        if "malformed" in said or "not a database" in said or "no such" in said:
-            raise CollectionDamaged(f"{path.parent}: damaged ({said}); 'semvec index check' tells what is wrong") from error
-        raise StoreError(f"{path.parent}: {said}") from error
+    except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
+        raise plain(error, folder) from error
+
+
+def plain(error: sqlite3.DatabaseError | json.JSONDecodeError, folder: Path) -> StoreError:
+    """Return what ``error`` means for the collection in ``folder``."""
+    said = str(error)
+    if isinstance(error, json.JSONDecodeError):
+        return CollectionDamaged(f"{folder}: damaged, something in it is not JSON ({said})")
+    if "full" in said or "disk I/O" in said:
+        return StoreError(f"{folder}: cannot be written: {said}; what was acknowledged before is kept")
+    if "malformed" in said or "not a database" in said or "no such" in said:
+        return CollectionDamaged(f"{folder}: damaged ({said})")
+    return StoreError(f"{folder}: {said}")

@@ -414,8 +414,7 @@ class LocalCollection(Collection):
         found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         if state.snapshot is not None:
             positions, scores = state.snapshot.search(queries, k, state.alive if allowed is None else allowed.snapshot)
-            numbers = np.where(positions < 0, -1, state.snapshot.row_numbers[np.maximum(positions, 0)])
-            found.append((numbers, np.where(positions < 0, -np.inf, scores)))
+            found.append((state.snapshot.row_numbers[positions], scores))
         tail_rows, tail = state.tail_rows, state.tail
         if allowed is not None and len(allowed.tail) < len(tail_rows):
             tail_rows, tail = tail_rows[allowed.tail], tail[allowed.tail]
@@ -424,7 +423,6 @@ class LocalCollection(Collection):
             found.append((tail_rows[positions] if len(tail_rows) else positions, scores))
         rows, scores = (np.concatenate(its, axis=1) if len(its) > 1 else its[0] for its in zip(*found, strict=True))
         best = [np.lexsort((its, -score))[:k] for its, score in zip(rows, scores, strict=True)]
-        best = [order[its[order] >= 0] for order, its in zip(best, rows, strict=True)]
         return [its[order].tolist() for order, its in zip(best, rows, strict=True)], [
             its[order].tolist() for order, its in zip(best, scores, strict=True)
         ]

@@ -45,7 +45,9 @@ CANDIDATES = 1 << 24
 EXACT_BLOCK = 1 << 16
 """Vectors that are turned into float32 at a time to be searched exactly."""
 
-SAMPLE = 200
+SAMPLE = 500
+STRICT = 0.4
+"""The share of the misses that are allowed which a sample of the index's own vectors may have."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Snapshot:
             about = _about(folder)
             if about.metric != metric:
                 raise FormatError(f"made for {about.metric} where the collection compares by {metric}")
-            rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
+            rows = np.asarray(np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False))
             vectors = Kept.open(folder)
             if vectors.codes.shape != (about.rows, about.dim) or rows.shape != (about.rows,):
                 raise FormatError(f"{vectors.codes.shape} vectors where {(about.rows, about.dim)} is told")
@@ -140,6 +142,12 @@ class Snapshot:
             return self._exactly(queries, k, allowed.places)
         if self.index is None and allowed is None:
             return self._exactly(queries, k, None)
+        if allowed is None and len(queries) == 1:
+            depth = max(k, LEAST) * self._refine
+            (found,) = self._candidates(queries, depth, max(effort or self.about.effort, 1 if self._lists else depth))
+            if (its := found[found >= 0]).size >= k:
+                best, score = self._best_of(queries[0], its, k)
+                return best[None], score[None]
         block = max(1, CANDIDATES // (min(max(k, LEAST) * self._refine, count) * self.about.dim))
         parts = [self._deeper(queries[at : at + block], k, allowed, count, effort) for at in range(0, len(queries), block)]
         return np.concatenate([its for its, _ in parts]), np.concatenate([its for _, its in parts])
@@ -163,7 +171,7 @@ class Snapshot:
             found = self._candidates(queries[left], depth, int(np.ceil(least * max(1.0, depth / tuned))))
             if allowed is not None:
                 found = np.where((found >= 0) & allowed.mask[np.maximum(found, 0)], found, -1)
-            full = (found >= 0).sum(axis=1) >= enough
+            full = (found >= 0).sum(axis=1) >= (k if allowed is None else enough)
             for row, its in zip(left[full].tolist(), found[full], strict=True):
                 best, score = self._best_of(queries[row], its[its >= 0][:enough], k)
                 positions[row], scores[row] = best, score
@@ -314,7 +322,12 @@ def _reserve(path: Path) -> None:
 
 
 def _tuned(snapshot: Snapshot, target: float, seed: int) -> tuple[int, float]:
-    """Return the least effort whose recall at 10 reaches ``target`` on a sample of the vectors, and that recall."""
+    """Return the least effort that suits ``target``, and its recall at 10 on a sample of the vectors.
+
+    New queries miss more than vectors that are in the index themselves: those of held-out sentences by MiniLM 8.2 % where the
+    sample missed 3.4 %. So the sample may miss only `STRICT` of what ``target`` allows.
+    """
+    target = 1 - (1 - target) * STRICT
     assert snapshot.index is not None
     places = np.random.default_rng(seed).choice(snapshot.about.rows, min(SAMPLE, snapshot.about.rows), replace=False)
     queries = snapshot.vectors.take(np.sort(places))

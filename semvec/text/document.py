@@ -17,9 +17,9 @@ class Document:
 
     id: str
     text: str
-    where: str
-    source: str
-    line: int
+    where: str = ""
+    source: str = ""
+    line: int = 0
     metadata: Mapping[str, JSON] = field(default_factory=dict)
 
 
