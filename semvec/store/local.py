@@ -422,10 +422,9 @@ class LocalCollection(Collection):
             positions, scores = exact(queries, tail, k, self.settings.metric)
             found.append((tail_rows[positions] if len(tail_rows) else positions, scores))
         rows, scores = (np.concatenate(its, axis=1) if len(its) > 1 else its[0] for its in zip(*found, strict=True))
-        best = [np.lexsort((its, -score))[:k] for its, score in zip(rows, scores, strict=True)]
-        return [its[order].tolist() for order, its in zip(best, rows, strict=True)], [
-            its[order].tolist() for order, its in zip(best, scores, strict=True)
-        ]
+        best = np.lexsort((rows, -scores), axis=1)[:, :k]
+        each = np.arange(len(best))[:, None]
+        return rows[each, best].tolist(), scores[each, best].tolist()
 
 
 def _told(about: About) -> dict[str, JSON]:

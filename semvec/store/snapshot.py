@@ -142,12 +142,6 @@ class Snapshot:
             return self._exactly(queries, k, allowed.places)
         if self.index is None and allowed is None:
             return self._exactly(queries, k, None)
-        if allowed is None and len(queries) == 1:
-            depth = max(k, LEAST) * self._refine
-            (found,) = self._candidates(queries, depth, max(effort or self.about.effort, 1 if self._lists else depth))
-            if (its := found[found >= 0]).size >= k:
-                best, score = self._best_of(queries[0], its, k)
-                return best[None], score[None]
         block = max(1, CANDIDATES // (min(max(k, LEAST) * self._refine, count) * self.about.dim))
         parts = [self._deeper(queries[at : at + block], k, allowed, count, effort) for at in range(0, len(queries), block)]
         return np.concatenate([its for its, _ in parts]), np.concatenate([its for _, its in parts])
@@ -172,9 +166,7 @@ class Snapshot:
             if allowed is not None:
                 found = np.where((found >= 0) & allowed.mask[np.maximum(found, 0)], found, -1)
             full = (found >= 0).sum(axis=1) >= (k if allowed is None else enough)
-            for row, its in zip(left[full].tolist(), found[full], strict=True):
-                best, score = self._best_of(queries[row], its[its >= 0][:enough], k)
-                positions[row], scores[row] = best, score
+            positions[left[full]], scores[left[full]] = self._best_of(queries[left[full]], _first(found[full], enough), k)
             left = left[~full]
             depth *= 4
         if len(left):
@@ -192,21 +184,31 @@ class Snapshot:
         return self.index.search(queries, min(depth, self.about.rows), effort=effort)[0]
 
     def _best_of(
-        self, query: NDArray[np.float32], candidates: NDArray[np.int64], k: int
+        self, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the ``k`` best of ``candidates``, scored by the stored vectors."""
-        vectors = self.vectors.take(candidates)
-        if Metric(self.about.metric) == Metric.EUCLIDEAN:
-            scores = -np.sqrt(((vectors - query) ** 2).sum(axis=1))
+        """Return the ``k`` best of the ``candidates`` (queries, …) of each query and their scores, by the stored vectors."""
+        vectors = self.vectors.take(np.maximum(candidates, 0).ravel()).reshape(*candidates.shape, self.about.dim)
+        if self.about.metric == Metric.EUCLIDEAN:
+            scores = -np.sqrt(((vectors - queries[:, None]) ** 2).sum(axis=2))
         else:
-            scores = vectors @ query
-        order = np.argsort(-scores, kind="stable")[:k]
-        return candidates[order], scores[order]
+            scores = (vectors @ queries[:, :, None])[:, :, 0]
+        scores[candidates < 0] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        rows = np.arange(len(queries))[:, None]
+        return candidates[rows, order], scores[rows, order]
 
     def _exactly(
         self, queries: NDArray[np.float32], k: int, places: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         return exact_in(queries, self.vectors, k, Metric(self.about.metric), places)
+
+
+def _first(found: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the first ``count`` of each row of ``found`` that are not −1, in their order, with −1 behind them."""
+    if found.shape[1] == count:
+        return found
+    order = np.argsort(found < 0, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(found, order, axis=1)
 
 
 def read_about(folder: Path) -> About | None:
