@@ -30,7 +30,7 @@ WARM = 50
 RUNS = 3
 PEERS = ("Chroma", "LanceDB", "LanceDB, indexed", "sqlite-vec")
 SETS = {
-    "MiniLM 100,000 × 384": ("semvec", "semvec, flat", "semvec, hnsw", "FAISS HNSW alone", *PEERS),
+    "MiniLM 100,000 × 384": ("semvec", "semvec, flat", "FAISS HNSW alone", *PEERS),
     "clusters 1,000,000 × 128": ("semvec", "FAISS HNSW alone", "LanceDB", "sqlite-vec", "Chroma"),
 }
 TOO_SLOW = 0.05

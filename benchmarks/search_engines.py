@@ -93,10 +93,6 @@ class Semvec(Engine):
         return [[int(hit.id) for hit in hits] for hits in self._collection.search(queries, k)]
 
 
-class SemvecHnsw(Semvec):
-    kind = "hnsw"
-
-
 class SemvecFlat(Semvec):
     kind = "flat"
 
@@ -257,7 +253,6 @@ class SqliteVec(Engine):
 ENGINES: dict[str, type[Engine]] = {
     "semvec": Semvec,
     "semvec, flat": SemvecFlat,
-    "semvec, hnsw": SemvecHnsw,
     "FAISS HNSW alone": FaissHnsw,
     "Chroma": Chroma,
     "LanceDB": Lance,
