@@ -34,7 +34,7 @@ def reading_options(command: Any) -> Any:
     for option in (
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
         click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]"),
-        click.option("--id-field", help="Column with the ids.  [default: id or _id, else line numbers]"),
+        click.option("--id-field", help="Column with the ids.  [default: id or _id, else file and line, as notes.txt:7]"),
         click.option("--text-field", help="Column with the texts.  [default: text, or the only one]"),
         click.option(
             "--fields",

@@ -131,6 +131,9 @@ def trial(folder: Path, seed: int, seconds: float, readers: int = 3) -> dict[str
     assert writer.stdout is not None
     try:
         said = writer.stdout.readline()  # it has begun
+        for reader in watching:
+            assert reader.stdout is not None
+            reader.stdout.read(1)  # so has it
         time.sleep(seconds)
     finally:
         writer.send_signal(signal.SIGKILL)
@@ -142,7 +145,7 @@ def trial(folder: Path, seed: int, seconds: float, readers: int = 3) -> dict[str
             ended = reader.poll()
             reader.kill()
             out, error = reader.communicate()
-            looks.append(len(out))
+            looks.append(1 + len(out))
             assert ended is None, f"a reader saw something torn: {error.decode()[-500:]}"
     acknowledged = said.count(b"\n")
     with Collection.open(place) as collection:

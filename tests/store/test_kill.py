@@ -17,9 +17,9 @@ from tests.store.crash import ROOT, trial
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_what_was_acknowledged_is_there(tmp_path: Path, seed: int) -> None:
-    done = trial(tmp_path, seed, 0.3 + seed, readers=1)
+    done = trial(tmp_path, seed, 0.2 + 0.4 * seed, readers=1)
     assert done["acts"] > 0
-    assert seed < 2 or done["looks"][0] > 0
+    assert done["looks"][0] > 0
 
 
 FILLING = """
