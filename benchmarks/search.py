@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from harness import keep
 from search_data import CACHE, QUERIES, clustered, minilm
-from search_engines import ENGINES, fresh, parts_of, size_of
+from search_engines import ENGINES, Batched, fresh, parts_of, size_of
 
 K = 10
 LIMITS = {"50 %": 500, "10 %": 100, "1 %": 10, "0.1 %": 1}
@@ -97,7 +97,7 @@ def ask(engine: str, folder: Path, place: Path) -> dict[str, Any]:
     for query in queries[:WARM]:
         one.search(query, K, None)
     results["all"] = timed(one, queries, true["all"], None)
-    if one.batches:
+    if isinstance(one, Batched):
         rates, many = [], []
         for _ in range(RUNS):
             began = time.perf_counter()

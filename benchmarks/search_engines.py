@@ -6,6 +6,7 @@ Items are numbers 0, 1, … with one metadata field, ``part``, from 0 to 999; a 
 from __future__ import annotations
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -29,11 +30,10 @@ def blocks(count: int, size: int = BLOCK) -> Iterator[range]:
         yield range(at, min(at + size, count))
 
 
-class Engine:
+class Engine(ABC):
     """One engine with its data in ``folder``."""
 
     package = ""
-    batches = False
     filters = True
 
     def __init__(self, folder: Path) -> None:
@@ -43,30 +43,33 @@ class Engine:
     def version(self) -> str:
         return version(self.package)
 
+    @abstractmethod
     def build(self, vectors: Vectors, parts: list[int]) -> dict[str, Any]:
         """Store ``vectors`` and make them quick to search; return what is worth knowing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open(self) -> None:
         """Open what `build` left, as a new process would."""
-        raise NotImplementedError
 
     def tune(self, queries: Vectors, true: list[list[int]]) -> dict[str, Any]:
         """Choose the least effort that finds `GOOD` of what is ``true``, where an engine does not choose itself."""
         return {}
 
+    @abstractmethod
     def search(self, query: Vectors, k: int, below: int | None) -> list[int]:
         """Return the ``k`` nearest items of ``query`` (dim,) whose part is ``below`` a limit."""
-        raise NotImplementedError
 
+
+class Batched(Engine):
+    """An engine that takes many queries in one call."""
+
+    @abstractmethod
     def search_many(self, queries: Vectors, k: int) -> list[list[int]]:
         """Return the ``k`` nearest items of each of ``queries`` (queries, dim), asked for in one call."""
-        raise NotImplementedError
 
 
-class Semvec(Engine):
+class Semvec(Batched):
     package = "semvec"
-    batches = True
     kind = "auto"
 
     def build(self, vectors: Vectors, parts: list[int]) -> dict[str, Any]:
@@ -97,11 +100,10 @@ class SemvecFlat(Semvec):
     kind = "flat"
 
 
-class FaissHnsw(Engine):
+class FaissHnsw(Batched):
     """FAISS's HNSW alone: vectors in memory, no ids, texts or metadata; the least width that suits these very queries."""
 
     package = "faiss-cpu"
-    batches = True
     filters = False
 
     def build(self, vectors: Vectors, parts: list[int]) -> dict[str, Any]:
@@ -133,9 +135,8 @@ class FaissHnsw(Engine):
         return self._index.search(queries, k)[1].tolist()
 
 
-class Chroma(Engine):
+class Chroma(Batched):
     package = "chromadb"
-    batches = True
 
     def _client(self) -> Any:
         import chromadb
