@@ -6,7 +6,7 @@ import json
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import ClassVar, TypeVar
@@ -14,7 +14,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from semvec.embeddings.similarity import similarity
-from semvec.errors import OptionError
+from semvec.errors import CollectionLocked, OptionError, SemvecError, StoreError
 from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hit, Hits
 from semvec.store.about import About
@@ -260,6 +260,24 @@ class AdaptedCollection(Collection):
         for page in self._pages(told, vectors=False):
             ids = [item.id for item in page if rest.matches(item.metadata)]
             yield [item for part in _parts(iter(ids), self.batch) for item in self._fetch(part)]
+
+
+@contextmanager
+def plain(place: str, store: str, locked: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Turn whatever the library of ``store`` raises into one line about ``place``.
+
+    Where it says something that ``locked`` knows, it is `CollectionLocked` with what stands there, else `StoreError`.
+    """
+    try:
+        yield
+    except SemvecError:
+        raise
+    except Exception as error:  # these libraries raise ValueError, KeyError, bare Exception, and those of their HTTP clients
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        for sign, meaning in (locked or {}).items():
+            if sign in said:
+                raise CollectionLocked(f"{place}: {meaning}") from error
+        raise StoreError(f"{place}: {store} says: {said}") from error
 
 
 def check_dtype(settings: Settings, store: str) -> None:

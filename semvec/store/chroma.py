@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,9 +11,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from semvec.embeddings.files import plain_errors
-from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, SemvecError, StoreError
+from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, StoreError
 from semvec.store.about import About
-from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype, in_one_call
+from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype, in_one_call, plain
 from semvec.store.address import Address
 from semvec.store.collection import Settings, Vectors
 from semvec.store.marks import Bound, Condition, Either, Marked, bounds_of, marks_of
@@ -57,7 +56,7 @@ class ChromaCollection(AdaptedCollection):
         if folder is not None:
             _check_folder(folder, address, making=settings is not None)
         lock = None if folder is None else FileLock(folder / LOCK)
-        with plain(address.shown):
+        with plain(address.shown, "Chroma"):
             client = _client(library, address, folder)
             try:
                 kept = _found(library, client, address.name)
@@ -89,7 +88,7 @@ class ChromaCollection(AdaptedCollection):
     def _plain_errors(self) -> Any:
         if self._client is None:
             raise StoreError(f"{self.place}: the collection was closed")
-        return plain(self.place)
+        return plain(self.place, "Chroma")
 
     def _begin(self) -> None:
         if self._lock is not None and not self._lock.is_locked:
@@ -151,18 +150,6 @@ class ChromaCollection(AdaptedCollection):
 
     def _described(self) -> dict[str, JSON]:
         return {"kind": "hnsw", **GRAPH}
-
-
-@contextmanager
-def plain(place: str) -> Iterator[None]:
-    """Turn what Chroma and its HTTP client raise into one line."""
-    try:
-        yield
-    except SemvecError:
-        raise
-    except Exception as error:  # Chroma raises ValueError, KeyError, its own, and those of two HTTP libraries
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise StoreError(f"{place}: Chroma says: {said}") from error
 
 
 def _library() -> Any:

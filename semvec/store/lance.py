@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,10 +13,10 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from semvec.embeddings.files import plain_errors
-from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, OptionError, SemvecError, StoreError
+from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, OptionError, StoreError
 from semvec.index.kinds import AUTO
 from semvec.store.about import About
-from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype
+from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype, plain
 from semvec.store.address import Address
 from semvec.store.collection import Settings, Vectors
 from semvec.store.marks import Bound, Condition, Either, Marked, bounds_of, marks_of
@@ -68,7 +67,7 @@ class LanceCollection(AdaptedCollection):
             with plain_errors(about):
                 about.parent.mkdir(parents=True, exist_ok=True)
             About(settings).write(about)
-        with _plain(address.shown):
+        with plain(address.shown, "LanceDB"):
             return cls(address, About.read(about), library)
 
     def _opened(self) -> Any:
@@ -94,7 +93,7 @@ class LanceCollection(AdaptedCollection):
     def _plain_errors(self) -> Any:
         if self._table is None:
             raise StoreError(f"{self.place}: the collection was closed")
-        return _plain(self.place)
+        return plain(self.place, "LanceDB")
 
     def _begin(self) -> None:
         if not self._lock.is_locked:
@@ -212,17 +211,6 @@ class LanceCollection(AdaptedCollection):
 
 def _about(address: Address) -> Path:
     return Path(address.place) / f"{address.name}.semvec.json"
-
-
-@contextmanager
-def _plain(place: str) -> Iterator[None]:
-    """Turn what LanceDB raises (ValueError, RuntimeError, OSError) into one line."""
-    try:
-        yield
-    except SemvecError:
-        raise
-    except Exception as error:
-        raise StoreError(f"{place}: LanceDB says: {' '.join(str(error).split())[:200]}") from error
 
 
 def _library() -> Any:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, SemvecError, StoreError
+from semvec.errors import CollectionNotFound, MissingExtra, StoreError
 from semvec.store.about import About
-from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype, in_one_call
+from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype, in_one_call, plain
 from semvec.store.address import Address
 from semvec.store.collection import Settings, Vectors
 from semvec.store.marks import Condition, bounds_of
-from semvec.store.qdrant_points import DISTANCES, MARKS, item_of, payload, point_id, score_of, where
+from semvec.store.qdrant_points import DISTANCES, MARKS, item_of, items_of, numbers, payload, point_id, score_of, where
 from semvec.store.shared import Shared
 from semvec.types import JSON
 
 MEMORY = ":memory:"
 KEY = "QDRANT_API_KEY"
 PORT = 6333
+LOCKED = {"already accessed by another instance": "another process has this folder open; a server takes many"}
 TIMEOUT = 60
 FEW = 20_000
 """Up to so many items are compared with a query one by one."""
@@ -53,7 +53,7 @@ class QdrantCollection(AdaptedCollection):
             check_dtype(settings, cls.store)
         elif not (address.host or address.place == MEMORY or (Path(address.place) / "meta.json").is_file()):
             raise CollectionNotFound(f"{address.shown}: there is no Qdrant in this folder")
-        with _plain(address.shown):
+        with plain(address.shown, "Qdrant", LOCKED):
             client = CLIENTS.take(_key(address), lambda: _client(library, address))
             try:
                 if not client.collection_exists(address.name):
@@ -73,7 +73,7 @@ class QdrantCollection(AdaptedCollection):
     def _plain_errors(self) -> Any:
         if self._client is None:
             raise StoreError(f"{self.place}: the collection was closed")
-        return _plain(self.place)
+        return plain(self.place, "Qdrant", LOCKED)
 
     def _begin(self) -> None:
         """A server takes many writers; the imitation locks its folder for this process."""
@@ -91,7 +91,7 @@ class QdrantCollection(AdaptedCollection):
                 self._client.create_payload_index(self._address.name, name, field_schema=self._models.PayloadSchemaType.FLOAT)
                 self._ranged.add(name)
         points = [
-            self._models.PointStruct(id=point_id(item.id), vector=_numbers(item.vector), payload=payload(item)) for item in items
+            self._models.PointStruct(id=point_id(item.id), vector=numbers(item.vector), payload=payload(item)) for item in items
         ]
         self._client.upsert(self._address.name, points, wait=True)
         return there
@@ -108,7 +108,9 @@ class QdrantCollection(AdaptedCollection):
 
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
         points = [point_id(name) for name in ids]
-        return self._items(self._client.retrieve(self._address.name, points, with_payload=True, with_vectors=True))
+        return items_of(
+            self._client.retrieve(self._address.name, points, with_payload=True, with_vectors=True), self.settings.metric
+        )
 
     def _pages(self, wanted: Condition | None, *, vectors: bool) -> Iterator[list[Item]]:
         offset, chosen = None, self._where(wanted)
@@ -121,7 +123,7 @@ class QdrantCollection(AdaptedCollection):
                 with_payload=True,
                 with_vectors=vectors,
             )
-            yield self._items(records)
+            yield items_of(records, self.settings.metric)
             if offset is None:
                 return
 
@@ -134,34 +136,17 @@ class QdrantCollection(AdaptedCollection):
         if self._address.host:
             params = its.SearchParams(hnsw_ef=max(EFFORT, k), exact=self._count(wanted) <= FEW)
         asked = [
-            its.QueryRequest(query=_numbers(query), limit=k, filter=chosen, params=params, with_payload=True) for query in queries
+            its.QueryRequest(query=numbers(query), limit=k, filter=chosen, params=params, with_payload=True) for query in queries
         ]
         return [
             [(item_of(one.payload, None, metric), score_of(one.score, metric)) for one in answer.points]
             for answer in self._client.query_batch_points(self._address.name, asked)
         ]
 
-    def _items(self, records: Any) -> list[Item]:
-        return [item_of(one.payload, one.vector, self.settings.metric) for one in records]
-
     def _described(self) -> dict[str, JSON]:
         about = self._client.get_collection(self._address.name)
         kind = "hnsw" if about.indexed_vectors_count else "flat"
         return {"kind": kind, "indexed": about.indexed_vectors_count or 0, "status": str(about.status.value)}
-
-
-@contextmanager
-def _plain(place: str) -> Iterator[None]:
-    """Turn what the client raises into one line."""
-    try:
-        yield
-    except SemvecError:
-        raise
-    except Exception as error:  # ValueError, RuntimeError, and those of two HTTP libraries, the client's own beside
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        if "already accessed by another instance" in said:
-            raise CollectionLocked(f"{place}: another process has this folder open; a server takes many") from error
-        raise StoreError(f"{place}: Qdrant says: {said}") from error
 
 
 def _library() -> Any:
@@ -205,8 +190,3 @@ def _make(models: Any, client: Any, address: Address, settings: Settings) -> Non
 
 def _about(client: Any, address: Address) -> About:
     return About.of((client.get_collection(address.name).config.metadata or {}).get("semvec"), address.shown)
-
-
-def _numbers(vector: Vectors | None) -> list[float]:
-    assert vector is not None
-    return [float(one) for one in vector]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from semvec.embeddings.files import plain_errors
-from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, OptionError, SemvecError, StoreError
+from semvec.errors import CollectionNotFound, MissingExtra, OptionError, StoreError
 from semvec.store.about import About
-from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype
+from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype, plain
 from semvec.store.address import Address
 from semvec.store.collection import Settings, Vectors
 from semvec.store.marks import Condition, bounds_of
-from semvec.store.qdrant_points import DISTANCES, MARKS, item_of, payload, point_id, score_of, where
+from semvec.store.qdrant_points import DISTANCES, MARKS, item_of, items_of, numbers, payload, point_id, score_of, where
 from semvec.store.shared import Shared
 from semvec.types import JSON
 
 FILE = "semvec.json"
+LOCKED = {"WouldBlock": "another process has it open, and Qdrant Edge is for one at a time"}
 SHARD = "shard"
 MADE = "edge_config.json"
 FEW = 20_000
@@ -56,7 +56,7 @@ class QdrantEdgeCollection(AdaptedCollection):
             with plain_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
             About(settings).write(folder / FILE)
-        with _plain(address.shown):
+        with plain(address.shown, "Qdrant", LOCKED):
             return cls(address.shown, folder, About.read(folder / FILE), library)
 
     def _opened(self) -> Any:
@@ -78,7 +78,7 @@ class QdrantEdgeCollection(AdaptedCollection):
     def _plain_errors(self) -> Any:
         if self._shard is None:
             raise StoreError(f"{self.place}: the collection was closed")
-        return _plain(self.place)
+        return plain(self.place, "Qdrant", LOCKED)
 
     def _begin(self) -> None:
         """The shard itself is locked for this process."""
@@ -94,7 +94,7 @@ class QdrantEdgeCollection(AdaptedCollection):
         for name in {name for item in items for name in bounds_of(item.metadata)} - self._ranged:
             self._shard.update(self._library.UpdateOperation.create_field_index(name, self._library.PayloadSchemaType.Float))
             self._ranged.add(name)
-        points = [self._library.Point(point_id(item.id), _numbers(item.vector), payload(item)) for item in items]
+        points = [self._library.Point(point_id(item.id), numbers(item.vector), payload(item)) for item in items]
         self._shard.update(self._library.UpdateOperation.upsert_points(points))
         return there
 
@@ -106,7 +106,9 @@ class QdrantEdgeCollection(AdaptedCollection):
         return there
 
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
-        return self._items(self._shard.retrieve([point_id(name) for name in ids], with_payload=True, with_vector=True))
+        return items_of(
+            self._shard.retrieve([point_id(name) for name in ids], with_payload=True, with_vector=True), self.settings.metric
+        )
 
     def _pages(self, wanted: Condition | None, *, vectors: bool) -> Iterator[list[Item]]:
         offset, chosen = None, self._where(wanted)
@@ -115,7 +117,7 @@ class QdrantEdgeCollection(AdaptedCollection):
                 offset=offset, limit=self.batch, filter=chosen, with_payload=True, with_vector=vectors
             )
             records, offset = self._shard.scroll(asked)
-            yield self._items(records)
+            yield items_of(records, self.settings.metric)
             if offset is None:
                 return
 
@@ -126,16 +128,13 @@ class QdrantEdgeCollection(AdaptedCollection):
         its, chosen = self._library, self._where(wanted)
         params = its.SearchParams(hnsw_ef=max(EFFORT, k), exact=self._count(wanted) <= FEW)
         asked = [
-            its.QueryRequest(limit=k, query=its.Query.Nearest(_numbers(query)), filter=chosen, params=params, with_payload=True)
+            its.QueryRequest(limit=k, query=its.Query.Nearest(numbers(query)), filter=chosen, params=params, with_payload=True)
             for query in queries
         ]
         return [
             [(item_of(one.payload, None, self.settings.metric), score_of(one.score, self.settings.metric)) for one in found]
             for found in self._shard.query_batch(its.QueryBatchRequest(asked))
         ]
-
-    def _items(self, records: Any) -> list[Item]:
-        return [item_of(one.payload, one.vector, self.settings.metric) for one in records]
 
     def _make(self, kind: str) -> None:
         """Join the segments, and let the engine make a graph of those that are large."""
@@ -148,28 +147,9 @@ class QdrantEdgeCollection(AdaptedCollection):
         return {"kind": kind, "indexed": about.indexed_vectors_count, "segments": about.segments_count}
 
 
-@contextmanager
-def _plain(place: str) -> Iterator[None]:
-    """Turn what the engine raises, which is a bare Exception, into one line."""
-    try:
-        yield
-    except SemvecError:
-        raise
-    except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        if "WouldBlock" in said:
-            raise CollectionLocked(f"{place}: another process has it open, and Qdrant Edge is for one at a time") from error
-        raise StoreError(f"{place}: Qdrant says: {said}") from error
-
-
 def _library() -> Any:
     try:
         import qdrant_edge
     except ImportError as error:
         raise MissingExtra(f'a collection in Qdrant Edge needs its library ({error}): pip install "semvec[qdrant]"') from error
     return qdrant_edge
-
-
-def _numbers(vector: Vectors | None) -> list[float]:
-    assert vector is not None
-    return [float(one) for one in vector]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,17 @@ def payload(item: Item) -> dict[str, Any]:
 def item_of(known: Any, vector: Any, metric: Metric) -> Item:
     """Return the item that `payload` and a vector were made of, with the vector as it was written."""
     return Item(known["id"], known["order"], _written(vector, known["length"], metric), known["text"], known["fields"])
+
+
+def items_of(records: Iterable[Any], metric: Metric) -> list[Item]:
+    """Return the items of the points that Qdrant gave."""
+    return [item_of(one.payload, one.vector, metric) for one in records]
+
+
+def numbers(vector: Vectors | None) -> list[float]:
+    """Return a vector as Qdrant takes it."""
+    assert vector is not None
+    return [float(one) for one in vector]
 
 
 def _written(vector: Any, length: float, metric: Metric) -> Vectors | None:
