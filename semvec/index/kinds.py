@@ -19,14 +19,13 @@ class Kind:
     """One kind of index.
 
     ``factory`` is FAISS's description with ``{lists}`` and ``{parts}`` to fill in, empty for the exact one;
-    ``bytes_a_number`` what a vector takes in it; ``refine`` how many candidates for each hit are scored again by
+    ``refine`` how many candidates for each hit are scored again by
     the stored vectors, 1 where the index keeps them as they are; ``least`` how many vectors it must have to learn from.
     """
 
     name: str
     factory: str
     about: str
-    bytes_a_number: float = 4.0
     refine: int = 1
     least: int = 1
 
@@ -45,11 +44,11 @@ KINDS = {
     for kind in (
         Kind("flat", "", "exact"),
         Kind("ivf", "IVF{lists},Flat", "lists of near vectors, kept as they are"),
-        Kind("sq8", "SQ8", "every vector, a byte a number", 1.0, 4),
-        Kind("ivf-sq8", "IVF{lists},SQ8", "lists, a byte a number", 1.0, 4),
-        Kind("ivf-pq", "IVF{lists},PQ{parts}x8", "lists, product quantisation: a byte for eight numbers", 0.125, 20, 256),
-        Kind("rabitq", "IVF{lists},RaBitQ", "lists, a bit a number (RaBitQ)", 0.125, 20),
-        Kind("hnsw", "HNSW32,SQ8", "a graph, a byte a number: the quickest", 1.0, 2),
+        Kind("sq8", "SQ8", "every vector, a byte a number", 4),
+        Kind("ivf-sq8", "IVF{lists},SQ8", "lists, a byte a number", 4),
+        Kind("ivf-pq", "IVF{lists},PQ{parts}x8", "lists, product quantisation: a byte for eight numbers", 20, 256),
+        Kind("rabitq", "IVF{lists},RaBitQ", "lists, a bit a number (RaBitQ)", 20),
+        Kind("hnsw", "HNSW32,SQ8", "a graph, a byte a number: the quickest", 2),
     )
 }
 AUTO = "auto"

@@ -280,9 +280,9 @@ class Database:
             found.update(self._connection.execute(f"SELECT row, vector FROM items WHERE row IN ({marks})", part))
         return [found[row] for row in rows]
 
-    def items_of(self, rows: Sequence[int], *, vectors: bool = False) -> dict[int, Item]:
-        """Return the items of ``rows`` by their row."""
-        return self._items("row", rows, vectors)
+    def items_of(self, rows: Sequence[int]) -> dict[int, Item]:
+        """Return the items of ``rows`` by their row, without their vectors."""
+        return self._items("row", rows, False)
 
     def items_with(self, ids: Sequence[str]) -> dict[str, Item]:
         """Return the items of ``ids`` that there are, by their id."""
