@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -280,13 +280,14 @@ class Database:
             found.update(self._connection.execute(f"SELECT row, vector FROM items WHERE row IN ({marks})", part))
         return [found[row] for row in rows]
 
-    def items_of(self, rows: Sequence[int]) -> dict[int, Item]:
-        """Return the items of ``rows`` by their row, without their vectors."""
-        return self._items("row", rows, False)
+    def contents_of(self, rows: Sequence[int]) -> dict[int, tuple[str, str | None, dict[str, JSON]]]:
+        """Return the id, the text and the metadata of ``rows``, by their row."""
+        found = self._selected("row, id, text, metadata", "row", rows)
+        return {row: (name, text, decode(metadata)[0] if metadata else {}) for row, name, text, metadata in found}
 
     def items_with(self, ids: Sequence[str]) -> dict[str, Item]:
         """Return the items of ``ids`` that there are, by their id."""
-        return {item.id: item for item in self._items("id", ids, True).values()}
+        return {row[1]: _item(row) for row in self._selected("row, id, vector, text, metadata", "id", ids)}
 
     def scan(self, block: int = 1024) -> Iterator[Item]:
         """Give every item there is now, in the order of rows, whatever is written meanwhile."""
@@ -322,14 +323,13 @@ class Database:
                 self._connection.execute("VACUUM")
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _items(self, key: str, values: Sequence[JSON], vectors: bool) -> dict[int, Item]:
-        columns = f"row, id, {'vector' if vectors else 'NULL'}, text, metadata"
-        found: dict[int, Item] = {}
+    def _selected(self, columns: str, key: str, values: Sequence[JSON]) -> list[Any]:
+        """Return the ``columns`` of the items whose ``key`` is among ``values``."""
+        found: list[Any] = []
         with self._turn:
             for part in _parts(values):
                 marks = ",".join("?" * len(part))
-                query = f"SELECT {columns} FROM items WHERE {key} IN ({marks})"
-                found.update((row[0], _item(row)) for row in self._connection.execute(query, part))
+                found += self._connection.execute(f"SELECT {columns} FROM items WHERE {key} IN ({marks})", part)
         return found
 
     def _rows(self, query: str, *values: JSON) -> NDArray[np.int64]:
@@ -354,9 +354,9 @@ def _connected(path: Path) -> sqlite3.Connection:
     )
 
 
-def _item(row: tuple[int, str, bytes | None, str | None, str | None]) -> Item:
+def _item(row: tuple[int, str, bytes, str | None, str | None]) -> Item:
     number, name, vector, text, metadata = row
-    return Item(number, name, vector or b"", text, decode(metadata)[0] if metadata else {})
+    return Item(number, name, vector, text, decode(metadata)[0] if metadata else {})
 
 
 def _attributes(metadata: Mapping[str, JSON], row: int, numbers: Mapping[str, int]) -> Iterator[tuple[int, int, JSON, int]]:

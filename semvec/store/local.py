@@ -191,15 +191,10 @@ class LocalCollection(Collection):
             return self._hits([rows for rows, _ in found], [scores for _, scores in found])
 
     def _hits(self, best: list[list[int]], scores: list[list[float]]) -> list[Hits]:
-        items = self._database.items_of(sorted({row for its in best for row in its}))
+        items = self._database.contents_of(sorted({row for its in best for row in its}))
         return [
-            Hits(
-                tuple(
-                    Hit(items[row].id, score, items[row].text, items[row].metadata)
-                    for row, score in zip(its_rows, its_scores, strict=True)
-                )
-            )
-            for its_rows, its_scores in zip(best, scores, strict=True)
+            Hits(tuple(Hit(name, score, text, fields) for (name, text, fields), score in zip(its, its_scores, strict=True)))
+            for its, its_scores in zip(([items[row] for row in rows] for rows in best), scores, strict=True)
         ]
 
     def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:

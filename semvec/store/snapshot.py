@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -156,13 +157,13 @@ class Snapshot:
         """Return what the index finds, asked for more until enough of it is allowed, and the exact hits of the rest."""
         positions = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        tuned = LEAST * self._refine
         enough = min(max(k, LEAST) * self._refine, count)
-        depth = int(np.ceil(enough * self.about.rows / count))
+        if allowed is None and (found := self._candidates(queries, enough, effort))[:, k - 1].min() >= 0:
+            return self._best_of(queries, found, k)
+        depth = -(-enough * self.about.rows // count)
         left = np.arange(len(queries))
         while len(left) and depth * DEEPEST <= max(self.about.rows, DEEPEST * enough):
-            least = max(effort or self.about.effort, 1 if self._lists else tuned)
-            found = self._candidates(queries[left], depth, int(np.ceil(least * max(1.0, depth / tuned))))
+            found = self._candidates(queries[left], depth, effort)
             if allowed is not None:
                 found = np.where((found >= 0) & allowed.mask[np.maximum(found, 0)], found, -1)
             full = (found >= 0).sum(axis=1) >= (k if allowed is None else enough)
@@ -173,15 +174,17 @@ class Snapshot:
             positions[left], scores[left] = self._exactly(queries[left], k, None if allowed is None else allowed.places)
         return positions, scores
 
-    @property
-    def _lists(self) -> bool:
-        return self.index is not None and self.index.kind.has_lists
+    def _candidates(self, queries: NDArray[np.float32], depth: int, effort: int | None) -> NDArray[np.int64]:
+        """Return the positions of about the ``depth`` nearest rows of each query, nearest first, −1 where there are none.
 
-    def _candidates(self, queries: NDArray[np.float32], depth: int, effort: int) -> NDArray[np.int64]:
-        """Return the positions of about the ``depth`` nearest rows of each query, nearest first, −1 where there are none."""
+        The index is tuned for ``depth`` of `LEAST` hits, and works as much harder as more are wanted.
+        """
+        depth = min(depth, self.about.rows)
         if self.index is None:
-            return self._exactly(queries, min(depth, self.about.rows), None)[0]
-        return self.index.search(queries, min(depth, self.about.rows), effort=effort)[0]
+            return self._exactly(queries, depth, None)[0]
+        tuned = LEAST * self._refine
+        least = max(effort or self.about.effort, 1 if self.index.kind.has_lists else tuned)
+        return self.index.search(queries, depth, effort=ceil(least * max(1.0, depth / tuned)))[0]
 
     def _best_of(
         self, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
