@@ -21,7 +21,8 @@ import semvec
 from semvec.encoders.distill import distill
 from semvec.encoders.protocol import Encoder
 from semvec.encoders.static import StaticEncoder
-from semvec.evaluate.pairs import ScoredPairs, pair_quality, read_scored_pairs
+from semvec.evaluate.pairs import pair_quality
+from semvec.text.examples import ScoredPairs, read_scored_pairs
 
 ROUNDS, SLOWER = 5, 20
 TAKE = {"captions": 8000, "reviews": 3000, "subjective": 2000, "questions": 2000, "sick": 3000, "news": 2000}

@@ -11,7 +11,8 @@ import click
 if TYPE_CHECKING:
     from semvec.encoders.distill import Distilled
     from semvec.encoders.protocol import Encoder
-    from semvec.evaluate.pairs import PairQuality, ScoredPairs
+    from semvec.evaluate.pairs import PairQuality
+    from semvec.text.examples import ScoredPairs
 
 
 @click.command(context_settings={"show_default": True})
@@ -46,7 +47,7 @@ def distill(model: str, **options: Any) -> None:
     from semvec.encoders.catalog import load_encoder
     from semvec.encoders.distill import check_output
     from semvec.encoders.distill import distill as make
-    from semvec.evaluate.pairs import read_scored_pairs
+    from semvec.text.examples import read_scored_pairs
 
     if options["text_field"] and not options["corpus"]:
         raise click.UsageError("--text-field does nothing without --corpus")

@@ -10,7 +10,8 @@ import pytest
 from semvec.encoders.word import WordEncoder
 from semvec.errors import InputError
 from semvec.evaluate.measures import bootstrap, spearman
-from semvec.evaluate.pairs import pair_quality, read_scored_pairs
+from semvec.evaluate.pairs import pair_quality
+from semvec.text.examples import read_scored_pairs
 
 HEAD = "score\tsentence1\tsentence2\n"
 
@@ -82,7 +83,7 @@ def test_a_csv_may_quote(tmp_path: Path) -> None:
         ("p.tsv", HEAD, "p.tsv: no pairs"),
         ("p.tsv", HEAD + "1\ta\tb\n1\tc\td\n", "2 pairs, all of them scored 1"),
         ("p.csv", 'score,sentence1,sentence2\n1,a,"b\n', "p.csv, line .*: not a row of a table"),
-        ("p.jsonl", "{}\n", "p.jsonl: scored pairs are a .csv or .tsv table with the columns score, sentence1, sentence2"),
+        ("p.txt", "{}\n", "p.txt: examples are a table"),
     ],
 )  # fmt: skip
 def test_tables_that_are_no_scored_pairs(tmp_path: Path, name: str, content: str | bytes, complaint: str) -> None:
