@@ -35,6 +35,7 @@ STORES: dict[str, str] = {
     "qdrant": "semvec.store.qdrant:QdrantCollection",
     "qdrant-edge": "semvec.store.qdrant_edge:QdrantEdgeCollection",
     "lancedb": "semvec.store.lance:LanceCollection",
+    "milvus": "semvec.store.milvus:MilvusCollection",
     "postgresql": "semvec.store.postgres:PostgresCollection",
     "postgres": "semvec.store.postgres:PostgresCollection",
 }

@@ -80,7 +80,7 @@ def test_a_csv_may_quote(tmp_path: Path) -> None:
         ("p.tsv", HEAD + "1\ta\n", "line 2: 2 cells where the header has 3"),
         ("p.tsv", HEAD + "1\ta\0\tb\n", "line 2: NUL character"),
         ("p.tsv", b"score\tsentence1\tsentence2\n1\t\xff\tb\n", "line 2: not UTF-8: byte 0xff"),
-        ("p.tsv", "", "p.tsv: no pairs; a correlation needs two different scores"),
+        ("p.tsv", "", "p.tsv: is empty"),
         ("p.tsv", HEAD, "p.tsv: no pairs"),
         ("p.tsv", HEAD + "1\ta\tb\n1\tc\td\n", "2 pairs, all of them scored 1"),
         ("p.csv", 'score,sentence1,sentence2\n1,a,"b\n', "p.csv, line .*: not a row of a table"),
