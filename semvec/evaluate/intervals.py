@@ -101,8 +101,9 @@ def differences(
 ) -> list[Difference]:
     """Return how far the ``best`` model (default: of the greatest value) is above each of the others, by paired resampling.
 
-    Both models of a pair are measured on the same draws of the examples that both have (Koehn, 2004). ``p`` is twice the
-    share of draws in which the difference has the other sign, and none at all counts as one draw.
+    Both models of a pair are measured on the same draws of the examples that both have (Koehn, 2004); where these are too few
+    to measure, the pair is left out. ``p`` is twice the share of draws in which the difference has the other sign, and none
+    at all counts as one draw.
     """
     first = best or max(outcomes, key=lambda name: outcomes[name].value)
     found = []
@@ -110,11 +111,12 @@ def differences(
         if name == first:
             continue
         both = np.intersect1d(outcomes[first].examples, outcome.examples)
-        if not len(both):
-            continue
         one, other = outcomes[first].among(both), outcome.among(both)
+        try:
+            by = one.value - other.value
+        except InputError:  # too little is left that both did
+            continue
         pairs = zip(*(_drawn(its.of, its.columns, seed, resamples) for its in (one, other)), strict=True)
-        by = one.value - other.value
         drawn = _centred(by, [a - b for a, b in pairs if a is not None and b is not None])
         beyond = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
         p = min(1.0, 2 * (beyond + 1) / (len(drawn) + 1))

@@ -32,7 +32,7 @@ def test_spearman_is_scipys_ties_and_all() -> None:
 def test_no_correlation_of_what_does_not_vary() -> None:
     with pytest.raises(InputError, match="3 numbers that are all equal"):
         spearman(np.ones(3), np.arange(3))
-    with pytest.raises(InputError, match="2 numbers cannot be correlated with 3"):
+    with pytest.raises(InputError, match="2 numbers cannot be compared with 3"):
         spearman(np.ones(2), np.ones(3))
 
 
