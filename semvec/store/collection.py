@@ -163,9 +163,25 @@ class Collection(ABC):
         of zeros under cosine, an id that is empty or comes twice; `CollectionLocked` where another process writes.
         """
 
+    def delete(self, ids: Sequence[str] | None = None, *, where: Filter | str | None = None) -> int:
+        """Delete the items of ``ids``, or those ``where`` is true of; return how many there were.
+
+        Raises `OptionError` unless it is told one of the two, and `FilterError` for a filter that cannot be answered.
+        """
+        wanted = as_filter(where)
+        if ids is not None and wanted is None:
+            return self._delete(list(dict.fromkeys(check_ids(ids))))
+        if ids is None and wanted is not None:
+            return self._delete_where(wanted)
+        raise OptionError("delete takes ids or a filter, one of the two: delete(['a']) or delete(where=\"lang = 'de'\")")
+
     @abstractmethod
-    def delete(self, ids: Sequence[str]) -> int:
-        """Delete the items of ``ids``; return how many there were."""
+    def _delete(self, ids: list[str]) -> int:
+        """Delete the items of ``ids``, each said once; return how many there were."""
+
+    @abstractmethod
+    def _delete_where(self, wanted: Filter) -> int:
+        """Delete the items that ``wanted`` is true of; return how many there were."""
 
     @abstractmethod
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
@@ -203,8 +219,8 @@ class Collection(ABC):
         """Return how many items there are, or how many ``where`` is true of."""
 
     @abstractmethod
-    def scan(self) -> Iterator[Stored]:
-        """Give every item, in the order of writing."""
+    def scan(self, where: Filter | str | None = None) -> Iterator[Stored]:
+        """Give every item, or those ``where`` is true of, in the order of writing."""
 
     @abstractmethod
     def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:

@@ -190,7 +190,7 @@ class Database:
     def put(self, items: Iterable[tuple[str, bytes, str | None, Mapping[str, JSON]]]) -> tuple[int, int]:
         """Insert or replace items (id, vector, text, metadata) inside `writing`; return how many were new, and replaced."""
         rows = list(items)
-        replaced = self.drop([row[0] for row in rows])
+        replaced = self.drop("id", [row[0] for row in rows])
         first = self.last_row() + 1
         self._connection.executemany(
             "INSERT INTO items (row, id, vector, text, metadata) VALUES (?, ?, ?, ?, ?)",
@@ -205,21 +205,19 @@ class Database:
         self._connection.executemany("INSERT OR IGNORE INTO attributes VALUES (?, ?, ?, ?)", attributes)
         return len(rows) - replaced, replaced
 
-    def drop(self, ids: Sequence[str]) -> int:
-        """Delete the items of ``ids`` inside `writing`; return how many there were."""
-        found: list[tuple[int, str | None, int]] = []
-        for part in _parts(ids):
-            marks = ",".join("?" * len(part))
-            query = f"SELECT row, metadata, text IS NOT NULL FROM items WHERE id IN ({marks})"
-            found += self._connection.execute(query, part).fetchall()
-        self._counted(-len(found), -sum(text for *_, text in found))
-        numbers = self._field_numbers(set())
-        attributes = [key for row, metadata, _ in found if metadata for key in _attributes(json.loads(metadata), row, numbers)]
-        self._connection.executemany("DELETE FROM attributes WHERE field=? AND kind=? AND value IS ? AND row=?", attributes)
-        rows = [(row,) for row, *_ in found]
-        self._connection.executemany("DELETE FROM items WHERE row = ?", rows)
-        self._connection.executemany("INSERT INTO gone VALUES (?)", rows)
-        return len(rows)
+    def drop(self, key: str, values: Sequence[JSON]) -> int:
+        """Delete the items whose ``key`` (id or row) is among ``values`` inside `writing`; return how many there were."""
+        numbers, dropped = self._field_numbers(set()), 0
+        for part in _parts(values):
+            found = self._selected("row, metadata, text IS NOT NULL", key, part)
+            self._counted(-len(found), -sum(text for *_, text in found))
+            attributes = [at for row, metadata, _ in found if metadata for at in _attributes(json.loads(metadata), row, numbers)]
+            self._connection.executemany("DELETE FROM attributes WHERE field=? AND kind=? AND value IS ? AND row=?", attributes)
+            rows = [(row,) for row, *_ in found]
+            self._connection.executemany("DELETE FROM items WHERE row = ?", rows)
+            self._connection.executemany("INSERT INTO gone VALUES (?)", rows)
+            dropped += len(rows)
+        return dropped
 
     def _field_numbers(self, names: set[str]) -> dict[str, int]:
         self._connection.executemany("INSERT OR IGNORE INTO fields (name) VALUES (?)", [(name,) for name in sorted(names)])
@@ -289,16 +287,23 @@ class Database:
         """Return the items of ``ids`` that there are, by their id."""
         return {row[1]: _item(row) for row in self._selected("row, id, vector, text, metadata", "id", ids)}
 
-    def scan(self, block: int = 1024) -> Iterator[Item]:
-        """Give every item there is now, in the order of rows, whatever is written meanwhile."""
-        other = Database.open(self._path.parent)
-        try:
-            with other.reading(), _plain(self._path.parent):
-                cursor = other._connection.execute("SELECT row, id, vector, text, metadata FROM items ORDER BY row")
-                while found := cursor.fetchmany(block):
-                    yield from (_item(row) for row in found)
-        finally:
-            other.close()
+    @contextmanager
+    def moment(self) -> Iterator[Database]:
+        """Give another connection: all that is read through it is of one moment, whatever is written meanwhile."""
+        with closing(Database.open(self._path.parent)) as other, _plain(self._path.parent):
+            other._connection.execute("BEGIN")
+            yield other
+
+    def items(self, block: int = 1024) -> Iterator[Item]:
+        """Give every item, in the order of rows (inside `moment`)."""
+        cursor = self._connection.execute("SELECT row, id, vector, text, metadata FROM items ORDER BY row")
+        while found := cursor.fetchmany(block):
+            yield from map(_item, found)
+
+    def items_at(self, rows: Sequence[int]) -> Iterator[Item]:
+        """Give the items of ``rows``, ascending as these are; nothing of any other is read."""
+        for part in _parts(rows):
+            yield from sorted(map(_item, self._selected("row, id, vector, text, metadata", "row", part)))
 
     def check(self, size: int) -> list[str]:
         """Return what is wrong with the file, nothing if it is sound: by SQLite, and by what a collection has to hold.

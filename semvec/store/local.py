@@ -146,11 +146,15 @@ class LocalCollection(Collection):
             new, replaced = self._database.put(zip(ids, stored, texts, metadata, strict=True))
         return Written(new, replaced)
 
-    def delete(self, ids: Sequence[str]) -> int:
-        wanted = list(dict.fromkeys(check_ids(ids)))
+    def _delete(self, ids: list[str]) -> int:
         with self._writing(), self._database.writing():
             self._writes += 1
-            return self._database.drop(wanted)
+            return self._database.drop("id", ids)
+
+    def _delete_where(self, wanted: Filter) -> int:
+        with self._writing(), self._database.writing():
+            self._writes += 1
+            return self._database.drop("row", Where(self._database).rows(wanted).tolist())
 
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
         found = self._database.items_with(list(dict.fromkeys(check_ids(ids))))
@@ -168,9 +172,11 @@ class LocalCollection(Collection):
         with self._moment() as state:
             return self._allowed(state, wanted).count
 
-    def scan(self) -> Iterator[Stored]:
-        for item in self._database.scan():
-            yield Stored(item.id, self._decoded([item.vector])[0], item.text, item.metadata)
+    def scan(self, where: Filter | str | None = None) -> Iterator[Stored]:
+        wanted = as_filter(where)
+        with self._database.moment() as moment:
+            for item in moment.items() if wanted is None else moment.items_at(Where(moment).rows(wanted).tolist()):
+                yield Stored(item.id, self._decoded([item.vector])[0], item.text, item.metadata)
 
     def search(self, vectors: Vectors, k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
         queries, wanted, k = self._comparable(check_vectors(vectors, self.settings)), as_filter(where), check_k(k)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +25,11 @@ from semvec.errors import (
 from semvec.index.kinds import KINDS
 from semvec.store import snapshot
 from semvec.store.collection import Collection, Settings
-from semvec.store.filters import All
+from semvec.store.filters import All, field
 from semvec.store.filters import Any as Any_
 from semvec.store.local import LocalCollection
 from semvec.types import Dtype, Metric
-from tests.contracts.stores import DIM, Plain, made_up
+from tests.contracts.stores import DIM, FILTERS, Plain, made_up
 from tests.contracts.test_store import agree as everything_agrees
 
 
@@ -47,7 +48,7 @@ def test_whatever_is_done_it_is_what_the_oracle_says(tmp_path: Path, metric: str
     reader = Collection.open(tmp_path / "c")
     names = [f"id {i} ü中" for i in range(300)]
     for _ in range(25):
-        kind = chance.choice(["upsert", "upsert", "delete", "optimise", "reopen"])
+        kind = chance.choice(["upsert", "upsert", "delete", "delete where", "optimise", "reopen"])
         if kind == "upsert":
             ids = chance.sample(names, chance.randrange(1, 60))
             made = made_up(rng, ids)
@@ -58,8 +59,12 @@ def test_whatever_is_done_it_is_what_the_oracle_says(tmp_path: Path, metric: str
         elif kind == "delete":
             ids = chance.sample(names, 20)
             assert collection.delete([*ids, ids[0], "never there"]) == sum(name in plain.items for name in ids)
-            for name in ids:
-                plain.items.pop(name, None)
+            plain.delete(ids)
+        elif kind == "delete where" and plain.last:
+            wanted = " and ".join(chance.sample(FILTERS, 2))
+            gone = plain.matching(wanted)
+            assert collection.delete(where=wanted) == len(gone), wanted
+            plain.delete(gone)
         elif kind == "optimise" and plain.items:
             assert isinstance(collection, LocalCollection)
             collection.optimise()
@@ -264,6 +269,45 @@ def test_what_is_written_while_scanning_is_another_moment(tmp_path: Path) -> Non
             seen += 1
         assert seen == 3000
         assert collection.count("seen >= 0") == 3000
+        for item in collection.scan("seen >= 1000"):
+            collection.upsert([item.id], item.vector[None], None, [{"seen": item.metadata["seen"], "again": True}])
+            seen += 1
+            if seen == 3500:
+                assert collection.delete(where="seen >= 2000") == 1000
+        assert seen == 5000
+        assert collection.count("again = true") == 2000
+
+
+def test_a_scan_by_a_filter_reads_no_other_vectors(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        collection.upsert([str(i) for i in range(2000)], np.ones((2000, 2)), None, [{"at": i} for i in range(2000)])
+    with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+        connection.execute("UPDATE items SET vector = x'00' WHERE row % 3 <> 0")
+    with Collection.open(tmp_path / "c") as collection:
+        with pytest.raises(CollectionDamaged):
+            list(collection.scan())
+        wanted = field("at").is_in(*range(2, 2000, 3))
+        assert [item.id for item in collection.scan(wanted)] == [str(i) for i in range(2, 2000, 3)]
+
+
+def test_a_delete_by_a_filter_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert([str(i) for i in range(2000)], np.ones((2000, 2)), ["x"] * 2000, [{"at": i} for i in range(2000)])
+        with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+            connection.execute(
+                "CREATE TRIGGER stop BEFORE DELETE ON items WHEN OLD.id = '1500' BEGIN SELECT RAISE(ABORT, 'no more'); END"
+            )
+        with pytest.raises(StoreError, match="no more"):
+            collection.delete(where="at >= 100")
+        assert (collection.count(), collection.count("at >= 0"), len(list(collection.scan("at >= 100")))) == (2000, 2000, 1900)
+        assert not collection.check()
+        assert collection.delete(where="at < 1000") == 1000
+        with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+            connection.execute("DROP TRIGGER stop")
+            assert connection.execute("SELECT count(*) FROM attributes").fetchone() == (2000,)
+        assert collection.delete(where="at >= 0") == 1000
+        assert not collection.check()
 
 
 def test_a_tuple_is_a_list(tmp_path: Path) -> None:
