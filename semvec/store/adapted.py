@@ -113,6 +113,10 @@ class AdaptedCollection(Collection):
         """Delete items (at most `batch`); return how many were there."""
 
     @abstractmethod
+    def _remove(self) -> None:
+        """Remove the collection from the store, with all it holds and all that is kept beside it."""
+
+    @abstractmethod
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
         """Return the items of ``ids`` (at most `batch`) that there are, in any order, with vectors."""
 
@@ -134,6 +138,12 @@ class AdaptedCollection(Collection):
     @abstractmethod
     def _described(self) -> dict[str, JSON]:
         """Return what `info` says besides what every store knows."""
+
+    def drop(self) -> None:
+        with self._plain_errors():
+            self._begin()
+            self._remove()
+        self.close()
 
     def upsert(
         self,

@@ -150,6 +150,13 @@ class Collection(ABC):
         """Give back what the collection holds."""
 
     @abstractmethod
+    def drop(self) -> None:
+        """Remove the collection with all it holds, and close it; what else stands in its place stays.
+
+        Raises `CollectionLocked` where another process writes, and then nothing is removed.
+        """
+
+    @abstractmethod
     def upsert(
         self,
         ids: Sequence[str],

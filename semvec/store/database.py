@@ -122,6 +122,12 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
+    def remove(self) -> None:
+        """Close it and remove its files, first the one that says that there is a collection."""
+        self.close()
+        for name in (FILE, *(f"{FILE}-{kind}" for kind in ("wal", "shm", "journal"))):
+            self._path.with_name(name).unlink(missing_ok=True)
+
     @property
     def in_place(self) -> bool:
         """Whether the file is still the one that was opened."""

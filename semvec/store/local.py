@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -131,6 +131,16 @@ class LocalCollection(Collection):
         self._state = self._former_keywords = None
         self._database.close()
         self._lock.release(force=True)
+
+    def drop(self) -> None:
+        with self._writing(), plain_errors(self.folder):
+            clear_others(self.folder, None)  # without its index a collection is still whole, without its truth it is none
+            self._database.remove()
+            with suppress(OSError):  # Windows removes it itself when it is given back
+                (self.folder / LOCK).unlink()
+            self.close()
+            with suppress(OSError):  # something else is there, or the folder is a link
+                self.folder.rmdir()
 
     def upsert(
         self,

@@ -95,6 +95,16 @@ class PostgresCollection(Collection):
     def close(self) -> None:
         self._server.close()
 
+    def drop(self) -> None:
+        def done(connection: Any) -> None:
+            told = "DELETE FROM semvec_collections WHERE name = %s"  # the row first, as writers do
+            if not connection.execute(told, [self._address.name]).rowcount:
+                raise CollectionNotFound(f"{self._address.shown}: the collection is not there any more")
+            connection.execute(f"DROP TABLE IF EXISTS {self._table}")
+
+        self._written(done)
+        self.close()
+
     def upsert(
         self,
         ids: Sequence[str],

@@ -225,6 +225,23 @@ def test_an_empty_collection(place: Callable[[], str]) -> None:
         assert collection.get(["a"]) == [None]
 
 
+def test_a_collection_that_is_dropped_is_gone_with_all_it_held(place: Callable[[], str]) -> None:
+    one, two = place(), place()
+    for _ in range(2):
+        with Collection.open(one, Settings(3)) as collection:
+            assert (collection.count(), collection.info()["fields"]) == (0, [])
+            collection.upsert([f"{at}" for at in range(3000)], np.ones((3000, 3)), None, [{"at": 1}] * 3000)
+            collection.optimise()
+            collection.drop()
+            collection.close()
+        with pytest.raises(CollectionNotFound):
+            Collection.open(one)
+        with Collection.open(two, Settings(5)) as other:
+            other.upsert(["x"], np.ones((1, 5)))
+    with Collection.open(two) as other, Collection.open(one, Settings(4, Metric.DOT)) as collection:
+        assert (collection.count(), other.count(), collection.upsert(["a"], np.ones((1, 4))).new) == (0, 1, 1)
+
+
 def test_fewer_bytes_a_number(store: Store, place: Callable[[], str]) -> None:
     rng = np.random.default_rng(2)
     vectors = rng.standard_normal((50, DIM)).astype(np.float32) * 10

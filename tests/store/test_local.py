@@ -17,6 +17,7 @@ import pytest
 from semvec.embeddings.similarity import similarity
 from semvec.errors import (
     CollectionDamaged,
+    CollectionLocked,
     FilterError,
     InputError,
     OptionError,
@@ -366,6 +367,48 @@ def test_check_finds_what_was_changed_in_an_index(tmp_path: Path, file: str) -> 
         collection.repair()
         assert not collection.check()
         assert [hits.ids for hits in collection.search(vectors[:5], 3)] == true
+
+
+def test_a_collection_that_is_dropped_leaves_what_is_not_its_own(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(10).standard_normal((300, DIM)).astype(np.float32)
+    place = tmp_path / "c"
+    with Collection.open(place, Settings(DIM)) as collection, Collection.open(place) as reader:
+        collection.upsert([str(i) for i in range(300)], vectors)
+        for name in ("index-notes", ".index-cards"):
+            (place / name).mkdir()
+        (place / "collection.sqlite-backup").write_text("mine")
+        collection.optimise("ivf")
+        assert reader.count() == 300
+        found = reader.search(vectors[:1], 3)
+        collection.drop()
+        assert reader.search(vectors[:1], 3) == found
+        with pytest.raises(StoreError, match="was closed"):
+            collection.upsert(["a"], vectors[:1])
+        with pytest.raises(StoreError, match="deleted or replaced"):
+            reader.upsert(["a"], vectors[:1])
+    assert {path.name for path in place.iterdir()} == {"index-notes", ".index-cards", "collection.sqlite-backup", "writer.lock"}
+
+
+def test_a_collection_that_another_process_writes_to_is_not_dropped(tmp_path: Path) -> None:
+    script = (
+        "import sys; from semvec.store.collection import Collection\n"
+        "c = Collection.open(sys.argv[1]); c.delete(['nobody']); print('writes', flush=True); sys.stdin.read()"
+    )
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        collection.upsert(["a"], np.ones((1, 2)))
+        collection.optimise()
+    before = sorted(path for path in (tmp_path / "c").rglob("*") if path.suffix not in (".sqlite-wal", ".sqlite-shm"))
+    command = [sys.executable, "-c", script, str(tmp_path / "c")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"writes\n"
+        with Collection.open(tmp_path / "c") as collection, pytest.raises(CollectionLocked, match="another process writes"):
+            collection.drop()
+        assert set(before) <= set((tmp_path / "c").rglob("*"))
+    with Collection.open(tmp_path / "c") as collection:
+        assert collection.count() == 1
+        collection.drop()
+    assert not (tmp_path / "c").exists()
 
 
 def test_what_cannot_be_kept(tmp_path: Path) -> None:
