@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
+from filelock import FileLock
 
 import semvec
 from semvec.search.searcher import Searcher
@@ -111,6 +113,61 @@ def test_other_columns_are_metadata(tmp_path: Path, glove_file: Path) -> None:
         "no column 'land' (--fields); there are 'id', 'text', 'lang', 'year', 'zip'",
     )
     assert not (tmp_path / "x").exists()
+
+
+def test_what_a_filter_is_true_of_is_exported_and_deleted(tmp_path: Path, glove_file: Path) -> None:
+    place, out = tmp_path / "c", tmp_path / "out.jsonl"
+    run("index", "build", reviews(tmp_path), "-o", place, "-m", glove_file)
+    assert run("index", "export", place, out, "--where", "year >= 2021").stdout == f"3 items in {out}\n"
+    kept = out.read_text()
+    assert [json.loads(line)["id"] for line in kept.splitlines()] == ["b", "c", "d"]
+    for where, said in (("land = 'en'", "did you mean 'lang'"), ("lang = en", "strings stand in quotes"), ("", "filter")):
+        refused(run("index", "export", place, out, "--overwrite", "--where", where), said)
+        refused(run("index", "delete", place, "--where", where), said)
+    assert out.read_text() == kept
+    refused(run("index", "delete", place), "which items? Give each ID, or --where")
+    refused(run("index", "delete", place, "a", "--where", "lang = 'en'"), "one of the two")
+    assert run("index", "delete", place, "--where", "lang = 'en' and year < 2022").stdout == "2 items deleted, 2 left\n"
+    assert run("index", "delete", place, "--where", "lang = 'xx'").stdout == "0 items deleted, 2 left\n"
+    assert run("index", "delete", place, "--where", "not lang is null").stdout == "2 items deleted, 0 left\n"
+    assert run("index", "export", place, out, "--overwrite", "--where", "lang = 'en'").stdout == f"0 items in {out}\n"
+    assert run("index", "check", place).stdout == "sound\n"
+
+
+def test_drop_asks_first(tmp_path: Path, glove_file: Path) -> None:
+    place = tmp_path / "c"
+    run("index", "build", reviews(tmp_path), "-o", place, "-m", glove_file)
+    question = f"Remove {place} with its 4 items? [y/N] "
+    for answer in (b"n\n", b"\n", b"nonsense\n"):
+        done = run("index", "drop", place, stdin=answer)
+        assert (done.exit_code, done.stdout, done.stderr) == (1, "", question + "nothing was removed\n")
+    refused(run("index", "drop", place, stdin=b""), "nobody answered, so nothing was removed")
+    assert run("index", "check", place).stdout == "sound\n"
+    (place / "mine.txt").write_text("x")
+    done = run("index", "drop", place, stdin=b"y\n")
+    assert (done.exit_code, done.stdout) == (0, f"removed {place} with its 4 items\n")
+    assert [path.name for path in place.iterdir()] == ["mine.txt"]
+    refused(run("index", "drop", place, "--yes"), "holds no collection")
+    (place / "mine.txt").unlink()
+    run("index", "build", tmp_path / "t.csv", "-o", place, "-m", glove_file)
+    lock = FileLock(place / "writer.lock")
+    with lock:
+        refused(run("index", "drop", place, "--yes"), "another process writes to it")
+    assert run("index", "check", place).stdout == "sound\n"
+    assert run("index", "drop", place, "--yes").stdout == f"removed {place} with its 4 items\n"
+    assert not place.exists()
+
+
+def test_a_build_that_fails_leaves_nothing_in_another_store(tmp_path: Path, glove_file: Path) -> None:
+    pytest.importorskip("qdrant_edge")
+    (tmp_path / "t.txt").write_text("the bank\n\nParis\n")
+    place = f"qdrant-edge:{tmp_path}#notes"
+    refused(run("index", "build", tmp_path / "t.txt", "-o", place, "-m", glove_file), "line 2: the row is empty")
+    refused(run("index", "info", place), "there is no collection notes")
+    assert run("index", "build", tmp_path / "t.txt", "-o", place, "-m", glove_file, "--on-error", "skip").exit_code == 0
+    assert run("index", "delete", place, "--where", "lang = 'de'").exit_code == 2
+    assert run("index", "drop", place, "--yes").stdout == f"removed {place} with its 2 items\n"
+    refused(run("index", "drop", place, "--yes"), "there is no collection notes")
 
 
 def test_hybrid_rerank_and_groups(tmp_path: Path, glove_file: Path) -> None:
