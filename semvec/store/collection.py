@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from abc import ABC, abstractmethod
@@ -24,7 +23,8 @@ from semvec.errors import FilterError, InputError, OptionError, StoreError
 from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hits
 from semvec.store.filter_text import parse_filter
-from semvec.store.filters import Filter, members
+from semvec.store.filters import Filter
+from semvec.text.cells import plain_metadata
 from semvec.text.document import flaw
 from semvec.types import JSON, Dtype, Level, Metric
 
@@ -39,9 +39,6 @@ STORES: dict[str, str] = {
     "postgres": "semvec.store.postgres:PostgresCollection",
 }
 """What a place begins with, before the colon, and the class that opens it; any other is the folder of a local collection."""
-
-NUL = r"\u0000"
-"""How JSON spells the character that servers and C strings cannot keep."""
 
 LOCAL = "semvec.store.local:LocalCollection"
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
@@ -357,15 +354,9 @@ def check_items(
         if not isinstance(fields, Mapping) or not all(isinstance(key, str) and key for key in fields):
             raise InputError(f"the metadata of id {name!r} must be a dict with strings as keys, not {fields!r:.60}")
         try:
-            spelled = json.dumps(dict(fields), ensure_ascii=False, allow_nan=False)
-            reason = "NUL character" if NUL in spelled.replace(r"\\", "") else flaw(spelled)
-        except (TypeError, ValueError) as error:
-            reason = str(error)
-        if reason:
-            raise InputError(f"the metadata of id {name!r} are not JSON ({reason})")
-        if any(isinstance(one, int) and abs(one) >= 2**63 for value in fields.values() for one in members(value)):
-            raise InputError(f"the metadata of id {name!r} hold a whole number of more than 64 bits; a string would do")
-        plain.append(json.loads(spelled))  # as they will come back: a tuple is a list
+            plain.append(plain_metadata(fields))
+        except ValueError as error:
+            raise InputError(f"the metadata of id {name!r} {error}") from None
     return rows, texts, plain
 
 

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
@@ -113,6 +115,60 @@ def test_other_columns_are_metadata(tmp_path: Path, glove_file: Path) -> None:
         "no column 'land' (--fields); there are 'id', 'text', 'lang', 'year', 'zip'",
     )
     assert not (tmp_path / "x").exists()
+
+
+WRONG = "the metadata hold a whole number that does not fit 64 bits with a sign; a string would do (field 'n')"
+BAD_ROWS = {
+    "t.csv": (b"id,text,n\na,the bank,1\nb,Paris,\xff\n", "line 3: the metadata are not JSON: not UTF-8: byte 0xff (field 'n')"),
+    "t.tsv": (b"id\ttext\tn\na\tthe bank\t1\nb\tParis\tx\0\n", "line 3: the metadata are not JSON: NUL character (field 'n')"),
+    "nan.jsonl": (b'{"id": "b", "text": "Paris", "n": NaN}\n{"id": "a", "text": "the bank"}', "line 1: the metadata are not JSON: Out of range"),
+    "big.jsonl": (b'{"id": "a", "text": "the bank"}\n{"id": "b", "text": "Paris", "n": [1, 9223372036854775808]}', f"line 2: {WRONG}"),
+    "key.jsonl": (b'{"id": "a", "text": "the bank"}\n{"id": "b", "text": "Paris", "n\\ud800": 1}', "line 2: the metadata are not JSON: not Unicode"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_metadata_that_cannot_be_kept_are_named_by_file_and_line(tmp_path: Path, glove_file: Path, name: str) -> None:
+    content, said = BAD_ROWS[name]
+    (tmp_path / name).write_bytes(content)
+    the_row_is_named(tmp_path, glove_file, tmp_path / name, said)
+
+
+def test_metadata_of_parquet_that_cannot_be_kept(tmp_path: Path, glove_file: Path) -> None:
+    columns = {"id": ["a", "b"], "text": ["the bank", "Paris"]}
+    for name, values, said in (
+        ("u64", pa.array([2**63 - 1, 2**63], pa.uint64()), f"row 2: {WRONG}"),
+        ("date", pa.array([0, 86_400_000 * 10**7], pa.date64()), "row 2: the field 'n' cannot be read: date value out of range"),
+    ):
+        pq.write_table(pa.table({**columns, "n": values}), tmp_path / f"{name}.parquet")
+        the_row_is_named(tmp_path, glove_file, tmp_path / f"{name}.parquet", said)
+    for name, values in (
+        ("plain", pa.array([None, b"x"], pa.binary())),
+        ("nested", pa.array([{"k": [b"x"]}] * 2, pa.struct([("k", pa.list_(pa.large_binary()))]))),
+        ("dictionary", pa.array([b"x", b"y"], pa.binary()).dictionary_encode()),
+    ):
+        pq.write_table(pa.table({**columns, "n": values, "lang": ["en", "fr"]}), tmp_path / f"{name}.parquet")
+        build = ("index", "build", tmp_path / f"{name}.parquet", "-o", tmp_path / name, "-m", glove_file)
+        refused(run(*build), f"{name}.parquet: column 'n' holds bytes, which metadata cannot; --fields names the others")
+        assert not (tmp_path / name).exists()
+        assert run(*build, "--fields", "lang").exit_code == 0
+        assert run(*build, "--fields", "n").exit_code == 2
+    twice = pa.Table.from_arrays([pa.array(["the bank"]), pa.array([1]), pa.array([2])], names=["text", "n", "n"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    refused(run("index", "build", tmp_path / "twice.parquet", "-o", tmp_path / "x", "-m", glove_file), "2 columns called 'n'")
+
+
+def the_row_is_named(folder: Path, model: Path, path: Path, said: str) -> None:
+    """A build stops at the row of id b and names it, and leaves nothing; told to, it leaves the row out; so does an add."""
+    place = folder / f"of {path.name}"
+    refused(run("index", "build", path, "-o", place, "-m", model), f"{path}, {said}")
+    assert not place.exists()
+    done = run("index", "build", path, "-o", place, "-m", model, "--on-error", "skip")
+    assert done.exit_code == 0, done.output
+    assert f"1 bad rows left out, the first: {path}, {said}" in done.stderr
+    refused(run("index", "add", place, path), f"{path}, {said}")
+    with Collection.open(place) as collection:
+        assert [item.id for item in collection.scan()] == ["a"]
 
 
 def test_what_a_filter_is_true_of_is_exported_and_deleted(tmp_path: Path, glove_file: Path) -> None:
