@@ -307,17 +307,22 @@ def export(collection: str, output: str, where: str | None, overwrite: bool) -> 
 
 @index.command()
 @click.argument("collection")
-@click.option("--repair", is_flag=True, help="Put a damaged index away; nothing is lost, 'optimise' makes it again.")
+@click.option(
+    "--repair", is_flag=True, help="Mend what can be made again from ids, vectors, texts and metadata; nothing is lost."
+)
 def check(collection: str, repair: bool) -> None:
-    """Say what is wrong with COLLECTION, and mend it."""
+    """Say what is wrong with COLLECTION, and mend it.
+
+    What filters ask is made anew from the metadata; a damaged index is put away, 'semvec index optimise' makes it again.
+    """
     from semvec.errors import CollectionDamaged
 
     with _opened(collection) as opened:
         wrong = opened.check()
         if wrong and repair:
-            opened.repair()
+            for done in opened.repair():
+                click.echo(done)
             wrong = opened.check()
-            click.echo("the damaged index was put away; 'semvec index optimise' makes it again")
     if wrong:
         raise CollectionDamaged(f"{collection}: {'; '.join(wrong)}")
     click.echo("sound")

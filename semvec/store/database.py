@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -206,10 +207,21 @@ class Database:
             ],
         )
         self._counted(len(rows), sum(text is not None for _, _, text, _ in rows))
-        numbers = self._field_numbers({name for *_, metadata in rows for name in metadata})
-        attributes = [key for at, row in enumerate(rows) for key in _attributes(row[3], first + at, numbers)]
-        self._connection.executemany("INSERT OR IGNORE INTO attributes VALUES (?, ?, ?, ?)", attributes)
+        self._put_attributes([(first + at, metadata) for at, (*_, metadata) in enumerate(rows)])
         return len(rows) - replaced, replaced
+
+    def _put_attributes(self, items: Sequence[tuple[int, Mapping[str, JSON]]]) -> None:
+        """Write what can be filtered by of ``items`` (row, metadata) inside `writing`."""
+        numbers = self._field_numbers({name for _, metadata in items for name in metadata})
+        attributes = [key for row, metadata in items for key in _attributes(metadata, row, numbers)]
+        self._connection.executemany("INSERT OR IGNORE INTO attributes VALUES (?, ?, ?, ?)", attributes)
+
+    def make_attributes(self) -> None:
+        """Make the attributes of all items anew from their metadata (inside `writing`)."""
+        self._connection.execute("DELETE FROM attributes")
+        cursor = self._connection.execute("SELECT row, metadata FROM items WHERE metadata IS NOT NULL")
+        while found := cursor.fetchmany(MANY):
+            self._put_attributes([(row, json.loads(metadata)) for row, metadata in found])
 
     def drop(self, key: str, values: Sequence[JSON]) -> int:
         """Delete the items whose ``key`` (id or row) is among ``values`` inside `writing`; return how many there were."""
@@ -325,6 +337,25 @@ class Database:
             return wrong
         except sqlite3.DatabaseError as error:
             return [str(error)]
+
+    def check_attributes(self) -> list[str]:
+        """Return where filters would be answered wrongly: rows that are not there, and items of a sample told otherwise."""
+        wrong = []
+        if gone := self._one("SELECT count(DISTINCT row) FROM attributes WHERE row NOT IN (SELECT row FROM items)"):
+            wrong.append(f"attributes of {gone:,} rows that are not there")
+        rows, numbers = self.rows(), defaultdict(int, self.fields())
+        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), MANY)).astype(int)].tolist()
+        kept: dict[int, set[Any]] = {row: set() for row in sample}
+        query = f"SELECT field, kind, value, row FROM attributes WHERE row IN ({','.join('?' * len(sample))})"
+        with self._turn:
+            for attribute in self._connection.execute(query, sample):
+                kept[attribute[3]].add(attribute)
+        told = [
+            (row, decode(metadata)[0] if metadata else {}) for row, metadata in self._selected("row, metadata", "row", sample)
+        ]
+        if others := sum(kept[row] != set(_attributes(metadata, row, numbers)) for row, metadata in told):
+            wrong.append(f"{others:,} of {len(sample):,} items looked at have other attributes than their metadata say")
+        return wrong
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the disk, where it is more than a quarter of the file."""

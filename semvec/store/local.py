@@ -270,33 +270,44 @@ class LocalCollection(Collection):
         }
 
     def check(self) -> list[str]:
-        """Return what is wrong, nothing if all is sound: the file of the truth, and the snapshot against it."""
+        """Return what is wrong, nothing if all is sound: the file of the truth, and against it what filters and searches ask."""
         with self._database.reading():
             wrong = self._database.check(self._codec.size)
-            name = self._database.about()["snapshot"]
-            if name is not None:
-                try:
-                    snapshot = Snapshot.open(self.folder / name, self.settings.metric)
-                    wrong += snapshot.damage(self.folder / name) or self._compared(snapshot)
-                except CollectionDamaged as error:
-                    wrong.append(str(error))
-            return wrong
+            return [*wrong, *([] if wrong else self._database.check_attributes()), *self._check_snapshot()]
 
-    def repair(self) -> None:
-        """Put away a snapshot that is damaged; what it was made of is in the truth, so nothing is lost.
+    def _check_snapshot(self) -> list[str]:
+        if (name := self._database.about()["snapshot"]) is None:
+            return []
+        try:
+            snapshot = Snapshot.open(self.folder / name, self.settings.metric)
+            return snapshot.damage(self.folder / name) or self._compared(snapshot)
+        except CollectionDamaged as error:
+            return [str(error)]
+
+    def repair(self) -> list[str]:
+        """Make damaged attributes anew, put a damaged snapshot away, and return what was done; nothing is lost by either.
 
         Raises `CollectionDamaged` where the truth itself is: then a copy of what can be read (`scan`) or a backup helps.
         """
+        done = []
         with self._writing():
             if wrong := self._database.check(self._codec.size):
                 raise CollectionDamaged(
                     f"{self.folder}: {'; '.join(wrong)}: this is no matter of the index; "
                     "'semvec index export' saves what can be read, or go back to a backup"
                 )
-            with self._database.writing():
-                self._writes += 1
-                self._database.set_about(snapshot=None)
-            clear_others(self.folder, None)
+            if self._database.check_attributes():
+                with self._database.writing():
+                    self._writes += 1
+                    self._database.make_attributes()
+                done.append("what filters ask was made anew from the metadata")
+            if self._check_snapshot():
+                with self._database.writing():
+                    self._writes += 1
+                    self._database.set_about(snapshot=None)
+                clear_others(self.folder, None)
+                done.append("the damaged index was put away; 'semvec index optimise' makes it again")
+        return done
 
     def _compared(self, snapshot: Snapshot) -> list[str]:
         """Return where a sample of the snapshot differs from the truth."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,19 @@ def test_what_a_filter_is_true_of_is_exported_and_deleted(tmp_path: Path, glove_
     assert run("index", "delete", place, "--where", "not lang is null").stdout == "2 items deleted, 0 left\n"
     assert run("index", "export", place, out, "--overwrite", "--where", "lang = 'en'").stdout == f"0 items in {out}\n"
     assert run("index", "check", place).stdout == "sound\n"
+
+
+def test_check_mends_what_filters_ask(tmp_path: Path, glove_file: Path) -> None:
+    place = tmp_path / "c"
+    run("index", "build", reviews(tmp_path), "-o", place, "-m", glove_file)
+    with sqlite3.connect(place / "collection.sqlite") as connection:
+        connection.execute("DELETE FROM attributes WHERE value = 'en'")
+    refused(run("index", "check", place), "3 of 4 items looked at have other attributes than their metadata say")
+    mended = run("index", "check", place, "--repair")
+    assert mended.stdout == "what filters ask was made anew from the metadata\nsound\n"
+    assert run("index", "check", place, "--repair").stdout == "sound\n"
+    assert run("index", "delete", place, "--where", "lang = 'en'").stdout == "3 items deleted, 1 left\n"
+    assert "index: flat over 4 items" in run("index", "info", place).stdout
 
 
 def test_drop_asks_first(tmp_path: Path, glove_file: Path) -> None:

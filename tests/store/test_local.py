@@ -181,7 +181,8 @@ def test_a_snapshot_after_a_repair_is_no_former_one(tmp_path: Path) -> None:
         writer.upsert(ids, old)
         writer.optimise()
         assert reader.search(old[:1], 1)[0].ids == ["0"]
-        writer.repair()
+        (tmp_path / "c" / "index-000001" / "header.json").write_text("{}")
+        assert writer.repair() == ["the damaged index was put away; 'semvec index optimise' makes it again"]
         writer.upsert(ids[::-1], new)
         writer.optimise()
         assert reader.search(new[:1], 1)[0].ids == ["49"]
@@ -367,6 +368,59 @@ def test_check_finds_what_was_changed_in_an_index(tmp_path: Path, file: str) -> 
         collection.repair()
         assert not collection.check()
         assert [hits.ids for hits in collection.search(vectors[:5], 3)] == true
+
+
+DAMAGES = {
+    "DELETE FROM attributes": "of 180 items looked at have other attributes than their metadata say",
+    "DELETE FROM attributes WHERE row = 77": "1 of 180 items looked at",
+    "DELETE FROM attributes WHERE kind = 4": "of 180 items looked at",
+    "DELETE FROM fields WHERE name = 'lang'": "180 of 180 items looked at",
+    "UPDATE attributes SET value = 'it' WHERE value = 'de'": "of 180 items looked at",
+    "INSERT INTO attributes SELECT field, kind, 'more', row FROM attributes WHERE value = 'de'": "of 180 items looked at",
+    "INSERT INTO attributes SELECT field, kind, value, row + 1000 FROM attributes": "attributes of 180 rows that are not there",
+    "UPDATE items SET metadata = NULL WHERE row = 150": "1 of 180 items looked at",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_attributes_that_are_not_those_of_the_metadata_are_found_and_made_anew(tmp_path: Path, damage: str) -> None:
+    rng, plain = np.random.default_rng(11), Plain("cosine")
+    names = [f"id {at}" for at in range(200)]
+    made = made_up(rng, names)
+    plain.upsert(names, *made)
+    plain.delete(names[:20])
+    with Collection.open(tmp_path / "c", Settings(DIM)) as collection, Collection.open(tmp_path / "c") as reader:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert(names, *made)
+        collection.delete(names[:20])
+        collection.optimise("hnsw")
+        assert reader.count("lang = 'de'") == len(plain.matching("lang = 'de'"))
+        assert not collection.check()
+        with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+            connection.execute(damage)
+        if "metadata" in damage:
+            plain.items["id 149"][3].clear()
+        (wrong,) = collection.check()
+        assert DAMAGES[damage] in wrong
+        assert collection.repair() == ["what filters ask was made anew from the metadata"]
+        assert collection.check() == collection.repair() == []
+        agree(collection, plain, rng)
+        agree(reader, plain, rng)
+
+
+def test_attributes_of_many_items_are_looked_at_by_a_sample(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert(
+            [str(i) for i in range(3000)], np.ones((3000, 2)), None, [{"at": i, "half": i / 2} for i in range(3000)]
+        )
+        assert not collection.check()
+        with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+            connection.execute("DELETE FROM attributes WHERE row > 1500")
+        assert "250 of 500 items looked at" in collection.check()[0]
+        collection.repair()
+        assert not collection.check()
+        assert (collection.count("at >= 10"), collection.count("half < 10.5")) == (2990, 21)
 
 
 def test_a_collection_that_is_dropped_leaves_what_is_not_its_own(tmp_path: Path) -> None:
