@@ -23,7 +23,7 @@ from tests.store.test_marks import FILTERS as ANY_FILTER
 LIBRARIES = {"chroma": "chromadb", "qdrant-edge": "qdrant_edge", "lancedb": "lancedb", "qdrant": "qdrant_client"}
 ODD = [
     {name: value for name in FIELDS if name} | {"last": value}
-    for value in (None, [], [None, 1], [1, 1.0, "1", True], [[1]], {"k": 1}, -0.0, 2**53 + 1, -(2**63) + 1, 1e300, 1e-7, "", "x" * 300, "it's \"%_\\", False)
+    for value in (None, [], [None, 1], [1, 1.0, "1", True], [[1]], {"k": 1}, -0.0, 2**53 + 1, -(2**63), 1e300, 1e-7, "", "x" * 300, "it's \"%_\\", False)
 ]  # fmt: skip
 
 
