@@ -127,6 +127,9 @@ class MilvusCollection(AdaptedCollection):
             self._written += 1
         return there
 
+    def _remove(self) -> None:
+        self._client.drop_collection(self._name, **PATIENT)
+
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
         return [_item(row) for row in self._rows(_among(ids), [*COLUMNS, "vector"])]
 

@@ -43,6 +43,10 @@ class Plain:
             self.items.pop(row[0], None)
             self.items[row[0]] = (self.last, *row[1:])
 
+    def delete(self, ids: list[str]) -> None:
+        for name in ids:
+            self.items.pop(name, None)
+
     def matching(self, where: str | None) -> list[str]:
         wanted = None if where is None else parse_filter(where)
         return [name for name, item in self.items.items() if wanted is None or wanted.matches(item[3])]
