@@ -18,6 +18,7 @@ COMMANDS = {
     "collections": ("semvec_cli.collections", "List the collections in a folder."),
     "copy": ("semvec_cli.copy", "Copy a collection to another store, without encoding again."),
     "similar": ("semvec_cli.similar", "Print, for every row of a file, the nearest ones of another."),
+    "mteb": ("semvec_cli.mteb", "Print the scores of models on local files, as MTEB computes them."),
     "words": ("semvec_cli.words", "Ask word vectors: neighbours, analogies, the odd one out, distances."),
     "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
