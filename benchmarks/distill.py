@@ -21,7 +21,7 @@ import semvec
 from semvec.encoders.distill import distill
 from semvec.encoders.protocol import Encoder
 from semvec.encoders.static import StaticEncoder
-from semvec.evaluate.pairs import pair_quality
+from semvec.evaluate.sts import pair_quality
 from semvec.text.examples import ScoredPairs, read_scored_pairs
 
 ROUNDS, SLOWER = 5, 20
@@ -70,7 +70,8 @@ def own_quality(model: Any, pairs: ScoredPairs) -> dict[str, Any]:
     import numpy as np
 
     from semvec.embeddings.transforms import normalize
-    from semvec.evaluate.measures import bootstrap, spearman
+    from semvec.evaluate.intervals import bootstrap
+    from semvec.evaluate.measures import spearman
 
     left, right = (normalize(model.encode(side)) for side in (pairs.first, pairs.second))
     return asdict(bootstrap(spearman, np.einsum("ij,ij->i", left, right), np.array(pairs.scores)))

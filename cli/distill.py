@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from semvec.encoders.distill import Distilled
     from semvec.encoders.protocol import Encoder
-    from semvec.evaluate.pairs import PairQuality
+    from semvec.evaluate.sts import PairQuality
     from semvec.text.examples import ScoredPairs
 
 
@@ -134,7 +134,7 @@ def _print(made: Distilled, corpus: _Corpus | None) -> None:
 
 
 def _print_kept(teacher: Encoder, student: Encoder, pairs: ScoredPairs, seed: int) -> None:
-    from semvec.evaluate.pairs import pair_quality
+    from semvec.evaluate.sts import pair_quality
 
     theirs, own = pair_quality(teacher, pairs, seed=seed), pair_quality(student, pairs, seed=seed)
     click.echo(kept_line(own, theirs, len(pairs)))

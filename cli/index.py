@@ -26,6 +26,8 @@ def index() -> None:
       semvec index add notes.index more.jsonl --text-field body
       semvec index optimise notes.index --kind ivf-sq8
       semvec index info notes.index
+      semvec index delete notes.index --where "source = 'x.pdf'"
+      semvec index drop notes.index
     """
 
 
@@ -78,7 +80,9 @@ def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: st
     choose_kind(kind, 0, 0)
     try:
         Collection.open(output).close()
-        raise OutputExists(f"{shown(output)}: is a collection already; 'semvec index add' adds to it, or delete it first")
+        raise OutputExists(
+            f"{shown(output)}: is a collection already; 'semvec index add' adds to it, 'semvec index drop' removes it"
+        )
     except CollectionNotFound:
         pass
     _write(inputs, output, model, quiet, options, new=True, dtype=dtype)
@@ -174,16 +178,62 @@ def _index_options(model: str | None, options: dict[str, Any], bad: _BadRows, dt
 
 @index.command()
 @click.argument("collection")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-def delete(collection: str, ids: tuple[str, ...]) -> None:
-    """Delete the items with these IDs; - reads ids from standard input, one a line."""
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--where", help="Delete the items this is true of: \"source = 'x.pdf'\".")
+def delete(collection: str, ids: tuple[str, ...], where: str | None) -> None:
+    """Delete the items of COLLECTION with these IDs, or those a filter is true of.
+
+    As an ID, - reads ids from standard input, one a line.
+
+    \b
+    Examples:
+      semvec index delete notes.index notes.txt:7 notes.txt:8
+      semvec index delete reviews.index --where "source = 'x.pdf' and year < 2020"
+    """
     from semvec.store.collection import Collection
 
+    if bool(ids) == (where is not None):
+        raise click.UsageError("which items? Give each ID, or --where, one of the two")
     if "-" in ids and sys.stdin is None:
         raise click.UsageError("standard input is closed")
     wanted = [line.rstrip("\n") for name in ids for line in (sys.stdin if name == "-" else [name])]
     with Collection.open(collection) as opened:
-        click.echo(f"{opened.delete([name for name in wanted if name]):,} items deleted, {opened.count():,} left")
+        gone = opened.delete([name for name in wanted if name]) if where is None else opened.delete(where=where)
+        click.echo(f"{gone:,} items deleted, {opened.count():,} left")
+
+
+@index.command()
+@click.argument("collection")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def drop(collection: str, yes: bool) -> None:
+    """Remove COLLECTION (a folder, or the address of a store) with all it holds, after asking.
+
+    What else is in the folder or the store stays.
+
+    \b
+    Examples:
+      semvec index drop notes.index
+      semvec index drop "postgresql://localhost/search#notes" --yes
+    """
+    from semvec.store.address import shown
+    from semvec.store.collection import Collection
+
+    with Collection.open(collection) as opened:
+        held = f"{shown(collection)} with its {opened.count():,} items"
+        if not yes and not _agreed(f"Remove {held}?"):
+            click.echo("nothing was removed", err=True)
+            sys.exit(1)
+        opened.drop()
+    click.echo(f"removed {held}")
+
+
+def _agreed(question: str) -> bool:
+    """Ask on stderr; raise `UsageError` where nobody answers."""
+    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    if sys.stdin is None or not (answer := sys.stdin.readline()):
+        click.echo(err=True)
+        raise click.UsageError("nobody answered, so nothing was removed; --yes removes without asking")
+    return answer.strip().lower() in ("y", "yes")
 
 
 @index.command()
@@ -230,9 +280,16 @@ def optimise(collection: str, kind: str, recall: float, seed: int) -> None:
 @index.command()
 @click.argument("collection")
 @click.argument("output", metavar="OUT")
+@click.option("--where", help="Write only items this is true of: \"lang = 'de' and year >= 2020\".")
 @click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
-def export(collection: str, output: str, overwrite: bool) -> None:
-    """Write the items of COLLECTION to a .jsonl file: id, text, metadata, vector."""
+def export(collection: str, output: str, where: str | None, overwrite: bool) -> None:
+    """Write the items of COLLECTION to a .jsonl file: id, text, metadata, vector.
+
+    \b
+    Examples:
+      semvec index export notes.index notes.jsonl
+      semvec index export reviews.index german.jsonl --where "lang = 'de'"
+    """
     from semvec.embeddings.files import written_whole
     from semvec.errors import OutputExists
     from semvec.store.collection import Collection
@@ -241,7 +298,7 @@ def export(collection: str, output: str, overwrite: bool) -> None:
         raise OutputExists(f"{output}: exists already; --overwrite replaces it")
     with Collection.open(collection) as opened, written_whole(Path(output)) as (stream,):
         count = 0
-        for item in opened.scan():
+        for item in opened.scan(where):
             count += 1
             record = {"id": item.id, "text": item.text, "metadata": item.metadata, "vector": item.vector.tolist()}
             stream.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
@@ -250,17 +307,22 @@ def export(collection: str, output: str, overwrite: bool) -> None:
 
 @index.command()
 @click.argument("collection")
-@click.option("--repair", is_flag=True, help="Put a damaged index away; nothing is lost, 'optimise' makes it again.")
+@click.option(
+    "--repair", is_flag=True, help="Mend what can be made again from ids, vectors, texts and metadata; nothing is lost."
+)
 def check(collection: str, repair: bool) -> None:
-    """Say what is wrong with COLLECTION, and mend it."""
+    """Say what is wrong with COLLECTION, and mend it.
+
+    What filters ask is made anew from the metadata; a damaged index is put away, 'semvec index optimise' makes it again.
+    """
     from semvec.errors import CollectionDamaged
 
     with _opened(collection) as opened:
         wrong = opened.check()
         if wrong and repair:
-            opened.repair()
+            for done in opened.repair():
+                click.echo(done)
             wrong = opened.check()
-            click.echo("the damaged index was put away; 'semvec index optimise' makes it again")
     if wrong:
         raise CollectionDamaged(f"{collection}: {'; '.join(wrong)}")
     click.echo("sound")

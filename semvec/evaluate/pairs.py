@@ -1,39 +1,100 @@
-"""Sentence pairs with a score, such as STS-B: how well cosines agree with people, and how fast."""
+"""Pairs that belong together or not: duplicates, paraphrases, questions and answers, told apart by their cosine."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from time import perf_counter
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from semvec.embeddings.transforms import normalize
 from semvec.encoders.protocol import Encoder
-from semvec.evaluate.measures import Interval, bootstrap, spearman
-from semvec.text.examples import ScoredPairs
+from semvec.errors import InputError
+from semvec.evaluate.intervals import Outcome
+from semvec.evaluate.matrices import cosines, embedded, tf_idf
+from semvec.evaluate.measures import accuracy, average_precision, best_threshold, f1
+from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.text.columns import split_file
+from semvec.text.examples import LabelledPairs, read_labelled_pairs
 
 
 @dataclass(frozen=True)
-class PairQuality:
-    """Spearman's rank correlation of an encoder's cosines with people's scores, and its texts per second."""
+class PairData:
+    """The pairs that are asked about, and those that the threshold is chosen on (None: there are none)."""
 
-    spearman: Interval
-    texts_per_second: float
+    asked: LabelledPairs
+    train: LabelledPairs | None
+
+    def __len__(self) -> int:
+        return len(self.asked)
 
 
-def pair_quality(encoder: Encoder, pairs: ScoredPairs, *, seed: int = 0) -> PairQuality:
-    """Return how well ``encoder`` does on ``pairs``, and its speed over their texts, each of which counts once.
+def threshold_file(data: Path, options: EvaluateOptions) -> Path | None:
+    """Return the file of examples that a threshold is chosen on, None where none was named and none stands beside the data."""
+    if options.train is not None:
+        return Path(options.train)
+    try:
+        return split_file(data, "train") if data.is_dir() else None
+    except InputError:
+        return None
 
-    A first few are encoded before the clock starts. ``seed`` is that of the bootstrap.
-    """
-    plain = encoder.with_options(level="text", dtype="float32", calibration=None)
-    texts = list(dict.fromkeys(pairs.first + pairs.second))
-    plain.encode(texts[:16])
-    started = perf_counter()
-    found = plain.encode(texts)
-    seconds = perf_counter() - started
-    place, vectors = {text: row for row, text in enumerate(texts)}, normalize(found.vectors)
-    sides = ([place[text] for text in side] for side in (pairs.first, pairs.second))
-    cosines = np.einsum("ij,ij->i", *(vectors[rows] for rows in sides))
-    agreement = bootstrap(spearman, cosines, np.array(pairs.scores), seed=seed)
-    return PairQuality(agreement, len(texts) / seconds)
+
+def by_threshold(asked: NDArray[np.float64], gold: NDArray[np.bool_], threshold: float) -> tuple[Outcome, ...]:
+    """Return accuracy and F1 of saying yes from ``threshold`` on."""
+    said = asked >= threshold
+    return tuple(Outcome.over_all(name, of, gold, said) for name, of in (("accuracy", accuracy), ("F1", f1)))
+
+
+def _read(data: Path, options: EvaluateOptions) -> PairData:
+    asked = read_labelled_pairs(split_file(data, *options.splits))
+    if not any(asked.labels) or all(asked.labels):
+        raise InputError(f"{data}: all {len(asked):,} pairs have the same label, so there is nothing to tell apart")
+    train = threshold_file(data, options)
+    return PairData(asked, None if train is None else read_labelled_pairs(train))
+
+
+def _examine(encoder: Encoder, data: PairData, options: EvaluateOptions) -> Found:
+    return _told_apart(partial(embedded, encoder), data)
+
+
+def _baselines(data: PairData, options: EvaluateOptions) -> Mapping[str, Found]:
+    return {"TF-IDF": _told_apart(tf_idf, data), "chance": _chance(data)}
+
+
+def _told_apart(vectors: object, data: PairData) -> Found:
+    assert callable(vectors)
+    gold = np.array(data.asked.labels)
+    parts = [data.asked.first, data.asked.second]
+    if data.train is not None:
+        parts += [data.train.first, data.train.second]
+    found = vectors(*parts)
+    scores = cosines(found[0], found[1])
+    outcomes = (Outcome.over_all("AP", average_precision, gold, scores),)
+    if data.train is None:
+        return Found(outcomes, ("no training pairs to choose a threshold on, so no accuracy and no F1",))
+    threshold = best_threshold(np.array(data.train.labels), cosines(found[2], found[3]))
+    return Found((*outcomes, *by_threshold(scores, gold, threshold)), (f"threshold {threshold:.3f}, chosen on training pairs",))
+
+
+def _chance(data: PairData) -> Found:
+    """Return what equal scores for all are worth, and the commoner label for every pair."""
+    gold, same = np.array(data.asked.labels), np.zeros(len(data), dtype=np.float64)
+    outcomes = (Outcome.over_all("AP", average_precision, gold, same),)
+    if data.train is None:
+        return Found(outcomes)
+    return Found((*outcomes, *by_threshold(same, gold, 0.0 if np.mean(data.train.labels) > 0.5 else 1.0)))
+
+
+TASK = Task(
+    name="pairs",
+    about="Duplicates, paraphrases, answers: which pairs belong together, by their cosine (AP, accuracy, F1).",
+    unit="pairs",
+    layout="a table with label (0 or 1), sentence1 and sentence2, or question and answer; a folder with test or dev, and train",
+    read=_read,
+    examine=_examine,
+    baselines=_baselines,
+    options=("train",),
+    example="pairs minilm --data trecqa",
+)

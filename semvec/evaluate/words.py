@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.word import WordEncoder
@@ -17,6 +19,7 @@ from semvec.evaluate.measures import spearman
 from semvec.text.sources import Source
 from semvec.types import Analogy, Oov
 
+Sections: TypeAlias = dict[str, Sequence[tuple[str, str, str, str]]]
 AMONG = 300_000
 """Words looked at, the most frequent ones, as in gensim's evaluation."""
 
@@ -41,6 +44,15 @@ def word_pairs(
     ``oov`` names the rungs of the ladder that may find a word, ``among`` the most frequent ones it may find ("case",
     other capitals only, and 300,000 are gensim's). Raises `InputError` where fewer than two pairs are known.
     """
+    cosines, known = pair_cosines(encoder, pairs, oov=oov, among=among)
+    gold = np.array([pair[2] for pair in pairs], dtype=np.float64)
+    return PairScore(spearman(cosines[known], gold[known]), int(known.sum()), int((~known).sum()))
+
+
+def pair_cosines(
+    encoder: WordEncoder, pairs: Sequence[tuple[str, str, float]], *, oov: str = "case", among: int = AMONG
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the cosine of each of ``pairs``, and which are known (both words found, as `word_pairs` says)."""
     able = encoder.with_options(oov=oov, level="word", normalize=False, dtype="float32")
     commonest = _commonest(able, among)
     names = [[commonest.get(word.upper(), word) for word in its] for its in ([p[0] for p in pairs], [p[1] for p in pairs])]
@@ -50,9 +62,7 @@ def word_pairs(
     known &= np.array([max(its, default=0) < among for its in rows], dtype=bool)
     if known.sum() < 2:
         raise InputError(f"only {int(known.sum())} of {len(pairs):,} pairs are in the vocabulary: nothing to correlate")
-    cosines = (normalize(sides[0].vectors) * normalize(sides[1].vectors)).sum(axis=1)
-    gold = np.array([pair[2] for pair in pairs], dtype=np.float64)
-    return PairScore(spearman(cosines[known], gold[known]), int(known.sum()), int((~known).sum()))
+    return (normalize(sides[0].vectors) * normalize(sides[1].vectors)).sum(axis=1), known
 
 
 def _commonest(encoder: WordEncoder, among: int) -> dict[str, str]:
@@ -73,7 +83,7 @@ class AnalogyScore:
 
 def analogies(
     encoder: WordEncoder,
-    sections: dict[str, Sequence[tuple[str, str, str, str]]],
+    sections: Sections,
     *,
     method: Analogy | str = Analogy.COS_ADD,
     among: int = AMONG,
@@ -84,22 +94,32 @@ def analogies(
     most frequent words are looked at; questions with another are left
     out, as in gensim's evaluation. Raises `InputError` where none is left.
     """
+    answers = answered(encoder, sections, method=method, among=among)
+    found = {name: (sum(its.values()), len(its)) for name, its in answers.items()}
+    total = sum(asked for _, asked in found.values())
+    left_out = sum(map(len, sections.values())) - total
+    return AnalogyScore(sum(right for right, _ in found.values()) / total, total, left_out, found)
+
+
+def answered(
+    encoder: WordEncoder, sections: Sections, *, method: Analogy | str = Analogy.COS_ADD, among: int = AMONG
+) -> dict[str, dict[int, bool]]:
+    """Return for each section which of its questions could be asked, by their place, and whether the answer was right.
+
+    As `analogies`, which raises the same `InputError` where none could.
+    """
     able = encoder.with_options(oov="none")
     commonest = _commonest(able, among)
-    found: dict[str, tuple[int, int]] = {}
-    left_out = 0
+    found: dict[str, dict[int, bool]] = {}
     for name, questions in sections.items():
         capitals = [[word.upper() for word in question] for question in questions]
-        asked = [question for question in capitals if all(word in commonest for word in question)]
-        left_out += len(questions) - len(asked)
-        triples = [(commonest[a], commonest[b], commonest[c]) for a, b, c, _ in asked]
+        asked = {at: its for at, its in enumerate(capitals) if all(word in commonest for word in its)}
+        triples = [(commonest[a], commonest[b], commonest[c]) for a, b, c, _ in asked.values()]
         answers = able.analogy(triples, ANSWERS, method=method, among=among) if asked else []
-        right = [_answer(best, question[:3]) == question[3] for best, question in zip(answers, asked, strict=True)]
-        found[name] = sum(right), len(asked)
-    total = sum(asked for _, asked in found.values())
-    if not total:
-        raise InputError(f"none of {left_out:,} analogies has all its words in the vocabulary")
-    return AnalogyScore(sum(right for right, _ in found.values()) / total, total, left_out, found)
+        found[name] = {at: _answer(best, its[:3]) == its[3] for best, (at, its) in zip(answers, asked.items(), strict=True)}
+    if not any(found.values()):
+        raise InputError(f"none of {sum(map(len, sections.values())):,} analogies has all its words in the vocabulary")
+    return found
 
 
 def _answer(best: Sequence[Neighbour], question: Sequence[str]) -> str | None:
@@ -119,9 +139,9 @@ def read_pairs(path: str | Path) -> list[tuple[str, str, float]]:
     return pairs
 
 
-def read_analogies(path: str | Path) -> dict[str, Sequence[tuple[str, str, str, str]]]:
+def read_analogies(path: str | Path) -> Sections:
     """Return the sections of a file in the format of Google's ``questions-words.txt``: ``: name``, then four words a line."""
-    sections: dict[str, Sequence[tuple[str, str, str, str]]] = {}
+    sections: Sections = {}
     current: list[tuple[str, str, str, str]] = []
     for line, text in _lines(path):
         if text.startswith(":"):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from semvec.embeddings.storage import read_embeddings, read_header
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError, StoreError
+from semvec.errors import InputError, SemvecError, StoreError
 from semvec.search.searcher import Searcher, settings_for
 from semvec.store.address import shown
 from semvec.store.collection import Collection, Settings, Written, is_collection
@@ -122,9 +121,9 @@ def _nothing_left(collection: Collection, place: str | os.PathLike[str], *, new:
         yield
     except BaseException as error:
         kept = collection.count() if new else 0
-        if new and not kept and is_collection(place):
-            collection.close()
-            shutil.rmtree(place, ignore_errors=True)
+        if new and not kept:
+            with suppress(SemvecError):
+                collection.drop()
         if kept and isinstance(error, InputError):
             raise InputError(f"{error}; {kept:,} items are kept in {shown(place)}: 'semvec index add' goes on with it") from error
         raise

@@ -113,6 +113,10 @@ class AdaptedCollection(Collection):
         """Delete items (at most `batch`); return how many were there."""
 
     @abstractmethod
+    def _remove(self) -> None:
+        """Remove the collection from the store, with all it holds and all that is kept beside it."""
+
+    @abstractmethod
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
         """Return the items of ``ids`` (at most `batch`) that there are, in any order, with vectors."""
 
@@ -134,6 +138,12 @@ class AdaptedCollection(Collection):
     @abstractmethod
     def _described(self) -> dict[str, JSON]:
         """Return what `info` says besides what every store knows."""
+
+    def drop(self) -> None:
+        with self._plain_errors():
+            self._begin()
+            self._remove()
+        self.close()
 
     def upsert(
         self,
@@ -157,13 +167,21 @@ class AdaptedCollection(Collection):
             replaced = sum(self._put(part) for part in _parts(items, self.batch))
         return Written(len(ids) - replaced, replaced)
 
-    def delete(self, ids: Sequence[str]) -> int:
-        ids = check_ids(ids)
-        if not len(ids):
+    def _delete(self, ids: list[str]) -> int:
+        if not ids:
             return 0
         with self._plain_errors():
             self._begin()
-            return sum(self._drop(part) for part in _parts(dict.fromkeys(ids), self.batch))
+            return self._dropped(ids)
+
+    def _delete_where(self, wanted: Filter) -> int:
+        """All are found before the first one goes: pages that go by position would leave out some otherwise."""
+        with self._plain_errors():
+            self._begin()
+            return self._dropped([name for _, name in self._found(wanted)])
+
+    def _dropped(self, ids: list[str]) -> int:
+        return sum(self._drop(part) for part in _parts(iter(ids), self.batch))
 
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
         ids = check_ids(ids)
@@ -192,14 +210,16 @@ class AdaptedCollection(Collection):
             for its in found
         ]
 
-    def scan(self) -> Iterator[Stored]:
+    def scan(self, where: Filter | str | None = None) -> Iterator[Stored]:
+        wanted = as_filter(where)
         with self._plain_errors():
-            order = sorted((item.order, item.id) for page in self._pages(None, vectors=False) for item in page)
+            order = sorted(self._found(wanted))
         for part in _parts((name for _, name in order), self.batch):
             with self._plain_errors():
                 found = sorted(self._fetch(part), key=lambda item: item.order)
             for item in found:
-                yield item.stored()
+                if wanted is None or wanted.matches(item.metadata):  # it may have been written anew meanwhile
+                    yield item.stored()
 
     def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:
         """Make the search of all there is fast, as the store does it, and return what there is.
@@ -234,6 +254,14 @@ class AdaptedCollection(Collection):
                 self._about = self._recall()
             check_fields(wanted, self._about.fields)
         return split(wanted)
+
+    def _found(self, wanted: Filter | None) -> Iterator[tuple[int, str]]:
+        """Give order and id of every item that ``wanted`` is true of, in any order."""
+        told, rest = self._split(wanted)
+        for page in self._pages(told, vectors=False):
+            for item in page:
+                if rest is None or rest.matches(item.metadata):
+                    yield item.order, item.id
 
     def _learn(self, fields: frozenset[str]) -> None:
         """Remember ``fields`` before the items that have them are written, so that no item has a field unknown."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,6 +45,7 @@ class ChromaCollection(AdaptedCollection):
     def __init__(self, address: Address, client: Any, kept: Any, about: About, lock: FileLock | None) -> None:
         super().__init__(address.shown, about)
         self.batch = in_one_call(self.batch, about.settings.dim)
+        self._address = address
         self._client = client
         self._kept = kept
         self._lock = lock
@@ -62,7 +66,7 @@ class ChromaCollection(AdaptedCollection):
                 kept = _found(library, client, address.name)
                 if kept is None and settings is not None:
                     if lock is not None:
-                        _acquire(lock, address)
+                        _acquire(lock, address.shown)
                     kept = client.get_or_create_collection(
                         address.name,
                         embedding_function=None,
@@ -118,6 +122,13 @@ class ChromaCollection(AdaptedCollection):
         if there:
             self._kept.delete(ids=there)
         return len(there)
+
+    def _remove(self) -> None:
+        """Chroma forgets the collection and leaves the folders with its vectors."""
+        folders = _folders(Path(self._address.place), str(self._kept.id)) if self._lock is not None else []
+        self._client.delete_collection(self._kept.name)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
         return _items(self._kept.get(ids=list(ids), include=["metadatas", "documents", "embeddings"]))
@@ -187,7 +198,13 @@ def _found(library: Any, client: Any, name: str) -> Any:
         return None
 
 
-def _acquire(lock: FileLock, place: object) -> None:
+def _folders(place: Path, collection: str) -> list[Path]:
+    """Return the folders with the vectors of a collection, which are called as its segments are."""
+    with closing(sqlite3.connect(place / FILE)) as connection:
+        return [place / name for (name,) in connection.execute("SELECT id FROM segments WHERE collection = ?", [collection])]
+
+
+def _acquire(lock: FileLock, place: str) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from abc import ABC, abstractmethod
@@ -24,7 +23,8 @@ from semvec.errors import FilterError, InputError, OptionError, StoreError
 from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hits
 from semvec.store.filter_text import parse_filter
-from semvec.store.filters import Filter, members
+from semvec.store.filters import Filter
+from semvec.text.cells import plain_metadata
 from semvec.text.document import flaw
 from semvec.types import JSON, Dtype, Level, Metric
 
@@ -35,13 +35,11 @@ STORES: dict[str, str] = {
     "qdrant": "semvec.store.qdrant:QdrantCollection",
     "qdrant-edge": "semvec.store.qdrant_edge:QdrantEdgeCollection",
     "lancedb": "semvec.store.lance:LanceCollection",
+    "milvus": "semvec.store.milvus:MilvusCollection",
     "postgresql": "semvec.store.postgres:PostgresCollection",
     "postgres": "semvec.store.postgres:PostgresCollection",
 }
 """What a place begins with, before the colon, and the class that opens it; any other is the folder of a local collection."""
-
-NUL = r"\u0000"
-"""How JSON spells the character that servers and C strings cannot keep."""
 
 LOCAL = "semvec.store.local:LocalCollection"
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
@@ -150,6 +148,13 @@ class Collection(ABC):
         """Give back what the collection holds."""
 
     @abstractmethod
+    def drop(self) -> None:
+        """Remove the collection with all it holds, and close it; what else stands in its place stays.
+
+        Raises `CollectionLocked` where another process writes, and then nothing is removed.
+        """
+
+    @abstractmethod
     def upsert(
         self,
         ids: Sequence[str],
@@ -163,9 +168,25 @@ class Collection(ABC):
         of zeros under cosine, an id that is empty or comes twice; `CollectionLocked` where another process writes.
         """
 
+    def delete(self, ids: Sequence[str] | None = None, *, where: Filter | str | None = None) -> int:
+        """Delete the items of ``ids``, or those ``where`` is true of; return how many there were.
+
+        Raises `OptionError` unless it is told one of the two, and `FilterError` for a filter that cannot be answered.
+        """
+        wanted = as_filter(where)
+        if ids is not None and wanted is None:
+            return self._delete(list(dict.fromkeys(check_ids(ids))))
+        if ids is None and wanted is not None:
+            return self._delete_where(wanted)
+        raise OptionError("delete takes ids or a filter, one of the two: delete(['a']) or delete(where=\"lang = 'de'\")")
+
     @abstractmethod
-    def delete(self, ids: Sequence[str]) -> int:
-        """Delete the items of ``ids``; return how many there were."""
+    def _delete(self, ids: list[str]) -> int:
+        """Delete the items of ``ids``, each said once; return how many there were."""
+
+    @abstractmethod
+    def _delete_where(self, wanted: Filter) -> int:
+        """Delete the items that ``wanted`` is true of; return how many there were."""
 
     @abstractmethod
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
@@ -203,8 +224,8 @@ class Collection(ABC):
         """Return how many items there are, or how many ``where`` is true of."""
 
     @abstractmethod
-    def scan(self) -> Iterator[Stored]:
-        """Give every item, in the order of writing."""
+    def scan(self, where: Filter | str | None = None) -> Iterator[Stored]:
+        """Give every item, or those ``where`` is true of, in the order of writing."""
 
     @abstractmethod
     def optimise(self, kind: str = AUTO, *, recall: float = GOOD, seed: int = 0) -> dict[str, JSON]:
@@ -334,15 +355,9 @@ def check_items(
         if not isinstance(fields, Mapping) or not all(isinstance(key, str) and key for key in fields):
             raise InputError(f"the metadata of id {name!r} must be a dict with strings as keys, not {fields!r:.60}")
         try:
-            spelled = json.dumps(dict(fields), ensure_ascii=False, allow_nan=False)
-            reason = "NUL character" if NUL in spelled.replace(r"\\", "") else flaw(spelled)
-        except (TypeError, ValueError) as error:
-            reason = str(error)
-        if reason:
-            raise InputError(f"the metadata of id {name!r} are not JSON ({reason})")
-        if any(isinstance(one, int) and abs(one) >= 2**63 for value in fields.values() for one in members(value)):
-            raise InputError(f"the metadata of id {name!r} hold a whole number of more than 64 bits; a string would do")
-        plain.append(json.loads(spelled))  # as they will come back: a tuple is a list
+            plain.append(plain_metadata(fields))
+        except ValueError as error:
+            raise InputError(f"the metadata of id {name!r} {error}") from None
     return rows, texts, plain
 
 

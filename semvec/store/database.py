@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -122,6 +123,12 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
+    def remove(self) -> None:
+        """Close it and remove its files, first the one that says that there is a collection."""
+        self.close()
+        for name in (FILE, *(f"{FILE}-{kind}" for kind in ("wal", "shm", "journal"))):
+            self._path.with_name(name).unlink(missing_ok=True)
+
     @property
     def in_place(self) -> bool:
         """Whether the file is still the one that was opened."""
@@ -190,7 +197,7 @@ class Database:
     def put(self, items: Iterable[tuple[str, bytes, str | None, Mapping[str, JSON]]]) -> tuple[int, int]:
         """Insert or replace items (id, vector, text, metadata) inside `writing`; return how many were new, and replaced."""
         rows = list(items)
-        replaced = self.drop([row[0] for row in rows])
+        replaced = self.drop("id", [row[0] for row in rows])
         first = self.last_row() + 1
         self._connection.executemany(
             "INSERT INTO items (row, id, vector, text, metadata) VALUES (?, ?, ?, ?, ?)",
@@ -200,26 +207,35 @@ class Database:
             ],
         )
         self._counted(len(rows), sum(text is not None for _, _, text, _ in rows))
-        numbers = self._field_numbers({name for *_, metadata in rows for name in metadata})
-        attributes = [key for at, row in enumerate(rows) for key in _attributes(row[3], first + at, numbers)]
-        self._connection.executemany("INSERT OR IGNORE INTO attributes VALUES (?, ?, ?, ?)", attributes)
+        self._put_attributes([(first + at, metadata) for at, (*_, metadata) in enumerate(rows)])
         return len(rows) - replaced, replaced
 
-    def drop(self, ids: Sequence[str]) -> int:
-        """Delete the items of ``ids`` inside `writing`; return how many there were."""
-        found: list[tuple[int, str | None, int]] = []
-        for part in _parts(ids):
-            marks = ",".join("?" * len(part))
-            query = f"SELECT row, metadata, text IS NOT NULL FROM items WHERE id IN ({marks})"
-            found += self._connection.execute(query, part).fetchall()
-        self._counted(-len(found), -sum(text for *_, text in found))
-        numbers = self._field_numbers(set())
-        attributes = [key for row, metadata, _ in found if metadata for key in _attributes(json.loads(metadata), row, numbers)]
-        self._connection.executemany("DELETE FROM attributes WHERE field=? AND kind=? AND value IS ? AND row=?", attributes)
-        rows = [(row,) for row, *_ in found]
-        self._connection.executemany("DELETE FROM items WHERE row = ?", rows)
-        self._connection.executemany("INSERT INTO gone VALUES (?)", rows)
-        return len(rows)
+    def _put_attributes(self, items: Sequence[tuple[int, Mapping[str, JSON]]]) -> None:
+        """Write what can be filtered by of ``items`` (row, metadata) inside `writing`."""
+        numbers = self._field_numbers({name for _, metadata in items for name in metadata})
+        attributes = [key for row, metadata in items for key in _attributes(metadata, row, numbers)]
+        self._connection.executemany("INSERT OR IGNORE INTO attributes VALUES (?, ?, ?, ?)", attributes)
+
+    def make_attributes(self) -> None:
+        """Make the attributes of all items anew from their metadata (inside `writing`)."""
+        self._connection.execute("DELETE FROM attributes")
+        cursor = self._connection.execute("SELECT row, metadata FROM items WHERE metadata IS NOT NULL")
+        while found := cursor.fetchmany(MANY):
+            self._put_attributes([(row, json.loads(metadata)) for row, metadata in found])
+
+    def drop(self, key: str, values: Sequence[JSON]) -> int:
+        """Delete the items whose ``key`` (id or row) is among ``values`` inside `writing`; return how many there were."""
+        numbers, dropped = self._field_numbers(set()), 0
+        for part in _parts(values):
+            found = self._selected("row, metadata, text IS NOT NULL", key, part)
+            self._counted(-len(found), -sum(text for *_, text in found))
+            attributes = [at for row, metadata, _ in found if metadata for at in _attributes(json.loads(metadata), row, numbers)]
+            self._connection.executemany("DELETE FROM attributes WHERE field=? AND kind=? AND value IS ? AND row=?", attributes)
+            rows = [(row,) for row, *_ in found]
+            self._connection.executemany("DELETE FROM items WHERE row = ?", rows)
+            self._connection.executemany("INSERT INTO gone VALUES (?)", rows)
+            dropped += len(rows)
+        return dropped
 
     def _field_numbers(self, names: set[str]) -> dict[str, int]:
         self._connection.executemany("INSERT OR IGNORE INTO fields (name) VALUES (?)", [(name,) for name in sorted(names)])
@@ -289,16 +305,23 @@ class Database:
         """Return the items of ``ids`` that there are, by their id."""
         return {row[1]: _item(row) for row in self._selected("row, id, vector, text, metadata", "id", ids)}
 
-    def scan(self, block: int = 1024) -> Iterator[Item]:
-        """Give every item there is now, in the order of rows, whatever is written meanwhile."""
-        other = Database.open(self._path.parent)
-        try:
-            with other.reading(), _plain(self._path.parent):
-                cursor = other._connection.execute("SELECT row, id, vector, text, metadata FROM items ORDER BY row")
-                while found := cursor.fetchmany(block):
-                    yield from (_item(row) for row in found)
-        finally:
-            other.close()
+    @contextmanager
+    def moment(self) -> Iterator[Database]:
+        """Give another connection: all that is read through it is of one moment, whatever is written meanwhile."""
+        with closing(Database.open(self._path.parent)) as other, _plain(self._path.parent):
+            other._connection.execute("BEGIN")
+            yield other
+
+    def items(self, block: int = 1024) -> Iterator[Item]:
+        """Give every item, in the order of rows (inside `moment`)."""
+        cursor = self._connection.execute("SELECT row, id, vector, text, metadata FROM items ORDER BY row")
+        while found := cursor.fetchmany(block):
+            yield from map(_item, found)
+
+    def items_at(self, rows: Sequence[int]) -> Iterator[Item]:
+        """Give the items of ``rows``, ascending as these are; nothing of any other is read."""
+        for part in _parts(rows):
+            yield from sorted(map(_item, self._selected("row, id, vector, text, metadata", "row", part)))
 
     def check(self, size: int) -> list[str]:
         """Return what is wrong with the file, nothing if it is sound: by SQLite, and by what a collection has to hold.
@@ -314,6 +337,25 @@ class Database:
             return wrong
         except sqlite3.DatabaseError as error:
             return [str(error)]
+
+    def check_attributes(self) -> list[str]:
+        """Return where filters would be answered wrongly: rows that are not there, and items of a sample told otherwise."""
+        wrong = []
+        if gone := self._one("SELECT count(DISTINCT row) FROM attributes WHERE row NOT IN (SELECT row FROM items)"):
+            wrong.append(f"attributes of {gone:,} rows that are not there")
+        rows, numbers = self.rows(), defaultdict(int, self.fields())
+        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), MANY)).astype(int)].tolist()
+        kept: dict[int, set[Any]] = {row: set() for row in sample}
+        query = f"SELECT field, kind, value, row FROM attributes WHERE row IN ({','.join('?' * len(sample))})"
+        with self._turn:
+            for attribute in self._connection.execute(query, sample):
+                kept[attribute[3]].add(attribute)
+        told = [
+            (row, decode(metadata)[0] if metadata else {}) for row, metadata in self._selected("row, metadata", "row", sample)
+        ]
+        if others := sum(kept[row] != set(_attributes(metadata, row, numbers)) for row, metadata in told):
+            wrong.append(f"{others:,} of {len(sample):,} items looked at have other attributes than their metadata say")
+        return wrong
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the disk, where it is more than a quarter of the file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -131,6 +132,14 @@ class LanceCollection(AdaptedCollection):
 
     def _drop(self, ids: Sequence[str]) -> int:
         return int(self._table.delete(_among(ids)).num_deleted_rows)
+
+    def _remove(self) -> None:
+        """The table first: without it the rest is an empty collection, which can be removed again."""
+        self._tables.drop_table(self._name)
+        with plain_errors(self.folder):
+            (self.folder / f"{self._name}.semvec.json").unlink()
+            with suppress(OSError):  # Windows removes it itself when it is given back
+                (self.folder / f"{self._name}.lock").unlink()
 
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
         return [item for page in self._read(_among(ids), vectors=True) for item in page]

@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -132,6 +132,16 @@ class LocalCollection(Collection):
         self._database.close()
         self._lock.release(force=True)
 
+    def drop(self) -> None:
+        with self._writing(), plain_errors(self.folder):
+            clear_others(self.folder, None)  # without its index a collection is still whole, without its truth it is none
+            self._database.remove()
+            with suppress(OSError):  # Windows removes it itself when it is given back
+                (self.folder / LOCK).unlink()
+            self.close()
+            with suppress(OSError):  # something else is there, or the folder is a link
+                self.folder.rmdir()
+
     def upsert(
         self,
         ids: Sequence[str],
@@ -146,11 +156,15 @@ class LocalCollection(Collection):
             new, replaced = self._database.put(zip(ids, stored, texts, metadata, strict=True))
         return Written(new, replaced)
 
-    def delete(self, ids: Sequence[str]) -> int:
-        wanted = list(dict.fromkeys(check_ids(ids)))
+    def _delete(self, ids: list[str]) -> int:
         with self._writing(), self._database.writing():
             self._writes += 1
-            return self._database.drop(wanted)
+            return self._database.drop("id", ids)
+
+    def _delete_where(self, wanted: Filter) -> int:
+        with self._writing(), self._database.writing():
+            self._writes += 1
+            return self._database.drop("row", Where(self._database).rows(wanted).tolist())
 
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
         found = self._database.items_with(list(dict.fromkeys(check_ids(ids))))
@@ -168,9 +182,11 @@ class LocalCollection(Collection):
         with self._moment() as state:
             return self._allowed(state, wanted).count
 
-    def scan(self) -> Iterator[Stored]:
-        for item in self._database.scan():
-            yield Stored(item.id, self._decoded([item.vector])[0], item.text, item.metadata)
+    def scan(self, where: Filter | str | None = None) -> Iterator[Stored]:
+        wanted = as_filter(where)
+        with self._database.moment() as moment:
+            for item in moment.items() if wanted is None else moment.items_at(Where(moment).rows(wanted).tolist()):
+                yield Stored(item.id, self._decoded([item.vector])[0], item.text, item.metadata)
 
     def search(self, vectors: Vectors, k: int = 10, *, where: Filter | str | None = None) -> list[Hits]:
         queries, wanted, k = self._comparable(check_vectors(vectors, self.settings)), as_filter(where), check_k(k)
@@ -254,33 +270,44 @@ class LocalCollection(Collection):
         }
 
     def check(self) -> list[str]:
-        """Return what is wrong, nothing if all is sound: the file of the truth, and the snapshot against it."""
+        """Return what is wrong, nothing if all is sound: the file of the truth, and against it what filters and searches ask."""
         with self._database.reading():
             wrong = self._database.check(self._codec.size)
-            name = self._database.about()["snapshot"]
-            if name is not None:
-                try:
-                    snapshot = Snapshot.open(self.folder / name, self.settings.metric)
-                    wrong += snapshot.damage(self.folder / name) or self._compared(snapshot)
-                except CollectionDamaged as error:
-                    wrong.append(str(error))
-            return wrong
+            return [*wrong, *([] if wrong else self._database.check_attributes()), *self._check_snapshot()]
 
-    def repair(self) -> None:
-        """Put away a snapshot that is damaged; what it was made of is in the truth, so nothing is lost.
+    def _check_snapshot(self) -> list[str]:
+        if (name := self._database.about()["snapshot"]) is None:
+            return []
+        try:
+            snapshot = Snapshot.open(self.folder / name, self.settings.metric)
+            return snapshot.damage(self.folder / name) or self._compared(snapshot)
+        except CollectionDamaged as error:
+            return [str(error)]
+
+    def repair(self) -> list[str]:
+        """Make damaged attributes anew, put a damaged snapshot away, and return what was done; nothing is lost by either.
 
         Raises `CollectionDamaged` where the truth itself is: then a copy of what can be read (`scan`) or a backup helps.
         """
+        done = []
         with self._writing():
             if wrong := self._database.check(self._codec.size):
                 raise CollectionDamaged(
                     f"{self.folder}: {'; '.join(wrong)}: this is no matter of the index; "
                     "'semvec index export' saves what can be read, or go back to a backup"
                 )
-            with self._database.writing():
-                self._writes += 1
-                self._database.set_about(snapshot=None)
-            clear_others(self.folder, None)
+            if self._database.check_attributes():
+                with self._database.writing():
+                    self._writes += 1
+                    self._database.make_attributes()
+                done.append("what filters ask was made anew from the metadata")
+            if self._check_snapshot():
+                with self._database.writing():
+                    self._writes += 1
+                    self._database.set_about(snapshot=None)
+                clear_others(self.folder, None)
+                done.append("the damaged index was put away; 'semvec index optimise' makes it again")
+        return done
 
     def _compared(self, snapshot: Snapshot) -> list[str]:
         """Return where a sample of the snapshot differs from the truth."""

@@ -95,6 +95,16 @@ class PostgresCollection(Collection):
     def close(self) -> None:
         self._server.close()
 
+    def drop(self) -> None:
+        def done(connection: Any) -> None:
+            told = "DELETE FROM semvec_collections WHERE name = %s"  # the row first, as writers do
+            if not connection.execute(told, [self._address.name]).rowcount:
+                raise CollectionNotFound(f"{self._address.shown}: the collection is not there any more")
+            connection.execute(f"DROP TABLE IF EXISTS {self._table}")
+
+        self._written(done)
+        self.close()
+
     def upsert(
         self,
         ids: Sequence[str],
@@ -143,10 +153,16 @@ class PostgresCollection(Collection):
         with self._server.writing() as connection:
             return change(connection)
 
-    def delete(self, ids: Sequence[str]) -> int:
-        wanted = list(dict.fromkeys(check_ids(ids)))
+    def _delete(self, ids: list[str]) -> int:
         query = f"DELETE FROM {self._table} WHERE id = ANY(%s)"
-        return self._written(lambda connection: int(connection.execute(query, [wanted]).rowcount)) if wanted else 0
+        return self._written(lambda connection: int(connection.execute(query, [ids]).rowcount)) if ids else 0
+
+    def _delete_where(self, wanted: Filter) -> int:
+        def done(connection: Any) -> int:
+            sql, values = self._condition(wanted, self._record(connection))
+            return int(connection.execute(f"DELETE FROM {self._table} {sql}", values).rowcount)
+
+        return self._written(done)
 
     def get(self, ids: Sequence[str]) -> list[Stored | None]:
         query = f"SELECT id, vector, text, metadata FROM {self._table} WHERE id = ANY(%s)"
@@ -155,12 +171,14 @@ class PostgresCollection(Collection):
         found = {item.id: item for item in self._stored(rows)}
         return [found.get(name) for name in ids]
 
-    def scan(self) -> Iterator[Stored]:
-        query = f'SELECT "row", id, vector, text, metadata FROM {self._table} WHERE "row" > %s ORDER BY "row" LIMIT {BLOCK}'
-        last = 0
+    def scan(self, where: Filter | str | None = None) -> Iterator[Stored]:
+        wanted, last = as_filter(where), 0
         while True:  # by pages: a cursor would hold its transaction, and with it old rows, as long as the caller likes
             with self._server.reading() as connection:
-                rows = connection.execute(query, [last], binary=True).fetchall()
+                sql, values = self._condition(wanted, self._record(connection))
+                page = f'{sql} {"AND" if sql else "WHERE"} "row" > %s ORDER BY "row" LIMIT {BLOCK}'
+                query = f'SELECT "row", id, vector, text, metadata FROM {self._table} {page}'
+                rows = connection.execute(query, [*values, last], binary=True).fetchall()
             if not rows:
                 return
             last = rows[-1][0]

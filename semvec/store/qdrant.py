@@ -106,6 +106,9 @@ class QdrantCollection(AdaptedCollection):
             self._client.delete(self._address.name, self._models.PointIdsList(points=[point_id(name) for name in ids]), wait=True)
         return there
 
+    def _remove(self) -> None:
+        self._client.delete_collection(self._address.name)
+
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
         points = [point_id(name) for name in ids]
         return items_of(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from semvec.embeddings.files import plain_errors
-from semvec.errors import CollectionNotFound, MissingExtra, OptionError, StoreError
+from semvec.errors import CollectionLocked, CollectionNotFound, MissingExtra, OptionError, StoreError
 from semvec.store.about import About
 from semvec.store.adapted import AdaptedCollection, Found, Item, check_dtype, plain
 from semvec.store.address import Address
@@ -104,6 +106,16 @@ class QdrantEdgeCollection(AdaptedCollection):
         if there:
             self._shard.update(self._library.UpdateOperation.delete_points(points))
         return there
+
+    def _remove(self) -> None:
+        if SHARDS.users(str(self.folder.resolve())) > 1:
+            raise CollectionLocked(f"{self.place}: is open a second time in this process; close it there first")
+        self.close()
+        with plain_errors(self.folder):
+            (self.folder / FILE).unlink()
+            shutil.rmtree(self.folder / SHARD)
+            with suppress(OSError):  # something else is there
+                self.folder.rmdir()
 
     def _fetch(self, ids: Sequence[str]) -> list[Item]:
         return items_of(

@@ -23,6 +23,11 @@ class Shared:
             self._there[place] = thing, users + 1
             return thing
 
+    def users(self, place: str) -> int:
+        """Return how many have taken what is open at ``place``."""
+        with self._lock:
+            return self._there[place][1]
+
     def give_back(self, place: str) -> None:
         """Say that it is no longer used by one who took it."""
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -28,6 +29,9 @@ from semvec.store.codec import Codec, Kept
 from semvec.types import Metric
 
 PREFIX = "index-"
+NAMES = re.compile(rf"{PREFIX}\d{{6,}}|\.{PREFIX}\d{{6,}}\.tmp")
+"""What snapshots are called, and those that are being made."""
+
 SUBSET = 2_000_000
 """Numbers in the vectors a filter leaves, up to which they are searched exactly: a few milliseconds."""
 
@@ -353,6 +357,6 @@ def _tuned(snapshot: Snapshot, target: float, seed: int) -> tuple[int, float]:
 
 def clear_others(folder: Path, keep: str | None) -> None:
     """Remove every snapshot in ``folder`` but the one called ``keep``, and what half-made ones left."""
-    for path in [*folder.glob(f"{PREFIX}*"), *folder.glob(f".{PREFIX}*")]:
-        if path.name != keep:
+    for path in folder.iterdir():
+        if NAMES.fullmatch(path.name) and path.name != keep:
             shutil.rmtree(path, ignore_errors=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from semvec.errors import InputError, OutputError
+from semvec.text.cells import plain_metadata
 from semvec.text.document import BadRow, Document, flaw
 from semvec.text.readers import ALL_FIELDS, NO_ID, PLAIN, READERS, ReadOptions, Row
 from semvec.text.sources import Source, find_sources
+from semvec.types import JSON
 
 
 def read_documents(sources: Sequence[Source], options: ReadOptions | None = None) -> Iterator[Document | BadRow]:
@@ -50,7 +52,7 @@ def texts_of(inputs: str | Path | Sequence[str | Path], options: ReadOptions | N
 def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, several: bool) -> Document | BadRow:
     where = source.name if source.kind == "file" else f"{source.name}, {'row' if source.kind == 'parquet' else 'line'} {row.line}"
     name, reason = _id(source, row, several or options.qualified)
-    reason = row.problem or reason or flaw(row.text)
+    reason = row.problem or reason or flaw(row.text) or _flaw_of(row.metadata)
     if not reason and isinstance(row.text, str):
         if not options.keep_blank and not row.text.strip():
             reason = f"the row is {'blank' if row.text else 'empty'} (--keep-blank takes it for a text)"
@@ -61,6 +63,14 @@ def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, sev
         else:
             return Document(name, row.text, where, source.name, row.line, row.metadata)
     return BadRow(where, source.name, row.line, reason or "the text is null")
+
+
+def _flaw_of(metadata: Mapping[str, JSON]) -> str | None:
+    try:
+        plain_metadata(metadata)
+    except ValueError as error:
+        return f"the metadata {error}"
+    return None
 
 
 def _id(source: Source, row: Row, several: bool) -> tuple[str, str | None]:

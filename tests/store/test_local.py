@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import pytest
 from semvec.embeddings.similarity import similarity
 from semvec.errors import (
     CollectionDamaged,
+    CollectionLocked,
     FilterError,
     InputError,
     OptionError,
@@ -24,11 +26,11 @@ from semvec.errors import (
 from semvec.index.kinds import KINDS
 from semvec.store import snapshot
 from semvec.store.collection import Collection, Settings
-from semvec.store.filters import All
+from semvec.store.filters import All, field
 from semvec.store.filters import Any as Any_
 from semvec.store.local import LocalCollection
 from semvec.types import Dtype, Metric
-from tests.contracts.stores import DIM, Plain, made_up
+from tests.contracts.stores import DIM, FILTERS, Plain, made_up
 from tests.contracts.test_store import agree as everything_agrees
 
 
@@ -47,7 +49,7 @@ def test_whatever_is_done_it_is_what_the_oracle_says(tmp_path: Path, metric: str
     reader = Collection.open(tmp_path / "c")
     names = [f"id {i} ü中" for i in range(300)]
     for _ in range(25):
-        kind = chance.choice(["upsert", "upsert", "delete", "optimise", "reopen"])
+        kind = chance.choice(["upsert", "upsert", "delete", "delete where", "optimise", "reopen"])
         if kind == "upsert":
             ids = chance.sample(names, chance.randrange(1, 60))
             made = made_up(rng, ids)
@@ -58,8 +60,12 @@ def test_whatever_is_done_it_is_what_the_oracle_says(tmp_path: Path, metric: str
         elif kind == "delete":
             ids = chance.sample(names, 20)
             assert collection.delete([*ids, ids[0], "never there"]) == sum(name in plain.items for name in ids)
-            for name in ids:
-                plain.items.pop(name, None)
+            plain.delete(ids)
+        elif kind == "delete where" and plain.last:
+            wanted = " and ".join(chance.sample(FILTERS, 2))
+            gone = plain.matching(wanted)
+            assert collection.delete(where=wanted) == len(gone), wanted
+            plain.delete(gone)
         elif kind == "optimise" and plain.items:
             assert isinstance(collection, LocalCollection)
             collection.optimise()
@@ -175,7 +181,8 @@ def test_a_snapshot_after_a_repair_is_no_former_one(tmp_path: Path) -> None:
         writer.upsert(ids, old)
         writer.optimise()
         assert reader.search(old[:1], 1)[0].ids == ["0"]
-        writer.repair()
+        (tmp_path / "c" / "index-000001" / "header.json").write_text("{}")
+        assert writer.repair() == ["the damaged index was put away; 'semvec index optimise' makes it again"]
         writer.upsert(ids[::-1], new)
         writer.optimise()
         assert reader.search(new[:1], 1)[0].ids == ["49"]
@@ -264,6 +271,45 @@ def test_what_is_written_while_scanning_is_another_moment(tmp_path: Path) -> Non
             seen += 1
         assert seen == 3000
         assert collection.count("seen >= 0") == 3000
+        for item in collection.scan("seen >= 1000"):
+            collection.upsert([item.id], item.vector[None], None, [{"seen": item.metadata["seen"], "again": True}])
+            seen += 1
+            if seen == 3500:
+                assert collection.delete(where="seen >= 2000") == 1000
+        assert seen == 5000
+        assert collection.count("again = true") == 2000
+
+
+def test_a_scan_by_a_filter_reads_no_other_vectors(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        collection.upsert([str(i) for i in range(2000)], np.ones((2000, 2)), None, [{"at": i} for i in range(2000)])
+    with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+        connection.execute("UPDATE items SET vector = x'00' WHERE row % 3 <> 0")
+    with Collection.open(tmp_path / "c") as collection:
+        with pytest.raises(CollectionDamaged):
+            list(collection.scan())
+        wanted = field("at").is_in(*range(2, 2000, 3))
+        assert [item.id for item in collection.scan(wanted)] == [str(i) for i in range(2, 2000, 3)]
+
+
+def test_a_delete_by_a_filter_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert([str(i) for i in range(2000)], np.ones((2000, 2)), ["x"] * 2000, [{"at": i} for i in range(2000)])
+        with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+            connection.execute(
+                "CREATE TRIGGER stop BEFORE DELETE ON items WHEN OLD.id = '1500' BEGIN SELECT RAISE(ABORT, 'no more'); END"
+            )
+        with pytest.raises(StoreError, match="no more"):
+            collection.delete(where="at >= 100")
+        assert (collection.count(), collection.count("at >= 0"), len(list(collection.scan("at >= 100")))) == (2000, 2000, 1900)
+        assert not collection.check()
+        assert collection.delete(where="at < 1000") == 1000
+        with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+            connection.execute("DROP TRIGGER stop")
+            assert connection.execute("SELECT count(*) FROM attributes").fetchone() == (2000,)
+        assert collection.delete(where="at >= 0") == 1000
+        assert not collection.check()
 
 
 def test_a_tuple_is_a_list(tmp_path: Path) -> None:
@@ -322,6 +368,101 @@ def test_check_finds_what_was_changed_in_an_index(tmp_path: Path, file: str) -> 
         collection.repair()
         assert not collection.check()
         assert [hits.ids for hits in collection.search(vectors[:5], 3)] == true
+
+
+DAMAGES = {
+    "DELETE FROM attributes": "of 180 items looked at have other attributes than their metadata say",
+    "DELETE FROM attributes WHERE row = 77": "1 of 180 items looked at",
+    "DELETE FROM attributes WHERE kind = 4": "of 180 items looked at",
+    "DELETE FROM fields WHERE name = 'lang'": "180 of 180 items looked at",
+    "UPDATE attributes SET value = 'it' WHERE value = 'de'": "of 180 items looked at",
+    "INSERT INTO attributes SELECT field, kind, 'more', row FROM attributes WHERE value = 'de'": "of 180 items looked at",
+    "INSERT INTO attributes SELECT field, kind, value, row + 1000 FROM attributes": "attributes of 180 rows that are not there",
+    "UPDATE items SET metadata = NULL WHERE row = 150": "1 of 180 items looked at",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_attributes_that_are_not_those_of_the_metadata_are_found_and_made_anew(tmp_path: Path, damage: str) -> None:
+    rng, plain = np.random.default_rng(11), Plain("cosine")
+    names = [f"id {at}" for at in range(200)]
+    made = made_up(rng, names)
+    plain.upsert(names, *made)
+    plain.delete(names[:20])
+    with Collection.open(tmp_path / "c", Settings(DIM)) as collection, Collection.open(tmp_path / "c") as reader:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert(names, *made)
+        collection.delete(names[:20])
+        collection.optimise("hnsw")
+        assert reader.count("lang = 'de'") == len(plain.matching("lang = 'de'"))
+        assert not collection.check()
+        with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+            connection.execute(damage)
+        if "metadata" in damage:
+            plain.items["id 149"][3].clear()
+        (wrong,) = collection.check()
+        assert DAMAGES[damage] in wrong
+        assert collection.repair() == ["what filters ask was made anew from the metadata"]
+        assert collection.check() == collection.repair() == []
+        agree(collection, plain, rng)
+        agree(reader, plain, rng)
+
+
+def test_attributes_of_many_items_are_looked_at_by_a_sample(tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        assert isinstance(collection, LocalCollection)
+        collection.upsert(
+            [str(i) for i in range(3000)], np.ones((3000, 2)), None, [{"at": i, "half": i / 2} for i in range(3000)]
+        )
+        assert not collection.check()
+        with sqlite3.connect(tmp_path / "c" / "collection.sqlite") as connection:
+            connection.execute("DELETE FROM attributes WHERE row > 1500")
+        assert "250 of 500 items looked at" in collection.check()[0]
+        collection.repair()
+        assert not collection.check()
+        assert (collection.count("at >= 10"), collection.count("half < 10.5")) == (2990, 21)
+
+
+def test_a_collection_that_is_dropped_leaves_what_is_not_its_own(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(10).standard_normal((300, DIM)).astype(np.float32)
+    place = tmp_path / "c"
+    with Collection.open(place, Settings(DIM)) as collection, Collection.open(place) as reader:
+        collection.upsert([str(i) for i in range(300)], vectors)
+        for name in ("index-notes", ".index-cards"):
+            (place / name).mkdir()
+        (place / "collection.sqlite-backup").write_text("mine")
+        collection.optimise("ivf")
+        assert reader.count() == 300
+        found = reader.search(vectors[:1], 3)
+        collection.drop()
+        assert reader.search(vectors[:1], 3) == found
+        with pytest.raises(StoreError, match="was closed"):
+            collection.upsert(["a"], vectors[:1])
+        with pytest.raises(StoreError, match="deleted or replaced"):
+            reader.upsert(["a"], vectors[:1])
+    assert {path.name for path in place.iterdir()} == {"index-notes", ".index-cards", "collection.sqlite-backup", "writer.lock"}
+
+
+def test_a_collection_that_another_process_writes_to_is_not_dropped(tmp_path: Path) -> None:
+    script = (
+        "import sys; from semvec.store.collection import Collection\n"
+        "c = Collection.open(sys.argv[1]); c.delete(['nobody']); print('writes', flush=True); sys.stdin.read()"
+    )
+    with Collection.open(tmp_path / "c", Settings(2)) as collection:
+        collection.upsert(["a"], np.ones((1, 2)))
+        collection.optimise()
+    before = sorted(path for path in (tmp_path / "c").rglob("*") if path.suffix not in (".sqlite-wal", ".sqlite-shm"))
+    command = [sys.executable, "-c", script, str(tmp_path / "c")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"writes\n"
+        with Collection.open(tmp_path / "c") as collection, pytest.raises(CollectionLocked, match="another process writes"):
+            collection.drop()
+        assert set(before) <= set((tmp_path / "c").rglob("*"))
+    with Collection.open(tmp_path / "c") as collection:
+        assert collection.count() == 1
+        collection.drop()
+    assert not (tmp_path / "c").exists()
 
 
 def test_what_cannot_be_kept(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.store.test_marks import FILTERS as ANY_FILTER
 LIBRARIES = {"chroma": "chromadb", "qdrant-edge": "qdrant_edge", "lancedb": "lancedb", "qdrant": "qdrant_client"}
 ODD = [
     {name: value for name in FIELDS if name} | {"last": value}
-    for value in (None, [], [None, 1], [1, 1.0, "1", True], [[1]], {"k": 1}, -0.0, 2**53 + 1, -(2**63) + 1, 1e300, 1e-7, "", "x" * 300, "it's \"%_\\", False)
+    for value in (None, [], [None, 1], [1, 1.0, "1", True], [[1]], {"k": 1}, -0.0, 2**53 + 1, -(2**63), 1e300, 1e-7, "", "x" * 300, "it's \"%_\\", False)
 ]  # fmt: skip
 
 
@@ -86,6 +86,40 @@ def test_two_collections_in_one_folder(scheme: str, tmp_path: Path) -> None:
         assert (len(one), len(two), one.settings.dim, two.settings.dim) == (1, 0, 2, 3)
 
 
+def test_one_of_two_collections_in_a_folder_is_dropped(scheme: str, tmp_path: Path) -> None:
+    folder = f"{scheme}:{tmp_path / 'x'}"
+    Collection.open(f"{folder}#left", Settings(2)).close()
+    before = there(tmp_path)
+    with Collection.open(f"{folder}#gone", Settings(16)) as gone:
+        gone.upsert([f"{at}" for at in range(1500)], np.random.default_rng(0).random((1500, 16)))
+        gone.drop()
+        with pytest.raises(StoreError, match="was closed"):
+            gone.count()
+    assert there(tmp_path) == before
+    with Collection.open(f"{folder}#left") as left:
+        assert left.upsert(["a"], np.ones((1, 2))).new == 1
+
+
+def there(folder: Path) -> list[Path]:
+    """What stands in a folder and those in it, but not how a library keeps what is left."""
+    return sorted(path for path in folder.rglob("*") if len(path.relative_to(folder).parts) <= 2)
+
+
+def test_a_collection_that_is_open_twice_in_qdrant_edge_is_not_dropped(tmp_path: Path) -> None:
+    pytest.importorskip("qdrant_edge")
+    with (
+        Collection.open(f"qdrant-edge:{tmp_path}#films", Settings(2)) as one,
+        Collection.open(f"qdrant-edge:{tmp_path}#films") as two,
+    ):
+        one.upsert(["a"], np.ones((1, 2)))
+        with pytest.raises(CollectionLocked, match="a second time"):
+            one.drop()
+        assert two.count() == one.count() == 1
+        two.close()
+        one.drop()
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_was_closed_says_so(place: str) -> None:
     collection = Collection.open(place, Settings(2))
     collection.close()
@@ -99,12 +133,14 @@ def test_a_second_process_that_writes_is_told(place: str) -> None:
         collection.upsert(["a"], np.ones((1, 2)))
         program = (
             "import sys, numpy as np\nfrom semvec.store.collection import Collection\n"
-            "try:\n    Collection.open(sys.argv[1]).upsert(['b'], np.ones((1, 2)))\n"
-            "except Exception as error:\n    print(type(error).__name__, error)"
+            "for act in ('upsert([\"b\"], np.ones((1, 2)))', 'delete(where=\"x = 1\")', 'drop()'):\n"
+            "    try:\n        eval(f'Collection.open(sys.argv[1]).{act}')\n"
+            "    except Exception as error:\n        print(type(error).__name__, error)"
         )
         done = subprocess.run([sys.executable, "-c", program, place], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(CollectionLocked.__name__), done.stdout + done.stderr
-    assert done.stdout.count("\n") == 1
+        assert collection.count() == 1
+    lines = done.stdout.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [CollectionLocked.__name__] * 3, done.stdout + done.stderr
 
 
 def test_what_can_be_made_fast(scheme: str, place: str) -> None:

@@ -439,6 +439,23 @@ def test_two_writers(place: str) -> None:
         assert len(collection.info()["fields"]) == 10
 
 
+def test_a_collection_that_another_process_dropped(place: str, sql: Callable[..., list[Any]]) -> None:
+    with Collection.open(place, Settings(3)) as one, Collection.open(place) as two, Collection.open(f"{place}_x", Settings(3)):
+        one.upsert(["a"], np.ones((1, 3)), None, [{"at": 1}])
+        one.drop()
+        assert sql("SELECT to_regclass(%s)", table(place)) == [(None,)]
+        for call in (
+            two.drop,
+            two.count,
+            lambda: two.delete(where="at = 1"),
+            lambda: list(two.scan("at = 1")),
+            lambda: two.upsert(["b"], np.ones((1, 3)), None, [{"new": 1}]),
+        ):
+            assert "is not there any more" in complaint(call, CollectionNotFound)
+    with Collection.open(f"{place}_x") as left:
+        assert left.upsert(["a"], np.ones((1, 3))).new == 1
+
+
 def test_a_collection_shared_by_threads_and_written_while_it_is_read(place: str) -> None:
     with Collection.open(place, Settings(4)) as collection:
         collection.upsert([str(i) for i in range(1500)], np.ones((1500, 4)))

@@ -9,8 +9,9 @@ import pytest
 
 from semvec.encoders.word import WordEncoder
 from semvec.errors import InputError
-from semvec.evaluate.measures import bootstrap, spearman
-from semvec.evaluate.pairs import pair_quality
+from semvec.evaluate.intervals import bootstrap
+from semvec.evaluate.measures import spearman
+from semvec.evaluate.sts import pair_quality
 from semvec.text.examples import read_scored_pairs
 
 HEAD = "score\tsentence1\tsentence2\n"
@@ -31,7 +32,7 @@ def test_spearman_is_scipys_ties_and_all() -> None:
 def test_no_correlation_of_what_does_not_vary() -> None:
     with pytest.raises(InputError, match="3 numbers that are all equal"):
         spearman(np.ones(3), np.arange(3))
-    with pytest.raises(InputError, match="2 numbers cannot be correlated with 3"):
+    with pytest.raises(InputError, match="2 numbers cannot be compared with 3"):
         spearman(np.ones(2), np.ones(3))
 
 
@@ -79,7 +80,7 @@ def test_a_csv_may_quote(tmp_path: Path) -> None:
         ("p.tsv", HEAD + "1\ta\n", "line 2: 2 cells where the header has 3"),
         ("p.tsv", HEAD + "1\ta\0\tb\n", "line 2: NUL character"),
         ("p.tsv", b"score\tsentence1\tsentence2\n1\t\xff\tb\n", "line 2: not UTF-8: byte 0xff"),
-        ("p.tsv", "", "p.tsv: no pairs; a correlation needs two different scores"),
+        ("p.tsv", "", "p.tsv: is empty"),
         ("p.tsv", HEAD, "p.tsv: no pairs"),
         ("p.tsv", HEAD + "1\ta\tb\n1\tc\td\n", "2 pairs, all of them scored 1"),
         ("p.csv", 'score,sentence1,sentence2\n1,a,"b\n', "p.csv, line .*: not a row of a table"),

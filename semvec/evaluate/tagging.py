@@ -1,0 +1,100 @@
+"""Tagging on frozen vectors: a linear probe on the vector of every word, scored by the spans it finds."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semvec.encoders.protocol import Encoder
+from semvec.errors import InputError
+from semvec.evaluate.classify import train_file
+from semvec.evaluate.intervals import Numbers, Outcome
+from semvec.evaluate.matrices import Matrix, few_shot, plain
+from semvec.evaluate.spans import span_counts, span_f1
+from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.text.columns import split_file
+from semvec.text.tagged import TaggedSentences, read_tagged
+from semvec.types import Level, Overflow
+
+SUFFIXES = (".conll", ".iob2", ".bio", ".txt", ".tsv")
+ITERATIONS = 300
+
+
+@dataclass(frozen=True)
+class TaggingData:
+    """The sentences that are asked about, and those that are learnt from."""
+
+    asked: TaggedSentences
+    train: TaggedSentences
+
+    def __len__(self) -> int:
+        return len(self.asked)
+
+
+def token_accuracy(counts: Numbers) -> float:
+    """Return the share of words with the right tag, of how many are right and there in every sentence (sentences, 2)."""
+    right, there = counts.sum(axis=0)
+    return float(right / there)
+
+
+def _read(data: Path, options: EvaluateOptions) -> TaggingData:
+    asked = read_tagged(split_file(data, *options.splits, suffixes=SUFFIXES))
+    if options.train is None and data.is_dir():
+        train = read_tagged(split_file(data, "train", suffixes=SUFFIXES))
+    else:
+        train = read_tagged(train_file(data, options))
+    if len({tag for tags in train.tags for tag in tags}) < 2:
+        raise InputError(f"{data}: every word that could be learnt from has the tag {train.tags[0][0]!r:.40}")
+    return TaggingData(asked, train)
+
+
+def _examine(encoder: Encoder, data: TaggingData, options: EvaluateOptions) -> Found:
+    able = plain(encoder, Level.WORD)
+    train, asked = (_words(able, part) for part in (data.train, data.asked))
+    tags = [tag for its in data.train.tags for tag in its]
+    said = few_shot(train, tags, asked, iterations=ITERATIONS, seed=options.seed)
+    return _scored(said.tolist(), data)
+
+
+def _words(encoder: Encoder, part: TaggedSentences) -> Matrix:
+    """Return a vector for every word of every sentence, those of long sentences too."""
+    found = encoder.encode(part.words, overflow=Overflow.WINDOWS).floats()
+    if len(found) != (wanted := sum(map(len, part.words))):
+        raise InputError(f"{encoder.fingerprint.model} gives {len(found):,} vectors for {wanted:,} words")
+    return found
+
+
+def _scored(said: Sequence[str], data: TaggingData) -> Found:
+    rest = iter(said)
+    predicted = [[next(rest) for _ in tags] for tags in data.asked.tags]
+    pairs = list(zip(data.asked.tags, predicted, strict=True))
+    right = np.array([(sum(a == b for a, b in zip(*pair, strict=True)), len(pair[0])) for pair in pairs])
+    spans = Outcome.over_all("span F1", span_f1, span_counts(data.asked.tags, predicted))
+    return Found((spans, Outcome.over_all("token accuracy", token_accuracy, right)))
+
+
+def _baselines(data: TaggingData, options: EvaluateOptions) -> Mapping[str, Found]:
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for words, tags in zip(data.train.words, data.train.tags, strict=True):
+        for word, tag in zip(words, tags, strict=True):
+            seen[word][tag] += 1
+    usual = Counter(tag for tags in data.train.tags for tag in tags).most_common(1)[0][0]
+    said = [seen[word].most_common(1)[0][0] if word in seen else usual for words in data.asked.words for word in words]
+    return {"the word's commonest tag": _scored(said, data)}
+
+
+TASK = Task(
+    name="tagging",
+    about="Tagging, such as names: a linear probe on every word's vector (span F1, token accuracy).",
+    unit="sentences",
+    layout="a folder with train and test (or dev) in CoNLL columns: a word and its tag a line, a blank line between sentences",
+    read=_read,
+    examine=_examine,
+    baselines=_baselines,
+    options=("train",),
+    example="tagging minilm glove-50d --data wnut17",
+)

@@ -1,0 +1,87 @@
+"""What an evaluation is made of: data in files, what runs on an encoder, and the simple baselines that stand beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from semvec.encoders.protocol import Encoder
+from semvec.errors import OptionError
+from semvec.evaluate.intervals import RESAMPLES, Outcome
+from semvec.types import Choice
+
+Data = TypeVar("Data")
+
+
+class Mode(Choice):
+    """How documents are ranked for a query."""
+
+    DENSE = "dense"
+    LATE = "late"
+    HYBRID = "hybrid"
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How models are examined.
+
+    ``split`` is the part of the data that is asked about ("test", and "dev" where there is no test, if None); ``train`` is
+    where tasks that learn take their examples from, if not from beside it. ``seed`` decides the draws of the bootstrap, of
+    which there are ``resamples``, and every other chance. ``mode`` and ``measures`` are for retrieval, ``shots`` (labelled
+    texts a class, 0: all of them) for classification, ``runs`` for what depends on chance: clusterings, draws of shots.
+    """
+
+    split: str | None = None
+    train: str | None = None
+    seed: int = 0
+    resamples: int = RESAMPLES
+    baselines: bool = True
+    mode: Mode = Mode.DENSE
+    measures: tuple[str, ...] = ()
+    shots: int = 0
+    runs: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mode", Mode(self.mode))
+        for name, least in (("seed", 0), ("resamples", 100), ("shots", 0), ("runs", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """The names the asked part may have, the likeliest first."""
+        return (self.split,) if self.split else ("test", "dev")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an evaluation found of one model: an outcome a measure, the one that counts first; and what is worth saying."""
+
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task(Generic[Data]):
+    """A kind of evaluation. ``unit`` is what its examples are, ``read`` reads them, ``examine`` runs them on an encoder.
+
+    ``baselines`` are what needs no encoder: the same measures for TF-IDF, the commonest label, … by their names. ``options``
+    are the fields of `EvaluateOptions` that it heeds besides those that all do.
+    """
+
+    name: str
+    about: str
+    unit: str
+    layout: str
+    read: Callable[[Path, EvaluateOptions], Data]
+    examine: Callable[[Encoder, Data, EvaluateOptions], Found]
+    baselines: Callable[[Data, EvaluateOptions], Mapping[str, Found]]
+    options: tuple[str, ...] = ()
+    example: str = ""
+    sizes: Callable[[Data], str] = field(default=lambda data: f"{len(data):,}")
+
+
+AnyTask = Task[Any]

@@ -1,0 +1,78 @@
+"""Word in context (WiC): does a word mean the same in two sentences, by the cosine of its vectors there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.encoders.protocol import Encoder
+from semvec.errors import InputError
+from semvec.evaluate.intervals import Outcome
+from semvec.evaluate.matrices import cosines, plain
+from semvec.evaluate.measures import accuracy, average_precision, best_threshold
+from semvec.evaluate.pairs import threshold_file
+from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.text.columns import split_file
+from semvec.text.examples import WordsInContext, read_words_in_context
+from semvec.types import Level
+
+
+@dataclass(frozen=True)
+class ContextData:
+    """The pairs that are asked about, and those that the threshold is chosen on."""
+
+    asked: WordsInContext
+    train: WordsInContext
+
+    def __len__(self) -> int:
+        return len(self.asked)
+
+
+def _read(data: Path, options: EvaluateOptions) -> ContextData:
+    train = threshold_file(data, options)
+    if train is None:
+        raise InputError(f"{data}: no training pairs, which the threshold is chosen on: a folder with train.tsv, or --train FILE")
+    return ContextData(read_words_in_context(split_file(data, *options.splits)), read_words_in_context(train))
+
+
+def _examine(encoder: Encoder, data: ContextData, options: EvaluateOptions) -> Found:
+    able = plain(encoder, Level.SPAN)
+    gold, known = np.array(data.asked.labels), np.array(data.train.labels)
+    threshold = best_threshold(known, _alike(able, data.train))
+    scores = _alike(able, data.asked)
+    outcomes = (
+        Outcome.over_all("accuracy", accuracy, gold, scores >= threshold),
+        Outcome.over_all("AP", average_precision, gold, scores),
+    )
+    return Found(outcomes, (f"threshold {threshold:.3f}, chosen on training pairs",))
+
+
+def _alike(encoder: Encoder, pairs: WordsInContext) -> NDArray[np.float64]:
+    sides = ((pairs.first, pairs.first_spans), (pairs.second, pairs.second_spans))
+    one, two = (encoder.encode(texts, spans=[[span] for span in spans]).floats() for texts, spans in sides)
+    return cosines(one, two)
+
+
+def _baselines(data: ContextData, options: EvaluateOptions) -> Mapping[str, Found]:
+    gold = np.array(data.asked.labels)
+    commoner = np.full(len(gold), np.mean(data.train.labels) > 0.5)
+    same = np.zeros(len(gold), dtype=np.float64)
+    outcomes = (Outcome.over_all("accuracy", accuracy, gold, commoner), Outcome.over_all("AP", average_precision, gold, same))
+    return {"commoner label": Found(outcomes)}
+
+
+TASK = Task(
+    name="wic",
+    about="Word in context: does a word mean the same in two sentences (accuracy, AP).",
+    unit="pairs",
+    layout="a folder with train and test or dev: label, target, index1, index2 (or start1, end1, …), sentence1, sentence2",
+    read=_read,
+    examine=_examine,
+    baselines=_baselines,
+    options=("train",),
+    example="wic minilm --data wic",
+)

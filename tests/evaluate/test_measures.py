@@ -1,0 +1,224 @@
+"""Every measure against the library that people trust for it, on random input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from semvec.embeddings import geometry
+from semvec.errors import InputError, OptionError
+from semvec.evaluate import measures, ranking
+from semvec.evaluate.intervals import NO_DIFFERENCE, Outcome, bootstrap, differences
+from semvec.evaluate.spans import span_counts, span_f1
+from semvec.text.tagged import entities
+from semvec.types import Metric
+
+
+def test_pearson_is_scipys() -> None:
+    from scipy.stats import pearsonr
+
+    rng = np.random.default_rng(0)
+    for n in (2, 7, 400):
+        one, two = rng.standard_normal(n) * 1e-3, rng.standard_normal(n) * 1e6
+        assert measures.pearson(one, two) == pytest.approx(pearsonr(one, two).statistic)
+    with pytest.raises(InputError, match="all equal"):
+        measures.pearson(np.ones(4), np.arange(4))
+
+
+def test_classification_measures_are_scikit_learns() -> None:
+    from sklearn import metrics
+
+    rng = np.random.default_rng(1)
+    for n, labels in ((1, 1), (5, 3), (300, 2), (300, 20)):
+        gold, said = rng.integers(0, labels, n), rng.integers(0, labels, n)
+        assert measures.accuracy(gold, said) == pytest.approx(metrics.accuracy_score(gold, said))
+        assert measures.macro_f1(gold, said) == pytest.approx(metrics.f1_score(gold, said, average="macro", zero_division=0))
+        true, yes = gold == 0, said == 0
+        expected = metrics.precision_recall_fscore_support(true, yes, average="binary", zero_division=0)[:3]
+        assert measures.precision_recall_f1(true, yes) == pytest.approx(expected)
+        assert measures.f1(true, yes) == pytest.approx(expected[2])
+        scores = np.round(rng.random(n), 1)
+        if true.any():
+            assert measures.average_precision(true, scores) == pytest.approx(metrics.average_precision_score(true, scores))
+    with pytest.raises(InputError, match="no row is true"):
+        measures.average_precision(np.zeros(3, bool), np.arange(3.0))
+    with pytest.raises(InputError, match="2 numbers cannot be compared with 3"):
+        measures.accuracy(np.zeros(2), np.zeros(3))
+
+
+def test_v_measure_is_scikit_learns() -> None:
+    from sklearn.metrics import v_measure_score
+
+    rng = np.random.default_rng(2)
+    for n, k, c in ((1, 1, 1), (50, 1, 5), (50, 5, 1), (500, 7, 9), (40, 40, 40)):
+        gold, said = rng.integers(0, k, n), rng.integers(0, c, n)
+        assert measures.v_measure(gold, said) == pytest.approx(v_measure_score(gold, said), abs=1e-12)
+    assert measures.v_measure(np.array([0, 0, 1]), np.array([5, 5, 3])) == pytest.approx(1)
+
+
+def test_no_threshold_is_better_than_the_best() -> None:
+    rng = np.random.default_rng(3)
+    for n in (1, 2, 9, 60):
+        for _ in range(20):
+            gold, scores = rng.random(n) < 0.5, np.round(rng.random(n), 1)
+            right = ((scores >= measures.best_threshold(gold, scores)) == gold).mean()
+            assert right == pytest.approx(max(((scores >= at) == gold).mean() for at in [-1, *scores, 2]))
+
+
+def test_rankings_are_measured_as_trec_eval_does() -> None:
+    import ir_measures
+
+    rng = np.random.default_rng(4)
+    documents = [f"d{at}" for at in range(40)]
+    qrels = {f"q{at}": {name: int(rng.integers(0, 4)) for name in rng.choice(documents, 12, replace=False)} for at in range(25)}
+    for judged in qrels.values():
+        judged[next(iter(judged))] = 2
+    run = {
+        query: {name: float(np.round(rng.random(), 1)) for name in rng.choice(documents, int(rng.integers(1, 40)), replace=False)}
+        for query in list(qrels)[:22]
+    }  # three queries found nothing, and many scores are equal
+    for name in ("nDCG@10", "nDCG@3", "nDCG", "RR", "AP", "AP@10", "R@5", "R@100", "P@5", "P@10"):
+        wanted = ir_measures.parse_measure(name)
+        expected = {one.query_id: one.value for one in ir_measures.iter_calc([wanted], qrels, run)}
+        mine = ranking.RankMeasure.named(name).values(qrels, run)
+        assert mine == pytest.approx([expected.get(query, 0.0) for query in qrels]), name
+    assert ranking.RankMeasure.named("RR@1").values({"q": {"a": 1}}, {"q": {"a": 1.0, "b": 1.0}}).tolist() == [0]  # b first
+    for name in ("ndcg@10", "nDCG@0", "nDCG@x", "P", "MRR"):
+        with pytest.raises(OptionError, match="no measure"):
+            ranking.RankMeasure.named(name)
+    with pytest.raises(InputError, match="no relevant"):
+        ranking.RankMeasure.named("AP").values({"q": {"a": 0}}, {})
+
+
+def test_span_f1_is_seqevals() -> None:
+    from seqeval.metrics import f1_score
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    rng = np.random.default_rng(5)
+    tags = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "I-ORG"]
+    gold, said = ([[str(rng.choice(tags)) for _ in range(int(n))] for n in rng.integers(1, 12, 300)] for _ in range(2))
+    said = [[str(rng.choice([a, rng.choice(tags)])) for a in its] for its in gold]
+    for its in gold + said:
+        assert [(e.kind, e.start, e.end - 1) for e in entities(its)] == get_entities(its)
+    assert span_f1(span_counts(gold, said)) == pytest.approx(f1_score(gold, said))
+    assert entities(["S-A", "B-A", "E-A", "I-B"]) == [("A", 0, 1), ("A", 1, 3), ("B", 3, 4)]
+    assert span_f1(span_counts([["O"]], [["O"]])) == 0
+
+
+def test_trustworthiness_is_scikit_learns() -> None:
+    from sklearn.manifold import trustworthiness
+
+    rng = np.random.default_rng(6)
+    high, low = rng.standard_normal((120, 20)).astype(np.float32), rng.standard_normal((120, 2)).astype(np.float32)
+    low[:60] = high[:60, :2]
+    for k in (1, 5, 20):
+        assert geometry.trustworthiness(high, low, k) == pytest.approx(trustworthiness(high, low, n_neighbors=k))
+        assert geometry.continuity(high, low, k) == pytest.approx(trustworthiness(low, high, n_neighbors=k))
+        expected = trustworthiness(high, low, n_neighbors=k, metric="cosine")
+        # maps are euclidean, originals by cosine: as scikit-learn has it too
+        assert geometry.trustworthiness(high, low, k, metric=Metric.COSINE) == pytest.approx(expected)
+    assert geometry.trustworthiness(high, high, 5) == 1
+    with pytest.raises(OptionError, match="more than twice"):
+        geometry.trustworthiness(high, low, 60)
+    with pytest.raises(InputError, match="same things"):
+        geometry.continuity(high, low[:9], 5)
+
+
+def test_neighbours_shared_by_two_clouds() -> None:
+    rng = np.random.default_rng(7)
+    one, two = rng.standard_normal((50, 8)).astype(np.float32), rng.standard_normal((50, 3)).astype(np.float32)
+    found = geometry.knn_overlap(one, two, 6, metrics=(Metric.COSINE, Metric.EUCLIDEAN))
+    unit = one / np.linalg.norm(one, axis=1, keepdims=True)
+    cosine, distance = unit @ unit.T, -np.linalg.norm(two[:, None] - two[None], axis=2)
+    for scores in (cosine, distance):
+        np.fill_diagonal(scores, -np.inf)
+    expected = [len(set(np.argsort(-a)[:6]) & set(np.argsort(-b)[:6])) / 6 for a, b in zip(cosine, distance, strict=True)]
+    assert found == pytest.approx(expected)
+    assert (geometry.knn_overlap(one, one * 3, 6, metrics=(Metric.COSINE, Metric.COSINE)) == 1).all()
+    with pytest.raises(OptionError, match="between 1 and 49"):
+        geometry.knn_overlap(one, two, 50, metrics=(Metric.COSINE, Metric.COSINE))
+
+
+def test_uniformity_and_alignment_by_their_formulas() -> None:
+    from scipy.spatial.distance import pdist
+
+    rng = np.random.default_rng(8)
+    one, two = (rng.standard_normal((70, 9)).astype(np.float32) for _ in range(2))
+    unit, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (one, two))
+    assert geometry.uniformity(one) == pytest.approx(np.log(np.exp(-2 * pdist(unit) ** 2).mean()), abs=1e-5)
+    assert geometry.uniformity(one, t=1) == pytest.approx(np.log(np.exp(-(pdist(unit) ** 2)).mean()), abs=1e-5)
+    assert geometry.alignment(one, two) == pytest.approx((np.linalg.norm(unit - other, axis=1) ** 2).mean(), abs=1e-5)
+    assert geometry.alignment(one, two, alpha=1) == pytest.approx(np.linalg.norm(unit - other, axis=1).mean(), abs=1e-5)
+    with pytest.raises(InputError, match="no pairs"):
+        geometry.uniformity(one[:1])
+    with pytest.raises(InputError, match="no pairs"):
+        geometry.alignment(one, two[:3])
+
+
+def test_intervals_of_every_kind_hold_the_truth() -> None:
+    """95 % of the intervals must; of 200 at least 180 (a chance of 1 in 400 for fewer than 182)."""
+    rng, held = np.random.default_rng(9), {"mean": 0, "spearman": 0, "macro F1": 0}
+    cov = np.array([[1, 0.6], [0.6, 1]])
+    true_spearman = 6 / np.pi * np.arcsin(0.3)
+    for seed in range(200):
+        few = (rng.random(60) < 0.7).astype(float)
+        pairs = rng.multivariate_normal([0, 0], cov, 80)
+        gold = rng.integers(0, 2, 100)
+        said = np.where(rng.random(100) < 0.8, gold, 1 - gold)
+        for name, truth, found in (
+            ("mean", 0.7, bootstrap(measures.mean, few, seed=seed, resamples=200)),
+            ("spearman", true_spearman, bootstrap(measures.spearman, pairs[:, 0], pairs[:, 1], seed=seed, resamples=200)),
+            ("macro F1", 0.8, bootstrap(measures.macro_f1, gold, said, seed=seed, resamples=200)),
+        ):
+            held[name] += found.low <= truth <= found.high
+    assert all(180 <= count <= 200 for count in held.values()), held
+
+
+def test_an_interval_is_around_its_value_even_where_doubles_help() -> None:
+    rng = np.random.default_rng(10)
+    gold = rng.integers(0, 40, 400)
+    said = np.where(rng.random(400) < 0.5, gold, rng.integers(0, 40, 400))
+    found = bootstrap(measures.v_measure, gold, said)
+    assert found.low < found.value < found.high
+
+
+def test_a_difference_is_shown_where_there_is_one_and_seldom_else() -> None:
+    rng, shown, missed = np.random.default_rng(11), 0, 0
+    for seed in range(100):
+        hard = rng.random(150)
+        same = [Outcome.over_all("accuracy", measures.mean, (rng.random(150) > hard * 0.5).astype(float)) for _ in range(2)]
+        shown += any(one.shown for one in differences({"a": same[0], "b": same[1]}, seed=seed, resamples=200))
+        worse = Outcome.over_all("accuracy", measures.mean, (rng.random(150) > 0.4 + hard * 0.5).astype(float))
+        found = differences({"a": same[0], "c": worse}, seed=seed, resamples=200)[0]
+        missed += not (found.one == "a" and found.shown)
+        assert found.by.value == pytest.approx(same[0].value - worse.value)
+    assert shown <= 12
+    assert missed <= 2
+
+
+def test_models_are_compared_on_what_both_did() -> None:
+    gold = np.arange(30.0)
+    all_of_it = Outcome.over_all("spearman", measures.spearman, gold, gold)
+    part = Outcome("spearman", measures.spearman, (gold[::2], gold[::2][::-1]), np.arange(0, 30, 2))
+    found = differences({"all": all_of_it, "part": part}, resamples=100)[0]
+    assert (found.one, found.other, found.examples) == ("all", "part", 15)
+    assert found.by.value == pytest.approx(2)
+    assert found.shown
+    assert NO_DIFFERENCE not in str(found)
+    evens, odds = (Outcome("s", measures.spearman, (gold[at::2], gold[at::2]), np.arange(at, 30, 2)) for at in (0, 1))
+    assert differences({"evens": evens, "odds": odds}) == []
+    same = differences({"a": all_of_it, "b": all_of_it}, resamples=100)[0]
+    assert (same.p, same.shown) == (1, False)
+    assert str(same).endswith(NO_DIFFERENCE)
+
+
+def test_more_comparisons_want_more_proof() -> None:
+    rng = np.random.default_rng(12)
+    base = rng.random(80)
+    outcomes = {name: Outcome.over_all("m", measures.mean, base - gap) for name, gap in (("a", 0.0), ("b", 0.5), ("c", 0.6))}
+    outcomes["d"] = Outcome.over_all("m", measures.mean, base + rng.normal(0, 0.05, 80) - 0.002)
+    alone = differences({name: outcomes[name] for name in ("a", "b")}, resamples=199)[0].p
+    among = {one.other: one.p for one in differences(outcomes, resamples=199)}
+    assert alone == pytest.approx(2 / 200)
+    assert among["b"] == pytest.approx(3 * alone)  # Holm: the least of three counts three times
+    assert among["d"] > 0.05
