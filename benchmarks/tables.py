@@ -182,6 +182,18 @@ def kill_store(results: dict[str, Any]) -> list[str]:
     ]
 
 
+def mteb_check(results: dict[str, Any]) -> list[str]:
+    rows = []
+    for one in results["tasks"]:
+        glove = f"{one['glove']:.4f}" if "glove" in one else ""
+        rows.append(
+            f"| {one['task']}, {one['kind']} | {one['measure']} | {one['semvec']:.4f} | {one['mteb']:.4f} | "
+            f"{one['difference']:+.4f} | {glove} |"
+        )
+    head = "| task | measure | MiniLM, semvec's adapter | MiniLM, mteb's own wrapper | difference | GloVe 50d |"
+    return [f"mteb {results['mteb']}, local files, no hub.", "", head, "|---|---|---|---|---|---|", *rows]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
@@ -190,6 +202,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "kill": ("Does an interrupted run end with the same bytes?", kill),
     "search": ("How fast and how exact is the search of a collection?", search),
     "kill_store": ("Does a collection keep what it acknowledged?", kill_store),
+    "mteb_check": ("Does MTEB find the same through the adapter as through its own wrapper?", mteb_check),
     "distill": ("What does a static model keep of its teacher, and how much faster is it?", distil),
 }
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": ("semvec_cli.evaluate", "Examine models on data of yours: scores with intervals, differences tested."),
     "compare": ("semvec_cli.compare", "Say how alike two models see the same texts, without labels."),
     "datasets": ("semvec_cli.datasets", "List public data sets: where they are to be had, under what licence."),
+    "mteb": ("semvec_cli.mteb", "Print the scores of models on local files, as MTEB computes them."),
     "words": ("semvec_cli.words", "Ask word vectors: neighbours, analogies, the odd one out, distances."),
     "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),

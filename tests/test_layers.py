@@ -21,7 +21,7 @@ HOMES = {
     "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "umap": "semvec/visualise/", "click": "cli/", "tqdm": "cli/",
     "sentence_transformers": "semvec/encoders/", "transformers": "semvec/encoders/", "torch": "semvec/encoders/",
     "chromadb": "semvec/store/chroma", "lancedb": "semvec/store/lance", "qdrant_client": "semvec/store/qdrant.py", "qdrant_edge": "semvec/store/qdrant_edge",
-    "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus",
+    "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": "semvec/evaluate/mteb",
 }  # fmt: skip
 
 

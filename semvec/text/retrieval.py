@@ -36,16 +36,24 @@ def read_retrieval(folder: str | os.PathLike[str], split: str = "test") -> Retri
     Queries without a relevant document are left out, as every tool of the field does. Raises `InputError` where a
     judgement names a document or a query that is not there, where an id comes twice, and where nothing is relevant.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise InputError(f"{place}: is no folder; retrieval data are corpus.jsonl, queries.jsonl and qrels/{split}.tsv in one")
-    files = (split_file(place, name, suffixes=(".jsonl", ".parquet")) for name in ("corpus", "queries"))
-    documents, queries = (dict(_texts(file)) for file in files)
-    qrels = _qrels(split_file(place / "qrels" if (place / "qrels").is_dir() else place, split), documents, queries)
+    corpus, asking, judged = retrieval_files(folder, split)
+    documents, queries = dict(_texts(corpus)), dict(_texts(asking))
+    qrels = _qrels(judged, documents, queries)
     asked = {name: text for name, text in queries.items() if any(grade > 0 for grade in qrels.get(name, {}).values())}
     if not asked:
-        raise InputError(f"{place}: no query of the split {split!r} has a relevant document")
+        raise InputError(f"{os.fspath(folder)}: no query of the split {split!r} has a relevant document")
     return RetrievalData(documents, asked, {name: qrels[name] for name in asked})
+
+
+def retrieval_files(folder: str | os.PathLike[str], *splits: str) -> tuple[Path, Path, Path]:
+    """Return the files of the corpus, of the queries, and of the judgements of the first of ``splits`` there is."""
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError(
+            f"{place}: is no folder; retrieval data are corpus.jsonl, queries.jsonl and qrels/{splits[0]}.tsv in one"
+        )
+    corpus, queries = (split_file(place, name, suffixes=(".jsonl", ".parquet")) for name in ("corpus", "queries"))
+    return corpus, queries, split_file(place / "qrels" if (place / "qrels").is_dir() else place, *splits)
 
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
