@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import RESULTS, keep
+from tables import quality as table
 
 from semvec.encoders.catalog import load_encoder
 from semvec.errors import OptionError
@@ -84,33 +85,7 @@ def main() -> None:
             row.label, {line.model: str(next(iter(line.measures.values()))) for line in report.lines}, file=sys.stderr, flush=True
         )
     keep("quality", {"rows": found})
-    (RESULTS / "quality.md").write_text("\n".join(table(found)) + "\n", encoding="utf-8")
-
-
-def table(found: list[dict[str, Any]]) -> list[str]:
-    """Return a table of the first measure of every row: a column a model, the best of the simple baselines in the last."""
-    models = list(dict.fromkeys(one["model"] for row in found for one in row["models"] if not one["baseline"]))
-    lines = [f"| data | measure | {' | '.join(models)} | simple baseline |", "|---" * (len(models) + 3) + "|"]
-    for row in found:
-        first = {one["model"]: next(iter(one["measures"].items())) for one in row["models"]}
-        simple = [one["model"] for one in row["models"] if one["baseline"]]
-        best = max(simple, key=lambda name: first[name][1]["value"], default=None)
-        unsure = {its["other"]: its["one"] for its in row["differences"] if not its["shown"]}
-        cells = [_cell(first[name][1]) + ("¹" if name in unsure else "") if name in first else "-" for name in models]
-        plain = "-" if best is None else f"{best} {_cell(first[best][1])}" + ("¹" if best in unsure else "")
-        measure = next(iter(first.values()))[0]
-        lines.append(f"| {row['label']} ({row['size']}) | {measure} | {' | '.join(cells)} | {plain} |")
-    published = [f"{row['label']}: {row['published']}" for row in found if row["published"]]
-    return [
-        *lines,
-        "",
-        "95 % intervals by resampling the examples. ¹ No difference shown to the best of its line (paired, Holm's correction).",
-        *([f"Published: {'; '.join(published)}."] if published else []),
-    ]
-
-
-def _cell(interval: dict[str, float]) -> str:
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+    (RESULTS / "quality.md").write_text("\n".join(table({"rows": found})) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

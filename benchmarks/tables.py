@@ -194,6 +194,40 @@ def mteb_check(results: dict[str, Any]) -> list[str]:
     return [f"mteb {results['mteb']}, local files, no hub.", "", head, "|---|---|---|---|---|---|", *rows]
 
 
+def quality(results: dict[str, Any]) -> list[str]:
+    """A column a model with the first measure of every row, the best of the simple baselines in the last."""
+    found = results["rows"]
+    models = list(dict.fromkeys(one["model"] for row in found for one in row["models"] if not one["baseline"]))
+    lines = [f"| data | measure | {' | '.join(models)} | simple baseline |", "|---" * (len(models) + 3) + "|"]
+    for row in found:
+        first = {one["model"]: next(iter(one["measures"].items())) for one in row["models"]}
+        simple = [one["model"] for one in row["models"] if one["baseline"]]
+        best = max(simple, key=lambda name: first[name][1]["value"], default=None)
+        unsure = {its["other"] for its in row["differences"] if not its["shown"]}
+        cells = [_interval(first[name][1]) + ("¹" if name in unsure else "") if name in first else "–" for name in models]
+        plain = "–" if best is None else f"{best} {_interval(first[best][1])}" + ("¹" if best in unsure else "")
+        measure = next(iter(first.values()))[0]
+        lines.append(f"| {row['label']} ({row['size']}) | {measure} | {' | '.join(cells)} | {plain} |")
+    published = [f"{row['label']}: {row['published']}" for row in found if row["published"]]
+    return [
+        *lines,
+        "",
+        "95 % intervals by resampling the examples. ¹ No difference shown to the best of its line (paired, Holm's correction).",
+        *([f"Published: {'; '.join(published)}."] if published else []),
+    ]
+
+
+def _interval(its: dict[str, float]) -> str:
+    return f"{its['value']:.3f} [{its['low']:.3f}, {its['high']:.3f}]"
+
+
+def evaluators(results: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| {row['data']} | {row['measure']} | {row['semvec']:.4f} | {row['peer']:.4f} ({row['of']}) |" for row in results["rows"]
+    ]
+    return ["| data | measure | semvec | their own evaluator |", "|---|---|---|---|", *rows]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
@@ -202,6 +236,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "kill": ("Does an interrupted run end with the same bytes?", kill),
     "search": ("How fast and how exact is the search of a collection?", search),
     "kill_store": ("Does a collection keep what it acknowledged?", kill_store),
+    "quality": ("How good are the bundled models?", quality),
+    "evaluators": ("Does semvec evaluate as others do on the same files?", evaluators),
     "mteb_check": ("Does MTEB find the same through the adapter as through its own wrapper?", mteb_check),
     "distill": ("What does a static model keep of its teacher, and how much faster is it?", distil),
 }
