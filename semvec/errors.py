@@ -115,6 +115,11 @@ class MissingExtra(SemvecError, ImportError):
 class TextsCut(UserWarning):
     """Texts were longer than the model reads, and cut; ``Embeddings.n_truncated`` says which."""
 
+    @classmethod
+    def counted(cls, cut: int, texts: int, share: float) -> TextsCut:
+        """Return the warning that ``cut`` of ``texts`` were cut, ``share`` of all tokens."""
+        return cls(f"{cut:,} of {texts:,} texts were cut, {100 * share:.1f} % of tokens; overflow='windows' reads them whole")
+
 
 class WordsFlawed(UserWarning):
     """A file of word vectors held words more than once, or words that are not UTF-8."""

@@ -203,12 +203,8 @@ class BaseEncoder(ABC):
 
     def _warn_of_cuts(self, found: RowBatch) -> None:
         if cut := int((found.n_truncated > 0).sum()):
-            share = 100 * int(found.n_truncated.sum()) / int(found.n_tokens.sum())
-            warnings.warn(
-                f"{cut:,} of {len(found.counts):,} texts were cut, {share:.1f} % of tokens; overflow='windows' reads them whole",
-                TextsCut,
-                stacklevel=users_level(),
-            )
+            share = int(found.n_truncated.sum()) / int(found.n_tokens.sum())
+            warnings.warn(TextsCut.counted(cut, len(found.counts), share), stacklevel=users_level())
 
     def _inputs(self, texts: list[Text], spans: Sequence[Sequence[Span]] | None) -> tuple[list[TextInput], list[str]]:
         """Return what the model reads, and the text that offsets refer to, for each of ``texts``."""

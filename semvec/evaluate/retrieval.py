@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from semvec.embeddings.similarity import nearest
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.protocol import Encoder
-from semvec.errors import OptionError
+from semvec.errors import OptionError, TextsCut
 from semvec.evaluate.intervals import Outcome
 from semvec.evaluate.matrices import plain
 from semvec.evaluate.measures import mean
@@ -56,13 +57,19 @@ def late_run(encoder: Encoder, data: RetrievalData) -> Run:
     scores = np.zeros((len(data.queries), len(data.documents)), dtype=np.float32)
     texts, at = list(data.documents.values()), 0
     blocks = (texts[at : at + BLOCK] for at in range(0, len(texts), BLOCK))
-    for found in able.prompted("document").stream(blocks):
-        best = np.zeros((len(tokens), len(found)), dtype=np.float32)
-        if len(found.vectors):
-            its, starts = np.unique(found.text_index, return_index=True)
-            best[:, its] = np.maximum.reduceat(tokens @ normalize(found.floats()).T, starts, axis=1)
-        np.add.at(scores[:, at : at + len(found)], owners, best)
-        at += len(found)
+    read = np.zeros(3, dtype=np.int64)  # texts cut, tokens cut, tokens
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TextsCut)  # said once for all blocks
+        for found in able.prompted("document").stream(blocks):
+            best = np.zeros((len(tokens), len(found)), dtype=np.float32)
+            if len(found.vectors):
+                its, starts = np.unique(found.text_index, return_index=True)
+                best[:, its] = np.maximum.reduceat(tokens @ normalize(found.floats()).T, starts, axis=1)
+            np.add.at(scores[:, at : at + len(found)], owners, best)
+            at += len(found)
+            read += [int((found.n_truncated > 0).sum()), int(found.n_truncated.sum()), int(found.n_tokens.sum())]
+    if read[0]:
+        warnings.warn(TextsCut.counted(int(read[0]), len(texts), read[1] / read[2]), stacklevel=2)
     return _best(scores, data)
 
 
