@@ -1,4 +1,4 @@
-"""Make docs/benchmarks.md from benchmarks/results: python benchmarks/tables.py."""
+"""Make docs/benchmarks.md, and the table of the README, from benchmarks/results: python benchmarks/tables.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+MARKS = ("<!-- quality: made by benchmarks/tables.py -->", "<!-- end -->")
+"""Between these the README shows the first row of every task."""
+
 HEAD = """# Benchmarks
 
 Made by `python benchmarks/tables.py` from `benchmarks/results/*.json`, which hold the full figures, versions and machine.
@@ -204,8 +207,8 @@ def quality(results: dict[str, Any]) -> list[str]:
         simple = [one["model"] for one in row["models"] if one["baseline"]]
         best = max(simple, key=lambda name: first[name][1]["value"], default=None)
         unsure = {its["other"] for its in row["differences"] if not its["shown"]}
-        cells = [_interval(first[name][1]) + ("¹" if name in unsure else "") if name in first else "–" for name in models]
-        plain = "–" if best is None else f"{best} {_interval(first[best][1])}" + ("¹" if best in unsure else "")
+        cells = [_interval(list(first[name][1].values())) + ("¹" if name in unsure else "") if name in first else "–" for name in models]
+        plain = "–" if best is None else f"{best} {_interval(list(first[best][1].values()))}" + ("¹" if best in unsure else "")
         measure = next(iter(first.values()))[0]
         lines.append(f"| {row['label']} ({row['size']}) | {measure} | {' | '.join(cells)} | {plain} |")
     published = [f"{row['label']}: {row['published']}" for row in found if row["published"]]
@@ -215,10 +218,6 @@ def quality(results: dict[str, Any]) -> list[str]:
         "95 % intervals by resampling the examples. ¹ No difference shown to the best of its line (paired, Holm's correction).",
         *([f"Published: {'; '.join(published)}."] if published else []),
     ]
-
-
-def _interval(its: dict[str, float]) -> str:
-    return f"{its['value']:.3f} [{its['low']:.3f}, {its['high']:.3f}]"
 
 
 def evaluators(results: dict[str, Any]) -> list[str]:
@@ -254,6 +253,13 @@ def main() -> None:
             where = f"`python benchmarks/{name}.py --data FOLDER`, {record['date']}, {made['cpu']}, {made['cores']} cores, {versions}."
             parts.append("\n".join([f"## {title}", "", *table(record["results"]), "", where, ""]))
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+    found = json.loads((RESULTS / "quality.json").read_text(encoding="utf-8"))["results"]["rows"]
+    firsts = list({row["task"]: row for row in reversed(found)}.values())[::-1]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, _, rest = readme.partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    table = "\n".join(quality({"rows": firsts}))
+    (ROOT / "README.md").write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
