@@ -207,7 +207,10 @@ def quality(results: dict[str, Any]) -> list[str]:
         simple = [one["model"] for one in row["models"] if one["baseline"]]
         best = max(simple, key=lambda name: first[name][1]["value"], default=None)
         unsure = {its["other"] for its in row["differences"] if not its["shown"]}
-        cells = [_interval(list(first[name][1].values())) + ("¹" if name in unsure else "") if name in first else "–" for name in models]
+        cells = [
+            _interval(list(first[name][1].values())) + ("¹" if name in unsure else "") if name in first else "–"
+            for name in models
+        ]
         plain = "–" if best is None else f"{best} {_interval(list(first[best][1].values()))}" + ("¹" if best in unsure else "")
         measure = next(iter(first.values()))[0]
         lines.append(f"| {row['label']} ({row['size']}) | {measure} | {' | '.join(cells)} | {plain} |")

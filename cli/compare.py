@@ -60,7 +60,8 @@ def compare(
 def _print(found: Comparison) -> None:
     from semvec_cli.similar import one_line
 
-    click.echo(f"{found.texts:,} different texts")
+    left_out = f", {found.unknown:,} left out of which one of the models knows nothing" if found.unknown else ""
+    click.echo(f"{found.texts:,} different texts{left_out}")
     click.echo(f"shared among the {found.k} nearest  {found.overlap}  (by chance {found.chance:.3f})")
     click.echo(f"rank correlation of nearness  {found.agreement}\n")
     width = max(len(side.model) for side in found.sides)

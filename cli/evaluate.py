@@ -35,9 +35,10 @@ OPTIONS = {
     "shots": click.option("--shots", type=click.IntRange(0), default=0, help="Labelled texts a class; 0 for all there are."),
     "runs": click.option("--runs", type=click.IntRange(1), default=10, help="Times that what depends on chance is done."),
 }
+SPLIT = click.option("--split", help="Which part is asked about.  [default: test, else dev]")
 COMMON = (
     click.option("--data", "places", type=click.Path(), multiple=True, required=True, help="A file or folder; may be repeated."),
-    click.option("--split", help="Which part is asked about.  [default: test, else dev]"),
+    SPLIT,
     click.option("--seed", type=click.IntRange(0), default=0, help="Decides every draw."),
     click.option("--resamples", type=click.IntRange(100), default=1000, help="Draws of the bootstrap."),
     click.option("--baselines/--no-baselines", default=True, help="The simple baselines beside the models."),
@@ -94,12 +95,13 @@ def _command(name: str) -> click.Command:
         _run(name, models, **options)
 
     run.__doc__ = (
-        f"{task.about}\n\nData: {task.layout}.\n\nEvery number has its 95 % interval, by resampling the {task.unit}. The best is "
-        f"compared with each of the others on the same {task.unit}: 'no difference shown' where it may be chance.\n\n\b\n"
+        f"{task.about}\n\nData: {task.layout}.\n\nEvery number has its 95 % interval. All models are compared with "
+        f"each other, and with the best baseline, on the same {task.unit}: 'no difference shown' where it may be chance.\n\n\b\n"
         f"Example:\n  semvec evaluate {task.example}"
     )
     command = click.argument("models", nargs=-1, required=True, metavar="MODEL...")(run)
-    for option in reversed([COMMON[0], *(OPTIONS[one] for one in task.options), *COMMON[1:]]):
+    common = COMMON if task.split else [option for option in COMMON if option is not SPLIT]
+    for option in reversed([*(OPTIONS[one] for one in task.options), *common]):
         command = option(command)
     return click.command(name, context_settings={"show_default": True})(command)
 

@@ -24,11 +24,14 @@ def uniformity(vectors: Vectors, *, t: float = 2.0) -> float:
     rows = normalize(vectors)
     if len(rows) < 2:
         raise InputError(f"no pairs among {len(rows)} vectors")
+    if not vectors.any(axis=1).all():
+        raise InputError("a vector of zeros has no place on the sphere")
     total = 0.0
     for at in range(0, len(rows), BLOCK):
-        squares = 2 - 2 * (rows[at : at + BLOCK] @ rows.T).astype(np.float64)
-        total += float(np.exp(-t * np.maximum(squares, 0)).sum())
-    return float(np.log((total - len(rows)) / (len(rows) * (len(rows) - 1))))
+        near = np.exp(-t * np.maximum(2 - 2 * (rows[at : at + BLOCK] @ rows.T).astype(np.float64), 0))
+        near[np.arange(len(near)), np.arange(at, at + len(near))] = 0  # no pair with itself
+        total += float(near.sum())
+    return float(np.log(total / (len(rows) * (len(rows) - 1))))
 
 
 def alignment(first: Vectors, second: Vectors, *, alpha: float = 2.0) -> float:

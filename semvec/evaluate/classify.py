@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
-from semvec.evaluate.intervals import Numbers, Outcome
-from semvec.evaluate.matrices import Matrix, embedded, few_shot, probe, tf_idf, vote
-from semvec.evaluate.measures import accuracy, macro_f1, mean
-from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.evaluate.intervals import Outcome
+from semvec.evaluate.matrices import Matrix, embedded, plain_probe, probe, tf_idf, vote
+from semvec.evaluate.measures import macro_f1, mean
+from semvec.evaluate.task import EvaluateOptions, Found, Task, needed_train_file
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledTexts, read_labelled
 
@@ -33,15 +33,8 @@ class ClassifyData:
         return len(self.asked)
 
 
-def train_file(data: Path, options: EvaluateOptions) -> Path:
-    """Return the file that is learnt from; raise `InputError` where there is none."""
-    if options.train is None and not data.is_dir():
-        raise InputError(f"{data}: what to learn from? A folder with train and test, or --train FILE")
-    return split_file(options.train or data, "train")
-
-
 def _read(data: Path, options: EvaluateOptions) -> ClassifyData:
-    asked, train = read_labelled(split_file(data, *options.splits)), read_labelled(train_file(data, options))
+    asked, train = read_labelled(split_file(data, *options.splits)), read_labelled(needed_train_file(data, options))
     if len(set(train.labels)) < 2:
         raise InputError(f"{data}: all {len(train):,} training examples have the label {train.labels[0]!r:.40}")
     if unknown := sorted(set(asked.labels) - set(train.labels)):
@@ -54,17 +47,22 @@ def _examine(encoder: Encoder, data: ClassifyData, options: EvaluateOptions) -> 
     found = _learnt(train, asked, data, options)
     if options.shots:
         return found
-    nearest = Outcome.over_all("kNN accuracy", accuracy, *_codes(data.asked.labels, vote(train, data.train.labels, asked)))
-    return Found((*found.outcomes, nearest), found.notes)
+    near = vote(train, data.train.labels, asked) == np.array(data.asked.labels)
+    return Found((*found.outcomes, Outcome.over_all("kNN accuracy", mean, near.astype(float))), found.notes)
 
 
 def _learnt(train: Matrix, asked: Matrix, data: ClassifyData, options: EvaluateOptions) -> Found:
     if options.shots:
         return _few(train, asked, data, options)
-    said, strength = probe(train, data.train.labels, asked, seed=options.seed)
-    columns = _codes(data.asked.labels, said)
-    outcomes = (Outcome.over_all("accuracy", accuracy, *columns), Outcome.over_all("macro F1", macro_f1, *columns))
-    return Found(outcomes, (f"linear probe with C = {strength:g}, chosen on a fifth of the training texts",))
+    said, how = probe(train, data.train.labels, asked, seed=options.seed)
+    return Found(_outcomes(said, data), (f"linear probe with {how}",))
+
+
+def _outcomes(said: NDArray[np.str_], data: ClassifyData) -> tuple[Outcome, ...]:
+    known = np.unique(np.array(data.train.labels))  # as numbers labels are quicker to compare
+    gold, codes = (np.searchsorted(known, labels) for labels in (np.array(data.asked.labels), said))
+    right = Outcome.over_all("accuracy", mean, (gold == codes).astype(float))
+    return right, Outcome.over_all("macro F1", macro_f1, gold, codes)
 
 
 def _few(train: Matrix, asked: Matrix, data: ClassifyData, options: EvaluateOptions) -> Found:
@@ -73,13 +71,13 @@ def _few(train: Matrix, asked: Matrix, data: ClassifyData, options: EvaluateOpti
     With 8 shots, 10 runs and the seed 42 these are the draws and the classifier of MTEB's classification tasks.
     """
     gold, right = np.array(data.asked.labels), []
+    rng = np.random.default_rng(options.seed)
     for rows in draws(data.train.labels, options.shots, options.runs, options.seed):
         labels = [data.train.labels[row] for row in rows]
-        right.append(few_shot(train[rows], labels, asked, iterations=MTEB_ITERATIONS, seed=options.seed) == gold)
-    shares = np.mean(right, axis=0)
-    spread = np.std(np.mean(right, axis=1))
-    note = f"{options.runs} draws of {options.shots} texts a class; between draws the accuracy varies by {spread:.3f} (deviation)"
-    return Found((Outcome.over_all("accuracy", mean, shares),), (note,))
+        right.append(plain_probe(train[rows], labels, asked, iterations=MTEB_ITERATIONS, seed=options.seed) == gold)
+    halves = [its[rng.permutation(len(gold))[: max(1, len(gold) // 2)]].mean() for its in right]
+    note = f"{options.runs} draws of {options.shots} texts a class; the interval is of one draw and half of the texts asked about"
+    return Found((Outcome.over_all("accuracy", mean, np.mean(right, axis=0), refits=np.array(halves)),), (note,))
 
 
 def draws(labels: Sequence[str], shots: int, runs: int, seed: int) -> list[list[int]]:
@@ -97,17 +95,10 @@ def draws(labels: Sequence[str], shots: int, runs: int, seed: int) -> list[list[
     return found
 
 
-def _codes(gold: Sequence[str], said: NDArray[np.str_] | Sequence[str]) -> tuple[Numbers, Numbers]:
-    """Return labels as numbers, which are quicker to compare."""
-    _, codes = np.unique(np.concatenate([np.asarray(gold), np.asarray(said)]), return_inverse=True)
-    return codes[: len(gold)], codes[len(gold) :]
-
-
 def _baselines(data: ClassifyData, options: EvaluateOptions) -> Mapping[str, Found]:
     train, asked = tf_idf(data.train.texts, data.asked.texts, fit=data.train.texts)
     commonest = Counter(data.train.labels).most_common(1)[0][0]
-    columns = _codes(data.asked.labels, [commonest] * len(data))
-    guessed = (Outcome.over_all("accuracy", accuracy, *columns), Outcome.over_all("macro F1", macro_f1, *columns))
+    guessed = _outcomes(np.full(len(data), commonest), data)
     return {"TF-IDF": _learnt(train, asked, data, options), "commonest label": Found(guessed[:1] if options.shots else guessed)}
 
 

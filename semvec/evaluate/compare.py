@@ -46,7 +46,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How alike two models see ``texts`` texts.
+    """How alike two models see ``texts`` texts; of ``unknown`` others one of them knows nothing.
 
     ``overlap`` is the mean share of a text's ``k`` nearest that are so for both; by ``chance`` it would be so much.
     ``agreement`` is Spearman's rank correlation of how near other texts are to a text, its mean. ``moved`` are the texts that
@@ -54,6 +54,7 @@ class Comparison:
     """
 
     texts: int
+    unknown: int
     k: int
     overlap: Interval
     chance: float
@@ -89,14 +90,18 @@ def compare(
     if len(known) < k + 2:
         raise InputError(f"{len(known):,} different texts are too few to compare {k} neighbours of each")
     sides, vectors = zip(*(_side(name, encoder, known) for name, encoder in models), strict=True)
+    told = np.flatnonzero(vectors[0].any(axis=1) & vectors[1].any(axis=1))  # of the others one model knows nothing
+    unknown = len(known) - len(told)
+    if len(told) < k + 2:
+        raise InputError(f"only {len(told):,} of {len(known):,} texts hold something that both models know")
+    known, vectors = [known[at] for at in told.tolist()], tuple(its[told] for its in vectors)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(known), min(sample, len(known)), replace=False))
     others = np.sort(rng.choice(len(known), min(OTHERS, len(known)), replace=False))
     near = [_neighbours(its, rows, k, encoder) for its, (_, encoder) in zip(vectors, models, strict=True)]
     shares = np.array([len(np.intersect1d(a, b)) / k for a, b in zip(*near, strict=True)])
-    agreement = _agreement(
-        [similarity(its[rows], its[others], one.metric) for its, (_, one) in zip(vectors, models, strict=True)]
-    )
+    scores = [similarity(its[rows], its[others], one.metric) for its, (_, one) in zip(vectors, models, strict=True)]
+    agreement = _agreement(scores, rows[:, None] != others)
     moved = tuple(
         Moved(known[rows[at]], float(shares[at]), *(tuple(known[place] for place in its[at][:SHOWN]) for its in near))
         for at in np.argsort(shares, kind="stable")[:most].tolist()
@@ -104,7 +109,7 @@ def compare(
     )
     overlap = bootstrap(mean, shares, seed=seed)
     return Comparison(
-        len(known), k, overlap, k / (len(known) - 1), bootstrap(mean, agreement, seed=seed), (sides[0], sides[1]), moved
+        len(known), unknown, k, overlap, k / (len(known) - 1), bootstrap(mean, agreement, seed=seed), (sides[0], sides[1]), moved
     )
 
 
@@ -124,13 +129,13 @@ def _neighbours(vectors: NDArray[np.float32], rows: NDArray[np.int64], k: int, e
     return [its[its != row][:k] for its, row in zip(np.asarray(found, dtype=np.int64), rows, strict=True)]
 
 
-def _agreement(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Return the rank correlation of how near the same texts are to each text by two models (texts,)."""
+def _agreement(scores: Sequence[NDArray[np.float32]], others: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the rank correlation of how near the same texts (``others``, not itself) are to each text by two models (texts,)."""
     found = []
-    for one, other in zip(*scores, strict=True):
+    for one, other, its in zip(*scores, others, strict=True):
         try:
-            found.append(spearman(one, other))
-        except InputError:  # to a text with nothing the model knows all are equally near
+            found.append(spearman(one[its], other[its]))
+        except InputError:  # all are equally near
             continue
     if not found:
         raise InputError("one of the models sees no difference between any of these texts")

@@ -37,11 +37,11 @@ def pearson(first: Numbers, second: Numbers) -> float:
 
 
 def _correlation(first: Numbers, second: Numbers, what: str) -> float:
-    rows = [row - row.mean() if len(row) else row for row in (first, second)]
-    spread = np.sqrt((rows[0] ** 2).sum()) * np.sqrt((rows[1] ** 2).sum())
-    if len(first) < 2 or any(len(np.unique(row)) < 2 for row in (first, second)) or spread == 0:
+    if len(first) < 2 or any(row.min() == row.max() for row in (first, second)):
         raise InputError(f"no {what} of {len(first):,} numbers that are all equal")
-    return float(np.clip(rows[0] @ rows[1] / spread, -1, 1))
+    rows = [row / np.abs(row).max() for row in (first, second)]
+    rows = [row - row.mean() for row in rows]
+    return float(np.clip(rows[0] @ rows[1] / (np.linalg.norm(rows[0]) * np.linalg.norm(rows[1])), -1, 1))
 
 
 def accuracy(gold: Numbers, predicted: Numbers) -> float:
@@ -93,7 +93,7 @@ def v_measure(labels: Numbers, clusters: Numbers) -> float:
     """
     _check_same_length(labels, clusters)
     (_, one), (_, other) = (np.unique(row, return_inverse=True) for row in (labels, clusters))
-    joint = np.bincount(one * (other.max(initial=0) + 1) + other)
+    joint = np.unique(one.astype(np.int64) * (int(other.max(initial=0)) + 1) + other, return_counts=True)[1]
     entropies = [_entropy(np.bincount(one)), _entropy(np.bincount(other))]
     shared = sum(entropies) - _entropy(joint)
     homogeneity, completeness = (1.0 if its == 0 else shared / its for its in entropies)
@@ -109,6 +109,8 @@ def _entropy(counts: Numbers) -> float:
 def best_threshold(gold: Numbers, scores: Numbers) -> float:
     """Return the threshold from which on calling a row true is right most often: half way between two scores (n,)."""
     _check_same_length(gold, scores)
+    if not len(gold):
+        raise InputError("nothing to choose a threshold on")
     order = np.argsort(-scores, kind="stable")
     ranked, true = scores[order], np.cumsum(gold[order])
     right = true + ((~gold[order]).sum() - (np.arange(1, len(gold) + 1) - true))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
 from semvec.evaluate.intervals import Outcome
-from semvec.evaluate.matrices import cosines, embedded, tf_idf
-from semvec.evaluate.measures import accuracy, average_precision, best_threshold, f1
-from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.evaluate.matrices import Matrix, cosines, embedded, tf_idf
+from semvec.evaluate.measures import average_precision, best_threshold, f1, mean
+from semvec.evaluate.task import EvaluateOptions, Found, Task, train_file
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledPairs, read_labelled_pairs
 
@@ -30,28 +30,27 @@ class PairData:
     def __len__(self) -> int:
         return len(self.asked)
 
-
-def threshold_file(data: Path, options: EvaluateOptions) -> Path | None:
-    """Return the file of examples that a threshold is chosen on, None where none was named and none stands beside the data."""
-    if options.train is not None:
-        return Path(options.train)
-    try:
-        return split_file(data, "train") if data.is_dir() else None
-    except InputError:
-        return None
+    @cached_property
+    def groups(self) -> NDArray[np.int64] | None:
+        """Which pairs share their first text, such as a question and all its answers; None where all are different."""
+        known, groups = np.unique(np.array(self.asked.first), return_inverse=True)
+        return None if len(known) == len(self) else groups.astype(np.int64)
 
 
-def by_threshold(asked: NDArray[np.float64], gold: NDArray[np.bool_], threshold: float) -> tuple[Outcome, ...]:
+def _by_threshold(scores: NDArray[np.float64], data: PairData, threshold: float) -> tuple[Outcome, ...]:
     """Return accuracy and F1 of saying yes from ``threshold`` on."""
-    said = asked >= threshold
-    return tuple(Outcome.over_all(name, of, gold, said) for name, of in (("accuracy", accuracy), ("F1", f1)))
+    gold, said = np.array(data.asked.labels), scores >= threshold
+    return (
+        Outcome.over_all("accuracy", mean, (gold == said).astype(float), groups=data.groups),
+        Outcome.over_all("F1", f1, gold, said, groups=data.groups),
+    )
 
 
 def _read(data: Path, options: EvaluateOptions) -> PairData:
     asked = read_labelled_pairs(split_file(data, *options.splits))
     if not any(asked.labels) or all(asked.labels):
         raise InputError(f"{data}: all {len(asked):,} pairs have the same label, so there is nothing to tell apart")
-    train = threshold_file(data, options)
+    train = train_file(data, options)
     return PairData(asked, None if train is None else read_labelled_pairs(train))
 
 
@@ -63,28 +62,27 @@ def _baselines(data: PairData, options: EvaluateOptions) -> Mapping[str, Found]:
     return {"TF-IDF": _told_apart(tf_idf, data), "chance": _chance(data)}
 
 
-def _told_apart(vectors: object, data: PairData) -> Found:
-    assert callable(vectors)
+def _told_apart(vectors: Callable[..., list[Matrix]], data: PairData) -> Found:
     gold = np.array(data.asked.labels)
     parts = [data.asked.first, data.asked.second]
     if data.train is not None:
         parts += [data.train.first, data.train.second]
     found = vectors(*parts)
     scores = cosines(found[0], found[1])
-    outcomes = (Outcome.over_all("AP", average_precision, gold, scores),)
+    outcomes = (Outcome.over_all("AP", average_precision, gold, scores, groups=data.groups),)
     if data.train is None:
         return Found(outcomes, ("no training pairs to choose a threshold on, so no accuracy and no F1",))
     threshold = best_threshold(np.array(data.train.labels), cosines(found[2], found[3]))
-    return Found((*outcomes, *by_threshold(scores, gold, threshold)), (f"threshold {threshold:.3f}, chosen on training pairs",))
+    return Found((*outcomes, *_by_threshold(scores, data, threshold)), (f"threshold {threshold:.3f}, chosen on training pairs",))
 
 
 def _chance(data: PairData) -> Found:
     """Return what equal scores for all are worth, and the commoner label for every pair."""
     gold, same = np.array(data.asked.labels), np.zeros(len(data), dtype=np.float64)
-    outcomes = (Outcome.over_all("AP", average_precision, gold, same),)
+    outcomes = (Outcome.over_all("AP", average_precision, gold, same, groups=data.groups),)
     if data.train is None:
         return Found(outcomes)
-    return Found((*outcomes, *by_threshold(same, gold, 0.0 if np.mean(data.train.labels) > 0.5 else 1.0)))
+    return Found((*outcomes, *_by_threshold(same, data, 0.0 if np.mean(data.train.labels) > 0.5 else 1.0)))
 
 
 TASK = Task(

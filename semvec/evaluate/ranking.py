@@ -6,6 +6,7 @@ greater first, as trec_eval does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -76,8 +77,9 @@ class RankMeasure:
     @classmethod
     def named(cls, name: str) -> RankMeasure:
         """Return the measure called ``name``; raise `OptionError` where there is none."""
-        kind, _, depth = name.partition("@")
-        if kind not in NAMES or (depth and not depth.isdigit()) or depth == "0" or (kind == "P" and not depth):
+        shape = re.fullmatch(r"([A-Za-z]+)(?:@([1-9][0-9]{0,8}))?", name)
+        kind, depth = shape.groups() if shape else ("", None)
+        if kind not in NAMES or (kind == "P" and not depth):
             known = [f"{one}@10" for one in NAMES]
             raise OptionError(f"no measure {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}, for any depth")
         return cls(name, NAMES[kind], int(depth) if depth else ALL)

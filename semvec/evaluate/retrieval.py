@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +16,9 @@ from semvec.embeddings.transforms import normalize
 from semvec.encoders.protocol import Encoder
 from semvec.errors import OptionError, TextsCut
 from semvec.evaluate.intervals import Outcome
-from semvec.evaluate.matrices import plain
+from semvec.evaluate.matrices import finite, plain
 from semvec.evaluate.measures import mean
-from semvec.evaluate.ranking import RankMeasure, Run
+from semvec.evaluate.ranking import ALL, RankMeasure, Run
 from semvec.evaluate.task import EvaluateOptions, Found, Mode, Task
 from semvec.index.bm25 import Part, Postings, bm25
 from semvec.results import Hit, Hits
@@ -25,35 +28,68 @@ from semvec.types import Level, Oov
 
 MEASURES = ("nDCG@10", "RR@10", "AP", "R@100")
 DEPTH = 1000
-"""Documents that are kept of a ranking."""
+"""Documents that are kept of a ranking, unless a measure asks for more."""
 
 BLOCK = 32
 """Documents whose tokens are compared with all queries at a time."""
 
 
-def dense_run(encoder: Encoder, data: RetrievalData) -> Run:
-    """Return the `DEPTH` nearest documents of every query, found exactly; none for a query the model knows nothing of."""
-    able = plain(encoder)
-    asked, there = able.encode_query(list(data.queries.values())), able.encode_document(list(data.documents.values()))
-    known = asked.oov != Oov.ZERO
-    places, scores = nearest(asked.floats(), there.floats(), DEPTH, encoder.metric)
-    names = list(data.documents)
+@dataclass(frozen=True)
+class Asked:
+    """Retrieval data, what is measured on them, and what BM25 finds, which is looked for once."""
+
+    data: RetrievalData
+    measures: tuple[RankMeasure, ...]
+
+    @cached_property
+    def depth(self) -> int:
+        """How many documents of a ranking are kept."""
+        return max(DEPTH, *(one.k for one in self.measures if one.k < ALL), 0)
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """The queries that are documents too, by id and text: nobody looks for what they have in hand."""
+        documents = self.data.documents
+        return frozenset(name for name, text in self.data.queries.items() if text in documents.get(name, "") and text)
+
+    @cached_property
+    def words(self) -> Run:
+        """What BM25 (k1 1.2, b 0.75, no stemming) finds for every query; nothing that shares no word."""
+        part = Part(Postings.of(self.data.documents.values()))
+        return {name: self.best(bm25(text, [part])[0], least=0) for name, text in self.data.queries.items()}
+
+    def best(self, scores: NDArray[np.float32], least: float = -np.inf) -> dict[str, float]:
+        """Return the best documents of those that score over ``least`` (documents,), best first."""
+        order = np.argsort(-scores, kind="stable")[: self.depth]
+        return {self.names[place]: float(scores[place]) for place in order.tolist() if scores[place] > least}
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The ids of the documents."""
+        return list(self.data.documents)
+
+
+def dense_run(encoder: Encoder, asked: Asked) -> Run:
+    """Return the nearest documents of every query, found exactly; none for a query the model knows nothing of."""
+    able, data = plain(encoder), asked.data
+    queries, there = able.encode_query(list(data.queries.values())), able.encode_document(list(data.documents.values()))
+    known = queries.oov != Oov.ZERO
+    places, scores = nearest(finite(queries, able), finite(there, able), asked.depth, encoder.metric)
+    found = zip(data.queries, known.tolist(), places.tolist(), scores.tolist(), strict=True)
     return {
-        query: {names[place]: score for place, score in zip(places[at].tolist(), scores[at].tolist(), strict=True)}
-        if known[at]
-        else {}
-        for at, query in enumerate(data.queries)
+        name: {asked.names[place]: score for place, score in zip(its, their, strict=True)} if able else {}
+        for name, able, its, their in found
     }
 
 
-def late_run(encoder: Encoder, data: RetrievalData) -> Run:
-    """Return the `DEPTH` best documents of every query by MaxSim over the vectors of all tokens (Khattab and Zaharia, 2020)."""
+def late_run(encoder: Encoder, asked: Asked) -> Run:
+    """Return the best documents of every query by MaxSim over the vectors of all tokens (Khattab and Zaharia, 2020)."""
     level = Level.TOKEN if Level.TOKEN in encoder.levels else Level.WORD
     if level not in encoder.levels:
         raise OptionError(f"late interaction wants token vectors; {encoder.fingerprint.model} gives {', '.join(encoder.levels)}")
-    able = plain(encoder, level)
-    asked = able.encode_query(list(data.queries.values()))
-    owners, tokens = asked.text_index, normalize(asked.floats())
+    able, data = plain(encoder, level), asked.data
+    queries = able.encode_query(list(data.queries.values()))
+    owners, tokens = queries.text_index, normalize(finite(queries, able))
     scores = np.zeros((len(data.queries), len(data.documents)), dtype=np.float32)
     texts, at = list(data.documents.values()), 0
     blocks = (texts[at : at + BLOCK] for at in range(0, len(texts), BLOCK))
@@ -62,27 +98,22 @@ def late_run(encoder: Encoder, data: RetrievalData) -> Run:
         warnings.simplefilter("ignore", TextsCut)  # said once for all blocks
         for found in able.prompted("document").stream(blocks):
             best = np.zeros((len(tokens), len(found)), dtype=np.float32)
-            if len(found.vectors):
-                its, starts = np.unique(found.text_index, return_index=True)
-                best[:, its] = np.maximum.reduceat(tokens @ normalize(found.floats()).T, starts, axis=1)
+            vectors, known = normalize(finite(found, able)), found.vectors.any(axis=1)  # an unknown word is like no other
+            if known.any():
+                its, starts = np.unique(found.text_index[known], return_index=True)
+                best[:, its] = np.maximum.reduceat(tokens @ vectors[known].T, starts, axis=1)
             np.add.at(scores[:, at : at + len(found)], owners, best)
             at += len(found)
             read += [int((found.n_truncated > 0).sum()), int(found.n_truncated.sum()), int(found.n_tokens.sum())]
     if read[0]:
         warnings.warn(TextsCut.counted(int(read[0]), len(texts), read[1] / read[2]), stacklevel=2)
-    return _best(scores, data)
+    return {name: asked.best(its) for name, its in zip(data.queries, scores, strict=True)}
 
 
-def words_run(data: RetrievalData) -> Run:
-    """Return the `DEPTH` best documents of every query by BM25 (k1 1.2, b 0.75, no stemming); none that share no word."""
-    part = Part(Postings.of(data.documents.values()))
-    return _best(np.stack([bm25(query, [part])[0] for query in data.queries.values()]), data, least=0)
-
-
-def hybrid_run(encoder: Encoder, data: RetrievalData) -> Run:
+def hybrid_run(encoder: Encoder, asked: Asked) -> Run:
     """Return dense and word rankings joined by reciprocal rank fusion (`Fusion`)."""
-    dense, words, fusion = dense_run(encoder, data), words_run(data), Fusion()
-    joined = {name: fusion.joined(_hits(dense[name]), _hits(words[name])) for name in data.queries}
+    dense, fusion = dense_run(encoder, asked), Fusion()
+    joined = {name: fusion.joined(_hits(dense[name]), _hits(its))[: asked.depth] for name, its in asked.words.items()}
     return {name: {hit.id: hit.score for hit in hits} for name, hits in joined.items()}
 
 
@@ -90,31 +121,30 @@ def _hits(found: Mapping[str, float]) -> Hits:
     return Hits(tuple(Hit(name, score) for name, score in found.items()))
 
 
-def _best(scores: NDArray[np.float32], data: RetrievalData, least: float = -np.inf) -> Run:
-    """Return the `DEPTH` best documents of every query of those that score over ``least``, best first."""
-    names = list(data.documents)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
-    return {
-        query: {names[place]: float(scores[row, place]) for place in order[row].tolist() if scores[row, place] > least}
-        for row, query in enumerate(data.queries)
+RUNS: dict[Mode, Callable[[Encoder, Asked], Run]] = {Mode.DENSE: dense_run, Mode.LATE: late_run, Mode.HYBRID: hybrid_run}
+
+
+def scored(run: Run, asked: Asked) -> Found:
+    """Return what the measures say of ``run``, over all queries."""
+    others = {
+        name: {one: score for one, score in its.items() if one != name or name not in asked.own} for name, its in run.items()
     }
+    outcomes = (Outcome.over_all(its.name, mean, its.values(asked.data.qrels, others)) for its in asked.measures)
+    note = (f"{len(asked.own):,} queries are documents too, and were left out of their own hits",) if asked.own else ()
+    return Found(tuple(outcomes), note)
 
 
-RUNS: dict[Mode, Callable[[Encoder, RetrievalData], Run]] = {Mode.DENSE: dense_run, Mode.LATE: late_run, Mode.HYBRID: hybrid_run}
+def _read(data: Path, options: EvaluateOptions) -> Asked:
+    measures = tuple(RankMeasure.named(name) for name in dict.fromkeys(options.measures or MEASURES))
+    return Asked(read_retrieval(data, *options.splits), measures)
 
 
-def scored(run: Run, data: RetrievalData, measures: Sequence[str] = ()) -> Found:
-    """Return what ``measures`` (by default `MEASURES`) say of ``run``, over all queries."""
-    wanted = [RankMeasure.named(name) for name in measures or MEASURES]
-    return Found(tuple(Outcome.over_all(its.name, mean, its.values(data.qrels, run)) for its in wanted))
+def _examine(encoder: Encoder, asked: Asked, options: EvaluateOptions) -> Found:
+    return scored(RUNS[options.mode](encoder, asked), asked)
 
 
-def _examine(encoder: Encoder, data: RetrievalData, options: EvaluateOptions) -> Found:
-    return scored(RUNS[options.mode](encoder, data), data, options.measures)
-
-
-def _baselines(data: RetrievalData, options: EvaluateOptions) -> Mapping[str, Found]:
-    return {"BM25": scored(words_run(data), data, options.measures)}
+def _baselines(asked: Asked, options: EvaluateOptions) -> Mapping[str, Found]:
+    return {"BM25": scored(asked.words, asked)}
 
 
 TASK = Task(
@@ -122,10 +152,10 @@ TASK = Task(
     about="Retrieval: does search find what people judged relevant (nDCG@10, RR@10, AP, R@100), beside BM25.",
     unit="queries",
     layout="a folder as BEIR has it: corpus.jsonl, queries.jsonl, qrels/test.tsv",
-    read=lambda data, options: read_retrieval(data, options.split or "test"),
+    read=_read,
     examine=_examine,
     baselines=_baselines,
     options=("mode", "measures"),
     example="retrieval minilm --data scifact --mode hybrid",
-    sizes=lambda data: f"{len(data.queries):,} queries, {len(data.documents):,} documents",
+    sizes=lambda asked: f"{len(asked.data.queries):,} queries, {len(asked.data.documents):,} documents",
 )

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from itertools import combinations
 from pathlib import Path
 
-from semvec.encoders.catalog import load_encoder
+from semvec.encoders.catalog import find_model, load_encoder
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.evaluate.intervals import Difference, Interval, differences
@@ -40,7 +41,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """What several models do on the same data: a line each, and how the best compares with the others by ``measure``."""
+    """What several models do on the same data: a line each, and how they compare by ``measure``.
+
+    All pairs of models are compared, and each with the best of the baselines, Holm's correction made for either kind.
+    """
 
     task: str
     data: str
@@ -96,19 +100,26 @@ def evaluate(
     place = Path(data)
     if not place.exists():
         raise InputError(f"{place}: is not there; {task} wants {chosen.layout}")
+    if not isinstance(models, Mapping):
+        for name in models:
+            find_model(name)  # a name that is none is worth knowing before an hour's work
     examples = chosen.read(place, options)
+    simple = chosen.baselines(examples, options) if options.baselines else {}
     found: dict[str, Found] = {}
     for name, encoder in _loaded(models, device):
         watch(f"{name} on {place.name}")
-        found[name] = chosen.examine(encoder, examples, options)
-    simple = chosen.baselines(examples, options) if options.baselines else {}
+        found[name if name not in simple else f"{name} (model)"] = chosen.examine(encoder, examples, options)
+        del encoder
     lines, firsts = [], {}
     for name, its in [*found.items(), *simple.items()]:
         watch(f"intervals of {name}")
         intervals = {one.measure: one.interval(seed=options.seed, resamples=options.resamples) for one in its.outcomes}
         lines.append(Line(name, intervals, its.notes, name not in found))
         firsts[name] = its.outcomes[0]
-    compared = differences(firsts, seed=options.seed, resamples=options.resamples) if len(firsts) > 1 else []
+    compared = differences(firsts, list(combinations(found, 2)), seed=options.seed, resamples=options.resamples)
+    if simple:
+        best = max(simple, key=lambda name: firsts[name].value)
+        compared += differences(firsts, [(name, best) for name in found], seed=options.seed, resamples=options.resamples)
     measure = next(iter(firsts.values())).measure
     heeded = {name: getattr(options, name) for name in ("split", "seed", "resamples", *chosen.options)}
     size = chosen.sizes(examples)

@@ -50,7 +50,7 @@ def _examine(encoder: Encoder, pairs: ScoredPairs, options: EvaluateOptions) -> 
 def _agreement(sides: Sequence[Matrix], pairs: ScoredPairs) -> Found:
     first, second = sides
     scores, gold = cosines(first, second), np.array(pairs.scores)
-    return Found(tuple(Outcome.over_all(of.__name__, of, scores, gold) for of in (spearman, pearson)))
+    return Found(tuple(Outcome.over_all(of.__name__, of, scores, gold, range=(-1, 1)) for of in (spearman, pearson)))
 
 
 def _baselines(pairs: ScoredPairs, options: EvaluateOptions) -> Mapping[str, Found]:

@@ -11,13 +11,12 @@ import numpy as np
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
-from semvec.evaluate.classify import train_file
 from semvec.evaluate.intervals import Numbers, Outcome
-from semvec.evaluate.matrices import Matrix, few_shot, plain
+from semvec.evaluate.matrices import Matrix, finite, plain, plain_probe
 from semvec.evaluate.spans import span_counts, span_f1
-from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.evaluate.task import EvaluateOptions, Found, Task, needed_train_file
 from semvec.text.columns import split_file
-from semvec.text.tagged import TaggedSentences, read_tagged
+from semvec.text.tagged import TaggedSentences, entities, marks_spans, read_tagged
 from semvec.types import Level, Overflow
 
 SUFFIXES = (".conll", ".iob2", ".bio", ".txt", ".tsv")
@@ -43,12 +42,11 @@ def token_accuracy(counts: Numbers) -> float:
 
 def _read(data: Path, options: EvaluateOptions) -> TaggingData:
     asked = read_tagged(split_file(data, *options.splits, suffixes=SUFFIXES))
-    if options.train is None and data.is_dir():
-        train = read_tagged(split_file(data, "train", suffixes=SUFFIXES))
-    else:
-        train = read_tagged(train_file(data, options))
+    train = read_tagged(needed_train_file(data, options, SUFFIXES))
     if len({tag for tags in train.tags for tag in tags}) < 2:
         raise InputError(f"{data}: every word that could be learnt from has the tag {train.tags[0][0]!r:.40}")
+    if marks_spans(asked.tags) and not any(entities(tags) for tags in asked.tags):
+        raise InputError(f"{data}: no span is marked in the sentences that are asked about")
     return TaggingData(asked, train)
 
 
@@ -56,13 +54,13 @@ def _examine(encoder: Encoder, data: TaggingData, options: EvaluateOptions) -> F
     able = plain(encoder, Level.WORD)
     train, asked = (_words(able, part) for part in (data.train, data.asked))
     tags = [tag for its in data.train.tags for tag in its]
-    said = few_shot(train, tags, asked, iterations=ITERATIONS, seed=options.seed)
+    said = plain_probe(train, tags, asked, iterations=ITERATIONS, seed=options.seed)
     return _scored(said.tolist(), data)
 
 
 def _words(encoder: Encoder, part: TaggedSentences) -> Matrix:
     """Return a vector for every word of every sentence, those of long sentences too."""
-    found = encoder.encode(part.words, overflow=Overflow.WINDOWS).floats()
+    found = finite(encoder.encode(part.words, overflow=Overflow.WINDOWS), encoder)
     if len(found) != (wanted := sum(map(len, part.words))):
         raise InputError(f"{encoder.fingerprint.model} gives {len(found):,} vectors for {wanted:,} words")
     return found
@@ -73,8 +71,10 @@ def _scored(said: Sequence[str], data: TaggingData) -> Found:
     predicted = [[next(rest) for _ in tags] for tags in data.asked.tags]
     pairs = list(zip(data.asked.tags, predicted, strict=True))
     right = np.array([(sum(a == b for a, b in zip(*pair, strict=True)), len(pair[0])) for pair in pairs])
-    spans = Outcome.over_all("span F1", span_f1, span_counts(data.asked.tags, predicted))
-    return Found((spans, Outcome.over_all("token accuracy", token_accuracy, right)))
+    words = Outcome.over_all("token accuracy", token_accuracy, right)
+    if not marks_spans(data.asked.tags):
+        return Found((words,), ("the tags mark no spans (B-…, I-…, O), so there is no span F1",))
+    return Found((Outcome.over_all("span F1", span_f1, span_counts(data.asked.tags, predicted)), words))
 
 
 def _baselines(data: TaggingData, options: EvaluateOptions) -> Mapping[str, Found]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from semvec.encoders.protocol import Encoder
-from semvec.errors import OptionError
+from semvec.errors import InputError, OptionError
 from semvec.evaluate.intervals import RESAMPLES, Outcome
+from semvec.text.columns import SUFFIXES, has_split, split_file
 from semvec.types import Choice
 
 Data = TypeVar("Data")
@@ -69,7 +70,7 @@ class Task(Generic[Data]):
     """A kind of evaluation. ``unit`` is what its examples are, ``read`` reads them, ``examine`` runs them on an encoder.
 
     ``baselines`` are what needs no encoder: the same measures for TF-IDF, the commonest label, … by their names. ``options``
-    are the fields of `EvaluateOptions` that it heeds besides those that all do.
+    are the fields of `EvaluateOptions` that it heeds besides those that all do, and ``split`` where its data have parts.
     """
 
     name: str
@@ -81,7 +82,23 @@ class Task(Generic[Data]):
     baselines: Callable[[Data, EvaluateOptions], Mapping[str, Found]]
     options: tuple[str, ...] = ()
     example: str = ""
+    split: bool = True
     sizes: Callable[[Data], str] = field(default=lambda data: f"{len(data):,}")
 
 
 AnyTask = Task[Any]
+
+
+def train_file(data: Path, options: EvaluateOptions, suffixes: Sequence[str] = SUFFIXES) -> Path | None:
+    """Return the file that is learnt from: what ``options`` name, else train beside the data; None where there is neither."""
+    if options.train is not None:
+        return split_file(options.train, "train", suffixes=suffixes)
+    return split_file(data, "train", suffixes=suffixes) if data.is_dir() and has_split(data, "train", suffixes) else None
+
+
+def needed_train_file(data: Path, options: EvaluateOptions, suffixes: Sequence[str] = SUFFIXES) -> Path:
+    """Return the same; raise `InputError` where there is none."""
+    found = train_file(data, options, suffixes)
+    if found is None:
+        raise InputError(f"{data}: what to learn from? A folder that holds train{suffixes[0]} too, or --train FILE")
+    return found

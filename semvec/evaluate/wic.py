@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
 from semvec.evaluate.intervals import Outcome
-from semvec.evaluate.matrices import cosines, plain
-from semvec.evaluate.measures import accuracy, average_precision, best_threshold
-from semvec.evaluate.pairs import threshold_file
-from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.evaluate.matrices import cosines, finite, plain
+from semvec.evaluate.measures import average_precision, best_threshold, mean
+from semvec.evaluate.task import EvaluateOptions, Found, Task, train_file
 from semvec.text.columns import split_file
 from semvec.text.examples import WordsInContext, read_words_in_context
-from semvec.types import Level
+from semvec.types import Level, Overflow
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class ContextData:
 
 
 def _read(data: Path, options: EvaluateOptions) -> ContextData:
-    train = threshold_file(data, options)
+    train = train_file(data, options)
     if train is None:
         raise InputError(f"{data}: no training pairs, which the threshold is chosen on: a folder with train.tsv, or --train FILE")
     return ContextData(read_words_in_context(split_file(data, *options.splits)), read_words_in_context(train))
@@ -41,28 +40,32 @@ def _read(data: Path, options: EvaluateOptions) -> ContextData:
 
 def _examine(encoder: Encoder, data: ContextData, options: EvaluateOptions) -> Found:
     able = plain(encoder, Level.SPAN)
-    gold, known = np.array(data.asked.labels), np.array(data.train.labels)
+    known = np.array(data.train.labels)
     threshold = best_threshold(known, _alike(able, data.train))
     scores = _alike(able, data.asked)
-    outcomes = (
-        Outcome.over_all("accuracy", accuracy, gold, scores >= threshold),
-        Outcome.over_all("AP", average_precision, gold, scores),
-    )
-    return Found(outcomes, (f"threshold {threshold:.3f}, chosen on training pairs",))
+    return Found(_outcomes(data, scores >= threshold, scores), (f"threshold {threshold:.3f}, chosen on training pairs",))
 
 
 def _alike(encoder: Encoder, pairs: WordsInContext) -> NDArray[np.float64]:
     sides = ((pairs.first, pairs.first_spans), (pairs.second, pairs.second_spans))
-    one, two = (encoder.encode(texts, spans=[[span] for span in spans]).floats() for texts, spans in sides)
-    return cosines(one, two)
+    one, two = (encoder.encode(texts, spans=[[its] for its in spans], overflow=Overflow.WINDOWS) for texts, spans in sides)
+    return cosines(finite(one, encoder), finite(two, encoder))
+
+
+def _outcomes(data: ContextData, said: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[Outcome, ...]:
+    """Return accuracy and AP; pairs about the same word are drawn together."""
+    gold, groups = np.array(data.asked.labels), np.unique(data.asked.targets, return_inverse=True)[1]
+    return (
+        Outcome.over_all("accuracy", mean, (gold == said).astype(float), groups=groups),
+        Outcome.over_all("AP", average_precision, gold, scores, groups=groups),
+    )
 
 
 def _baselines(data: ContextData, options: EvaluateOptions) -> Mapping[str, Found]:
     gold = np.array(data.asked.labels)
     commoner = np.full(len(gold), np.mean(data.train.labels) > 0.5)
     same = np.zeros(len(gold), dtype=np.float64)
-    outcomes = (Outcome.over_all("accuracy", accuracy, gold, commoner), Outcome.over_all("AP", average_precision, gold, same))
-    return {"commoner label": Found(outcomes)}
+    return {"commoner label": Found(_outcomes(data, commoner, same))}
 
 
 TASK = Task(

@@ -42,7 +42,7 @@ def _agreement(scores: Numbers, examples: Numbers, pairs: WordPairs) -> Outcome:
     gold = np.array([score for *_, score in pairs])[examples]
     if len(gold) < 2:
         raise InputError(f"only {len(gold)} of {len(pairs):,} pairs are in the vocabulary: nothing to correlate")
-    return Outcome("spearman", spearman, (scores, gold), examples)
+    return Outcome("spearman", spearman, (np.round(scores, 6), gold), examples, range=(-1, 1))
 
 
 def _spelling(pairs: WordPairs, options: EvaluateOptions) -> Mapping[str, Found]:
@@ -56,12 +56,16 @@ def _analogies(encoder: Encoder, sections: Sections, options: EvaluateOptions) -
     found, first = answered(encoder, sections), 0
     examples: list[int] = []
     right: list[bool] = []
+    asked: list[str] = []
     for name, questions in sections.items():
         examples += [first + at for at in found[name]]
+        asked += [f"{questions[at][0]} {questions[at][1]}" for at in found[name]]
         right += found[name].values()
         first += len(questions)
+    groups = np.unique(asked, return_inverse=True)[1]  # questions that begin with the same two words are drawn together
     note = (f"{first - len(right):,} questions with unknown words left out",) if len(right) < first else ()
-    return Found((Outcome("accuracy", mean, (np.array(right),), np.array(examples, dtype=np.int64)),), note)
+    columns = (np.array(right, dtype=np.float64),)
+    return Found((Outcome("accuracy", mean, columns, np.array(examples, dtype=np.int64), groups),), note)
 
 
 def _nothing(sections: Sections, options: EvaluateOptions) -> Mapping[str, Found]:
@@ -74,10 +78,11 @@ WORDS = Task(
     about="Word similarity: how well cosines of words agree with people (Spearman; unknown words left out).",
     unit="pairs",
     layout="lines of word TAB word TAB score (WordSim-353, SimLex-999)",
-    read=lambda data, options: _read_pairs(data, options),
+    read=_read_pairs,
     examine=_similarity,
     baselines=_spelling,
-    example="words glove-50d minilm --data wordsim353.tsv simlex999.tsv",
+    example="words glove-50d minilm --data wordsim353.tsv --data simlex999.tsv",
+    split=False,
 )
 ANALOGY = Task(
     name="analogy",
@@ -88,5 +93,6 @@ ANALOGY = Task(
     examine=_analogies,
     baselines=_nothing,
     example="analogy glove-50d --data questions-words.txt",
+    split=False,
     sizes=lambda sections: f"{sum(map(len, sections.values())):,}",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,6 +23,9 @@ from semvec.types import Analogy, Oov
 Sections: TypeAlias = dict[str, Sequence[tuple[str, str, str, str]]]
 AMONG = 300_000
 """Words looked at, the most frequent ones, as in gensim's evaluation."""
+
+SCORES = ("score", "simlex999", "human (mean)", "similarity")
+"""What the column of the scores is called in files with a header."""
 
 ANSWERS = 5
 """Answers looked at for the first that is not one of the question's words in other capitals, as in gensim's."""
@@ -128,12 +132,23 @@ def _answer(best: Sequence[Neighbour], question: Sequence[str]) -> str | None:
 
 
 def read_pairs(path: str | Path) -> list[tuple[str, str, float]]:
-    """Return the pairs in a file of lines ``word TAB word TAB score``; ``#`` begins a comment."""
-    pairs = []
+    """Return the pairs in a file of lines ``word TAB word TAB score``; ``#`` begins a comment.
+
+    A header may name the column of the scores: SimLex-999 and WordSim-353 are read as they come, with tabs or commas.
+    """
+    pairs: list[tuple[str, str, float]] = []
+    place: int | None = None
     for line, text in _lines(path):
-        cells = text.split("\t")
+        cells = text.split("\t" if "\t" in text else ",")
+        if place is None:
+            named = [at for at, cell in enumerate(cells) if cell.strip().lower() in SCORES]
+            place = named[0] if named else 2
+            if named:
+                continue
         try:
-            pairs.append((cells[0], cells[1], float(cells[2])))
+            pairs.append((cells[0], cells[1], float(cells[place])))
+            if not isfinite(pairs[-1][2]):
+                raise ValueError
         except (IndexError, ValueError):
             raise InputError(f"{path}, line {line}: not 'word TAB word TAB score' ({text!r:.60})") from None
     return pairs

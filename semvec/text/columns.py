@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,25 @@ def read_columns(path: str | os.PathLike[str], names: Names, optional: Collectio
     ``.csv`` cells may be quoted, ``.tsv`` cells are not (as `semvec.text.readers` has it). A cell is None where an
     ``optional`` column is not there. Raises `InputError`, naming the line, for a row that is none and a column that is missing.
     """
-    source = find_sources([os.fspath(path)])[0]
+    source = one_source(path)
     if source.kind not in READERS:
         raise InputError(f"{source.name}: examples are a table, {', '.join(SUFFIXES)}, with the columns {', '.join(names)}")
     yield from READERS[source.kind](source, names, optional)
+
+
+def one_source(path: str | os.PathLike[str]) -> Source:
+    """Return the one file at ``path``; a text file with tabs in its first line is a table. `InputError` for a folder."""
+    if os.path.isdir(path):
+        raise InputError(f"{os.fspath(path)}: is a folder where a file is wanted")
+    sources = find_sources([os.fspath(path)])
+    if len(sources) != 1:
+        raise InputError(f"{os.fspath(path)}: names {len(sources)} files where one is wanted")
+    source = sources[0]
+    if source.kind == "lines" and not source.once:
+        with source.open() as stream:
+            if b"\t" in stream.readline(LONGEST):
+                return replace(source, kind="tsv")
+    return source
 
 
 def split_file(place: str | os.PathLike[str], *splits: str, suffixes: Sequence[str] = SUFFIXES) -> Path:
@@ -83,12 +98,20 @@ def split_file(place: str | os.PathLike[str], *splits: str, suffixes: Sequence[s
     if not path.is_dir():
         return path
     for split in splits:
-        for suffix in suffixes:
-            for packed in PACKED:
-                if (found := path / f"{split}{suffix}{packed}").is_file():
-                    return found
+        if found := _files(path, split, suffixes):
+            return found[0]
     there = ", ".join(sorted(one.name for one in path.iterdir() if not one.name.startswith("."))) or "nothing"
     raise InputError(f"{path}: holds no {' or '.join(f'{split}{suffixes[0]}' for split in splits)}; there is {there}")
+
+
+def has_split(folder: Path, split: str, suffixes: Sequence[str] = SUFFIXES) -> bool:
+    """Whether there is a file of ``split`` in ``folder``."""
+    return bool(_files(folder, split, suffixes))
+
+
+def _files(folder: Path, split: str, suffixes: Sequence[str]) -> list[Path]:
+    names = (f"{split}{suffix}{packed}" for suffix in suffixes for packed in PACKED)
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _found(where: str, header: Sequence[str], names: Names, optional: Collection[str]) -> list[str | None]:

@@ -6,13 +6,12 @@ import os
 from dataclasses import dataclass, field
 
 from semvec.errors import InputError
-from semvec.text.columns import LONGEST, Record, read_columns, require_some
+from semvec.text.columns import LONGEST, Record, one_source, read_columns, require_some
 from semvec.text.readers import lines_of
-from semvec.text.sources import find_sources
 from semvec.text.words import Span
 
-FIRST = ("sentence1", "sentence_A", "text1", "premise", "question", "query", "anchor")
-SECOND = ("sentence2", "sentence_B", "text2", "hypothesis", "answer", "document", "positive")
+FIRST = ("sentence1", "question1", "sentence_A", "text1", "premise", "question", "query", "anchor")
+SECOND = ("sentence2", "question2", "sentence_B", "text2", "hypothesis", "answer", "document", "positive")
 PAIR = {"sentence1": FIRST, "sentence2": SECOND}
 SCORED = {"score": ("score", "relatedness_score", "similarity_score", "similarity"), **PAIR}
 LABELLED = {"label": ("label", "category", "intent", "class", "target"), "text": ("text", "sentence", "query", "content")}
@@ -91,7 +90,7 @@ def read_scored_pairs(path: str | os.PathLike[str]) -> ScoredPairs:
 def _sts_benchmark(path: str | os.PathLike[str]) -> list[Record] | None:
     """Return the pairs of the STS benchmark's own files: genre, file, year, number, score and two sentences, tabs between."""
     found = []
-    source = find_sources([os.fspath(path)])[0]
+    source = one_source(path)
     if source.kind != "csv":
         return None
     with source.open() as stream:

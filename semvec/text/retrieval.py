@@ -30,18 +30,18 @@ class RetrievalData:
     qrels: Qrels
 
 
-def read_retrieval(folder: str | os.PathLike[str], split: str = "test") -> RetrievalData:
-    """Return what a BEIR folder holds; the title of a document stands before its text.
+def read_retrieval(folder: str | os.PathLike[str], *splits: str) -> RetrievalData:
+    """Return what a BEIR folder holds, judged for the first of ``splits`` there is ("test"); titles stand before the texts.
 
     Queries without a relevant document are left out, as every tool of the field does. Raises `InputError` where a
     judgement names a document or a query that is not there, where an id comes twice, and where nothing is relevant.
     """
-    corpus, asking, judged = retrieval_files(folder, split)
+    corpus, asking, judged = retrieval_files(folder, *(splits or ("test",)))
     documents, queries = dict(_texts(corpus)), dict(_texts(asking))
     qrels = _qrels(judged, documents, queries)
     asked = {name: text for name, text in queries.items() if any(grade > 0 for grade in qrels.get(name, {}).values())}
     if not asked:
-        raise InputError(f"{os.fspath(folder)}: no query of the split {split!r} has a relevant document")
+        raise InputError(f"{os.fspath(folder)}: no query has a relevant document in {judged.name}")
     return RetrievalData(documents, asked, {name: qrels[name] for name in asked})
 
 
@@ -74,7 +74,9 @@ def _qrels(path: Path, documents: dict[str, str], queries: dict[str, str]) -> Qr
         for name, there, what in ((query, queries, "query"), (document, documents, "document")):
             if name not in there:
                 raise InputError(f"{row.where}: judges the {what} {name!r:.60}, which is not there")
-        found.setdefault(query, {})[document] = _grade(row)
+        grade = _grade(row)
+        if found.setdefault(query, {}).setdefault(document, grade) != grade:
+            raise InputError(f"{row.where}: {query!r:.60} and {document!r:.60} were judged otherwise before")
     return found
 
 

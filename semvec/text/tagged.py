@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from semvec.text.sources import Source
 
 OUTSIDE = "O"
 START = "-DOCSTART-"
+SPAN_TAG = re.compile(r"[BIESLU]-.")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, list[str] | None]
                 raise InputError(f"{where}: {len(cells)} columns ({line!r:.60}) where a word and its tag are wanted")
             yield where, cells
     yield name, None
+
+
+def marks_spans(sentences: Sequence[Sequence[str]]) -> bool:
+    """Whether all tags are O or begin with B-, I-, E-, S-, L- or U-: they mark spans, and not, say, parts of speech."""
+    return all(tag == OUTSIDE or SPAN_TAG.match(tag) for tags in sentences for tag in tags)
 
 
 def entities(tags: list[str]) -> list[Entity]:

@@ -24,10 +24,10 @@ def test_two_models_in_one_table(glove_file: Path, sentence_folder: Path) -> Non
     given = ("evaluate", "sts", glove_file, sentence_folder, "--data", PAIRS, "--resamples", 100)
     shown = run(*given).output
     assert "sts, " in shown
-    assert "(16 pairs)" in shown
+    assert "(24 pairs)" in shown
     assert "TF-IDF (baseline)" in shown
     assert "spearman, paired:" in shown
-    assert "no difference shown" in shown  # 16 pairs, and two models that know next to nothing
+    assert "no difference shown" in shown  # 24 pairs, and two models that know next to nothing
     table = run(*given, "--format", "markdown", "--no-baselines").output
     assert "| spearman | pearson |" in table
     assert "baseline" not in table
@@ -48,6 +48,7 @@ def test_every_task_is_offered_with_the_options_it_heeds() -> None:
 
 
 def test_what_is_refused(tmp_path: Path, glove_file: Path) -> None:
+    (tmp_path / "labels.tsv").write_text("label\tsentence1\tsentence2\n1\ta\tb\n0\tc\td\n")
     (tmp_path / "flat.tsv").write_text("score\tsentence1\tsentence2\n3\ta\tb\n3\tc\td\n")
     for given, said in (
         (("sts", glove_file, "--data", tmp_path / "no.tsv"), "no.tsv: is not there; sts wants a table"),
@@ -57,28 +58,40 @@ def test_what_is_refused(tmp_path: Path, glove_file: Path) -> None:
         (("stss", glove_file, "--data", PAIRS), "no task 'stss' (did you mean 'sts'?)"),
         (("sts", "no-such-model", "--data", PAIRS), "no-such-model"),
         (("retrieval", glove_file, "--data", PAIRS), "is no folder; retrieval data are"),
-        (("retrieval", glove_file, "--data", tmp_path, "--measure", "MRR"), "corpus"),
+        (("retrieval", glove_file, "--data", tmp_path, "--measure", "MRR"), "no measure 'MRR'"),
+        (("pairs", glove_file, "--data", tmp_path / "labels.tsv", "--train", tmp_path), "holds no train.tsv"),
     ):
         refused(run("evaluate", *given), said)
 
 
 def test_two_models_without_labels(glove_file: Path, sentence_folder: Path) -> None:
-    shown = run("compare", glove_file, sentence_folder, "--texts", RIGHTS, "-k", 5, "--most", 1).output
-    assert "52 different texts" in shown
-    assert "texts/s" in shown
-    found = json.loads(run("compare", glove_file, sentence_folder, "--texts", RIGHTS, "-k", 5, "--format", "json").output)
+    from scipy.stats import spearmanr
+
+    given = ("compare", glove_file, sentence_folder, "--texts", RIGHTS, "-k", 5)
     texts = list(dict.fromkeys(RIGHTS.read_text(encoding="utf-8").splitlines()))
-    near = []
-    for name in (glove_file, sentence_folder):
-        rows = semvec.load_encoder(name).encode(texts).vectors.astype(np.float64)
-        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        scores = rows @ rows.T
-        np.fill_diagonal(scores, -np.inf)
-        near.append(np.argsort(-scores, axis=1, kind="stable")[:, :5])
-    expected = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(*near, strict=True)])
-    assert found["overlap"]["value"] == pytest.approx(expected, abs=0.02)
-    assert found["chance"] == pytest.approx(5 / 51)
-    assert found["moved"][0]["overlap"] == min(one["overlap"] for one in found["moved"])
+    vectors = [semvec.load_encoder(name).encode(texts).vectors.astype(np.float64) for name in (glove_file, sentence_folder)]
+    told = vectors[0].any(axis=1) & vectors[1].any(axis=1)
+    texts, scores, near = [text for text, one in zip(texts, told, strict=True) if one], [], []
+    for rows in vectors:
+        unit = rows[told] / np.linalg.norm(rows[told], axis=1, keepdims=True)
+        scores.append(unit @ unit.T)
+        order = scores[-1].copy()
+        np.fill_diagonal(order, -np.inf)
+        near.append(np.argsort(-order, axis=1, kind="stable")[:, :5])
+    shown = run(*given, "--most", 1).output
+    assert f"{told.sum()} different texts, {(~told).sum()} left out" in shown
+    assert "texts/s" in shown
+    found = json.loads(run(*given, "--format", "json").output)
+    shares = np.array([len(set(a) & set(b)) / 5 for a, b in zip(*near, strict=True)])
+    assert found["overlap"]["value"] == pytest.approx(shares.mean(), abs=0.02)
+    assert found["chance"] == pytest.approx(5 / (told.sum() - 1))
+    others = ~np.eye(len(texts), dtype=bool)
+    agreement = [spearmanr(a[its], b[its]).statistic for a, b, its in zip(*scores, others, strict=True)]
+    assert found["agreement"]["value"] == pytest.approx(np.mean(agreement), abs=0.01)
+    worst = sorted(shares)[: len(found["moved"])]
+    assert [one["overlap"] for one in found["moved"]] == pytest.approx(worst, abs=0.21)
+    first = texts.index(found["moved"][0]["text"])
+    assert found["moved"][0]["second"][0] == texts[near[1][first][0]]
 
 
 def test_a_model_agrees_with_itself(word: semvec.WordEncoder) -> None:

@@ -70,7 +70,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "qrels").mkdir(parents=True)
     for name, rows in (("corpus", corpus), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
-    judged = [(f"q{at}", f"d{rng.randrange(60)}", rng.randint(1, 2)) for at in range(10) for _ in range(4)]
+    judged = [(f"q{at}", f"d{place}", rng.randint(1, 2)) for at in range(10) for place in rng.sample(range(60), 4)]
     write(
         folder / "qrels" / "test.tsv", *zip(("query-id", "corpus-id", "score"), map(list, zip(*judged, strict=True)), strict=True)
     )

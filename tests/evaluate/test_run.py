@@ -48,7 +48,8 @@ def test_sentence_similarity(tmp_path: Path, sentence: SentenceEncoder, word: Wo
             {"spearman": spearmanr(cosines, gold).statistic, "pearson": pearsonr(cosines, gold).statistic}, abs=1e-5
         )
     assert [(line.model, line.baseline) for line in report.lines] == [("st", False), ("word", False), ("TF-IDF", True)]
-    assert len(report.differences) == 2
+    pairs = [{one.one, one.other} for one in report.differences]  # models with each other, then each with the baseline
+    assert pairs == [{"st", "word"}, {"st", "TF-IDF"}, {"word", "TF-IDF"}]
     assert all(
         low <= value <= high
         for line in report.lines
@@ -161,7 +162,9 @@ def test_retrieval(tmp_path: Path, sentence: SentenceEncoder, mode: str) -> None
             for q, row in zip(data.queries, table, strict=True)
         }
         expected = ir_measures.calc_aggregate(wanted, data.qrels, run)
-        assert values(report, name) == pytest.approx({str(one): value for one, value in expected.items()}, abs=0.02), name
+        assert values(report, name) == pytest.approx(
+            {str(one): value for one, value in expected.items()}, abs=0.02 if mode == "hybrid" else 1e-3
+        ), name
 
 
 def labelled(folder: Path, rng: np.random.Generator) -> Path:
@@ -237,10 +240,16 @@ def test_pairs(tmp_path: Path, word: WordEncoder) -> None:
         rows = "".join(f"{g}\t{a}\t{b}\n" for g, a, b in zip(gold, one, two, strict=True))
         (tmp_path / f"{split}.tsv").write_text("label\tquestion\tanswer\n" + rows)
     cosines = (unit(word.encode(one).vectors) * unit(word.encode(two).vectors)).sum(axis=1)
+    known = [line.split("\t") for line in (tmp_path / "train.tsv").read_text().splitlines()[1:]]
+    train = [unit(word.encode([row[side] for row in known]).vectors.astype(np.float64)) for side in (1, 2)]
+    cosines, learnt = np.round(cosines.astype(np.float64), 6), np.round((train[0] * train[1]).sum(axis=1), 6)
+    labels = np.array([row[0] == "1" for row in known])
+    between = np.concatenate([[-2], (np.unique(learnt)[1:] + np.unique(learnt)[:-1]) / 2, [2]])
+    right = np.array([((learnt >= at) == labels).mean() for at in between])
+    possible = {round(float(((cosines >= at) == gold).mean()), 6) for at in between[right == right.max()]}
     report = evaluate("pairs", {"w": word}, tmp_path, QUICK)
     assert values(report, "w")["AP"] == pytest.approx(average_precision_score(gold, cosines), abs=1e-3)
-    threshold = float(report.lines[0].notes[0].split()[1].rstrip(","))
-    assert values(report, "w")["accuracy"] == pytest.approx(((cosines >= threshold) == gold).mean(), abs=0.04)
+    assert any(values(report, "w")["accuracy"] == pytest.approx(one, abs=0.02) for one in possible)
     assert values(report, "chance")["AP"] == pytest.approx(np.mean(gold))
     alone = evaluate("pairs", {"w": word}, tmp_path / "test.tsv", QUICK)
     assert set(values(alone, "w")) == {"AP"}
@@ -274,12 +283,43 @@ def test_tagging(tmp_path: Path, word: WordEncoder, contextual: dict[str, Contex
 def test_sentences_longer_than_the_model_are_tagged_to_their_end(
     tmp_path: Path, contextual: dict[str, ContextualEncoder]
 ) -> None:
+    """What a word is decides its tag, so a probe that sees all of them gets nearly all right, the last ones too."""
     rng = np.random.default_rng(7)
+    tag = dict(zip(WORDS, ["O", "B-X"] * 4, strict=True))
     for split in ("train", "test"):
-        lines = [f"{rng.choice(WORDS)}\t{rng.choice(['O', 'B-X'])}" for _ in range(300)]
-        (tmp_path / f"{split}.conll").write_text("\n".join(lines))
+        words = [str(rng.choice(WORDS)) for _ in range(300)]
+        (tmp_path / f"{split}.conll").write_text("\n".join(f"{word}\t{tag[word]}" for word in words))
     report = evaluate("tagging", {"bert": contextual["bert"]}, tmp_path, QUICK)
-    assert 0 <= values(report, "bert")["token accuracy"] <= 1
+    assert values(report, "bert")["token accuracy"] > 0.9
+
+
+def test_tags_that_are_no_spans(tmp_path: Path, word: WordEncoder) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.conll").write_text("the\tDT\nbank\tNN\n\nriver\tNN\nof\tIN\n")
+    report = evaluate("tagging", {"w": word}, tmp_path, QUICK)
+    assert set(values(report, "w")) == {"token accuracy"}
+    assert "mark no spans" in report.lines[0].notes[0]
+
+
+def test_a_query_that_is_a_document_is_no_hit_of_its_own(tmp_path: Path, word: WordEncoder) -> None:
+    folder = beir(tmp_path / "data", np.random.default_rng(8))
+    lines = (folder / "queries.jsonl").read_text().splitlines()
+    with open(folder / "corpus.jsonl", "a") as stream:
+        stream.writelines("\n" + line for line in lines)
+    report = evaluate("retrieval", {"w": word}, folder, QUICK)
+    assert "12 queries are documents too" in report.lines[0].notes[0]
+    alone = evaluate("retrieval", {"w": word}, beir(tmp_path / "alone", np.random.default_rng(8)), QUICK)
+    assert values(report, "w")["R@100"] == values(alone, "w")["R@100"]
+
+
+def test_training_pairs_are_never_those_asked_about(tmp_path: Path, word: WordEncoder) -> None:
+    for name, rows in (("test", "1\tbank\tbank\n0\tbank\triver\n"), ("train", "1\tof\tof\n0\tof\tParis\n")):
+        (tmp_path / f"{name}.tsv").write_text("label\tsentence1\tsentence2\n" + rows)
+    by_folder = evaluate("pairs", {"w": word}, tmp_path / "test.tsv", EvaluateOptions(train=str(tmp_path), resamples=100))
+    by_file = evaluate(
+        "pairs", {"w": word}, tmp_path / "test.tsv", EvaluateOptions(train=str(tmp_path / "train.tsv"), resamples=100)
+    )
+    assert by_folder.lines == by_file.lines
 
 
 @pytest.mark.parametrize(
@@ -289,10 +329,11 @@ def test_sentences_longer_than_the_model_are_tagged_to_their_end(
         ("sts", {"train.tsv": "score\tsentence1\tsentence2\n"}, "holds no test.tsv or dev.tsv"),
         ("classify", {"test.tsv": "label\ttext\nx\ta\n", "train.tsv": "label\ttext\nx\ta\nx\tb\n"}, "2 training examples have the label 'x'"),
         ("classify", {"test.tsv": "label\ttext\nz\ta\n", "train.tsv": "label\ttext\nx\ta\ny\tb\n"}, "the label 'z' is asked about"),
-        ("classify", {"test.tsv": "label\ttext\nz\ta\n"}, r"holds no train\.tsv"),
+        ("classify", {"test.tsv": "label\ttext\nz\ta\n"}, "what to learn from"),
         ("cluster", {"test.tsv": "label\ttext\nz\ta\nz\tb\n"}, "have the label 'z', so there is nothing to part"),
         ("pairs", {"test.tsv": "label\tsentence1\tsentence2\n1\ta\tb\n"}, "same label"),
         ("tagging", {"test.conll": "a\tO\n", "train.conll": "a\tO\n"}, "has the tag 'O'"),
+        ("tagging", {"test.conll": "a\tO\n", "train.conll": "a\tO\nb\tB-X\n"}, "no span is marked"),
     ],
 )  # fmt: skip
 def test_data_that_say_nothing(tmp_path: Path, word: WordEncoder, task: str, files: dict[str, str], complaint: str) -> None:

@@ -96,3 +96,15 @@ def test_files_that_are_something_else(tmp_path: Path, both: tuple[WordEncoder, 
         word_pairs(both[0], [("zyxxy", "yxzzy", 1.0)])
     with pytest.raises(InputError, match="none of 1 analogies"):
         analogies(both[0], {"s": [("w1", "w2", "w3", "zyxxy")]})
+
+
+def test_pairs_as_they_are_published(tmp_path: Path) -> None:
+    (tmp_path / "SimLex-999.txt").write_text("word1\tword2\tPOS\tSimLex999\tconc(w1)\nold\tnew\tA\t1.58\t2.72\n")
+    (tmp_path / "combined.csv").write_text("Word 1,Word 2,Human (mean)\nlove,sex,6.77\n")
+    (tmp_path / "plain.tsv").write_text("a\tb\t1\n")
+    (tmp_path / "nan.tsv").write_text("a\tb\t1\nc\td\tnan\n")
+    assert read_pairs(tmp_path / "SimLex-999.txt") == [("old", "new", 1.58)]
+    assert read_pairs(tmp_path / "combined.csv") == [("love", "sex", 6.77)]
+    assert read_pairs(tmp_path / "plain.tsv") == [("a", "b", 1)]
+    with pytest.raises(InputError, match="line 2: not 'word TAB word TAB score'"):
+        read_pairs(tmp_path / "nan.tsv")

@@ -29,7 +29,11 @@ def test_the_same_pairs_in_every_layout(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl.gz").write_bytes(gzip.compress("\n\n".join(lines).encode()))
     table = {"score": [5.0, 1.5], "sentence1": [rows[0][1], "x"], "sentence2": ["a, b", "y é"], "more": [1, 2]}
     pq.write_table(pa.table(table), tmp_path / "p.parquet")
-    for name in ("glue.tsv", "sick.csv", "own.csv", "p.jsonl.gz", "p.parquet"):
+    (tmp_path / "SICK.txt").write_text(
+        'pair_ID\tsentence_A\tsentence_B\trelatedness_score\n1\the said "hi"\ta, b\t5.0\n2\tx\ty é\t1.5\n'
+    )
+    (tmp_path / "quora.csv").write_text('id,question1,question2,score\n1,"he said ""hi""","a, b",5\n2,x,y é,1.5\n')
+    for name in ("SICK.txt", "quora.csv", "glue.tsv", "sick.csv", "own.csv", "p.jsonl.gz", "p.parquet"):
         found = read_scored_pairs(tmp_path / name)
         assert list(zip(found.scores, found.first, found.second, strict=True)) == rows, name
 
@@ -124,7 +128,8 @@ def test_what_is_wrong_is_named(tmp_path: Path, reader: object, name: str, conte
     [
         ({"qrels": "q1\td9\t1\n"}, "test.tsv, line 2: judges the document 'd9', which is not there"),
         ({"qrels": "q9\td1\t1\n"}, "test.tsv, line 2: judges the query 'q9', which is not there"),
-        ({"qrels": "q1\td1\t0\n"}, "no query of the split 'test' has a relevant document"),
+        ({"qrels": "q1\td1\t0\n"}, "no query has a relevant document in test.tsv"),
+        ({"qrels": "q1\td1\t1\nq1\td1\t2\n"}, "line 3: 'q1' and 'd1' were judged otherwise before"),
         ({"qrels": "q1\td1\t0.5\n"}, "line 2: the grade '0.5' is no whole number"),
         ({"corpus": CORPUS + '{"_id": "2", "text": "z"}\n'}, "corpus.jsonl, line 3: the id '2' comes twice"),
         ({"queries": ""}, "queries.jsonl: holds no texts"),
