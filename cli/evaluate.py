@@ -33,7 +33,7 @@ OPTIONS = {
     ),
     "train": click.option("--train", type=click.Path(), help="Where to learn from.  [default: train beside the data]"),
     "shots": click.option("--shots", type=click.IntRange(0), default=0, help="Labelled texts a class; 0 for all there are."),
-    "runs": click.option("--runs", type=click.IntRange(1), default=10, help="Times that what depends on chance is done."),
+    "runs": click.option("--runs", type=click.IntRange(3), default=10, help="Times that what depends on chance is done."),
 }
 SPLIT = click.option("--split", help="Which part is asked about.  [default: test, else dev]")
 COMMON = (
@@ -100,7 +100,7 @@ def _command(name: str) -> click.Command:
         f"Example:\n  semvec evaluate {task.example}"
     )
     command = click.argument("models", nargs=-1, required=True, metavar="MODEL...")(run)
-    common = COMMON if task.split else [option for option in COMMON if option is not SPLIT]
+    common = COMMON if task.suffixes or name == "retrieval" else [option for option in COMMON if option is not SPLIT]
     for option in reversed([*(OPTIONS[one] for one in task.options), *common]):
         command = option(command)
     return click.command(name, context_settings={"show_default": True})(command)

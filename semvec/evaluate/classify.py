@@ -76,7 +76,9 @@ def _few(train: Matrix, asked: Matrix, data: ClassifyData, options: EvaluateOpti
         labels = [data.train.labels[row] for row in rows]
         right.append(plain_probe(train[rows], labels, asked, iterations=MTEB_ITERATIONS, seed=options.seed) == gold)
     halves = [its[rng.permutation(len(gold))[: max(1, len(gold) // 2)]].mean() for its in right]
-    note = f"{options.runs} draws of {options.shots} texts a class; the interval is of one draw and half of the texts asked about"
+    short = sum(count < options.shots for count in Counter(data.train.labels).values())
+    drawn = f"{options.runs} draws of {options.shots} texts a class" + (f" ({short} classes have fewer)" if short else "")
+    note = f"{drawn}; the interval is of one draw and half of the texts asked about"
     return Found((Outcome.over_all("accuracy", mean, np.mean(right, axis=0), refits=np.array(halves)),), (note,))
 
 

@@ -138,7 +138,8 @@ class Difference:
     def __str__(self) -> str:
         if self.by is None or self.p is None:
             return f"{self.one} and {self.other}: {self.examples} examples are too few to compare them"
-        said = f"{self.one} over {self.other}: {self.by.value:+.3f} [{self.by.low:+.3f}, {self.by.high:+.3f}], p = {self.p:.3f}"
+        chance = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+        said = f"{self.one} over {self.other}: {self.by.value:+.3f} [{self.by.low:+.3f}, {self.by.high:+.3f}], {chance}"
         return said if self.shown else f"{said}: {NO_DIFFERENCE}"
 
 
@@ -179,10 +180,10 @@ def _difference(first: str, second: str, outcomes: Mapping[str, Outcome], seed: 
         a, b, by = b, a, -by
     width = a.range[1] - a.range[0]
     limits = (-width, width)
-    if a.refits is not None and b.refits is not None:
+    if a.refits is not None and b.refits is not None and units >= FEWEST:
         gaps = a.refits - b.refits
         return Difference(one, other, _limited(_by_halves(by, gaps), limits), _t_test(by, gaps), units)
-    if a.of is not mean and units < FEWEST:
+    if units < FEWEST and (a.of is not mean or a.refits is not None):
         return Difference(one, other, None, None, units)
     drawn = [x - y for x, y in zip(a.draws(seed, resamples), b.draws(seed, resamples), strict=True) if None not in (x, y)]  # type: ignore[operator]
     interval = _percentiles(by, np.array(drawn or [by]))
@@ -224,8 +225,6 @@ def _wilson(share: float, n: int) -> Interval:
 def _by_halves(value: float, refits: NDArray[np.float64]) -> Interval:
     from scipy.stats import t
 
-    if len(refits) < 2:
-        return Interval(value, -np.inf, np.inf)
     width = float(t.ppf((1 + LEVEL) / 2, len(refits) - 1) * refits.std(ddof=1))
     return Interval(value, value - width, value + width)
 
@@ -233,10 +232,10 @@ def _by_halves(value: float, refits: NDArray[np.float64]) -> Interval:
 def _t_test(by: float, gaps: NDArray[np.float64]) -> float | None:
     from scipy.stats import t
 
-    if len(gaps) < 2:
-        return None
     deviation = float(gaps.std(ddof=1))
-    return float(2 * t.sf(by / deviation, len(gaps) - 1)) if deviation else float(by == 0)
+    if not deviation:  # halves that all agree say nothing of others
+        return None if by else 1.0
+    return float(2 * t.sf(by / deviation, len(gaps) - 1))
 
 
 def _limited(interval: Interval, limits: tuple[float, float]) -> Interval:

@@ -127,6 +127,11 @@ def vote(train: NDArray[np.float32], labels: Sequence[str], test: NDArray[np.flo
 
 def clustered(rows: Matrix, k: int, *, seed: int) -> NDArray[np.int64]:
     """Return the cluster (rows,) of every row by k-means, the best of three starts."""
-    from sklearn.cluster import KMeans
+    import warnings
 
-    return np.asarray(KMeans(k, n_init=3, random_state=seed).fit_predict(rows), dtype=np.int64)
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different texts than clusters
+        return np.asarray(KMeans(k, n_init=3, random_state=seed).fit_predict(rows), dtype=np.int64)

@@ -14,8 +14,8 @@ Numbers: TypeAlias = NDArray[Any]
 
 def mean(values: Numbers) -> float:
     """Return the mean of ``values`` (n,)."""
-    if not len(values):
-        raise InputError("nothing to take the mean of")
+    if not len(values) or not np.isfinite(values).all():
+        raise InputError("a number is not finite, so there is no mean" if len(values) else "nothing to take the mean of")
     return float(values.mean())
 
 
@@ -47,12 +47,13 @@ def _correlation(first: Numbers, second: Numbers, what: str) -> float:
 def accuracy(gold: Numbers, predicted: Numbers) -> float:
     """Return the share of ``predicted`` (n,) that are the ``gold`` (n,)."""
     _check_same_length(gold, predicted)
-    return mean(gold == predicted)
+    return mean(np.asarray(gold) == np.asarray(predicted))
 
 
 def precision_recall_f1(gold: Numbers, predicted: Numbers) -> tuple[float, float, float]:
     """Return precision, recall and F1 of the rows that are true, 0 where nothing is predicted, gold or both."""
     _check_same_length(gold, predicted)
+    gold, predicted = np.asarray(gold, dtype=bool), np.asarray(predicted, dtype=bool)
     right, said, true = (int((one & other).sum()) for one, other in ((gold, predicted), (predicted, predicted), (gold, gold)))
     return right / max(1, said), right / max(1, true), 2 * right / max(1, said + true)
 
@@ -78,7 +79,8 @@ def average_precision(gold: Numbers, scores: Numbers) -> float:
     The sum over thresholds of the gain in recall times the precision there. `InputError` where no row is true.
     """
     _check_same_length(gold, scores)
-    if not np.any(gold):
+    gold, scores = np.asarray(gold, dtype=bool), np.asarray(scores)
+    if not gold.any():
         raise InputError("no row is true, so there is no precision to average")
     order = np.argsort(-scores, kind="stable")
     true, ends = np.cumsum(gold[order]), np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
@@ -124,3 +126,6 @@ def best_threshold(gold: Numbers, scores: Numbers) -> float:
 def _check_same_length(first: Numbers, second: Numbers) -> None:
     if len(first) != len(second):
         raise InputError(f"{len(first):,} numbers cannot be compared with {len(second):,}")
+    for row in (first, second):
+        if np.asarray(row).dtype.kind == "f" and not np.isfinite(row).all():
+            raise InputError("a number is not finite, so nothing can be measured")

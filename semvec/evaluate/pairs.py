@@ -51,7 +51,10 @@ def _read(data: Path, options: EvaluateOptions) -> PairData:
     if not any(asked.labels) or all(asked.labels):
         raise InputError(f"{data}: all {len(asked):,} pairs have the same label, so there is nothing to tell apart")
     train = train_file(data, options)
-    return PairData(asked, None if train is None else read_labelled_pairs(train))
+    known = None if train is None else read_labelled_pairs(train)
+    if known is not None and len(set(known.labels)) < 2:
+        raise InputError(f"{train}: all {len(known):,} pairs have the same label, so no threshold can be learnt")
+    return PairData(asked, known)
 
 
 def _examine(encoder: Encoder, data: PairData, options: EvaluateOptions) -> Found:

@@ -107,7 +107,8 @@ def late_run(encoder: Encoder, asked: Asked) -> Run:
             read += [int((found.n_truncated > 0).sum()), int(found.n_truncated.sum()), int(found.n_tokens.sum())]
     if read[0]:
         warnings.warn(TextsCut.counted(int(read[0]), len(texts), read[1] / read[2]), stacklevel=2)
-    return {name: asked.best(its) for name, its in zip(data.queries, scores, strict=True)}
+    known = np.bincount(owners, weights=tokens.any(axis=1), minlength=len(scores)) > 0
+    return {name: asked.best(its) if able else {} for name, its, able in zip(data.queries, scores, known.tolist(), strict=True)}
 
 
 def hybrid_run(encoder: Encoder, asked: Asked) -> Run:
@@ -156,6 +157,7 @@ TASK = Task(
     examine=_examine,
     baselines=_baselines,
     options=("mode", "measures"),
+    suffixes=(),
     example="retrieval minilm --data scifact --mode hybrid",
     sizes=lambda asked: f"{len(asked.data.queries):,} queries, {len(asked.data.documents):,} documents",
 )

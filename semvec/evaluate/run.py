@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +14,7 @@ from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.evaluate.intervals import Difference, Interval, differences
 from semvec.evaluate.task import AnyTask, EvaluateOptions, Found
+from semvec.text.columns import split_file
 from semvec.types import JSON, did_you_mean
 
 TASKS = {
@@ -100,11 +101,19 @@ def evaluate(
     place = Path(data)
     if not place.exists():
         raise InputError(f"{place}: is not there; {task} wants {chosen.layout}")
+    if options.split is not None and not place.is_dir():
+        raise OptionError(f"{place} is a file, so there is no part {options.split!r} to choose")
     if not isinstance(models, Mapping):
         for name in models:
             find_model(name)  # a name that is none is worth knowing before an hour's work
     examples = chosen.read(place, options)
-    simple = chosen.baselines(examples, options) if options.baselines else {}
+    watch(f"baselines on {place.name}")
+    simple: Mapping[str, Found] = {}
+    missing: tuple[str, ...] = ()
+    try:
+        simple = chosen.baselines(examples, options) if options.baselines else {}
+    except InputError as error:
+        missing = (f"no baseline: {error}",)
     found: dict[str, Found] = {}
     for name, encoder in _loaded(models, device):
         watch(f"{name} on {place.name}")
@@ -113,17 +122,27 @@ def evaluate(
     lines, firsts = [], {}
     for name, its in [*found.items(), *simple.items()]:
         watch(f"intervals of {name}")
-        intervals = {one.measure: one.interval(seed=options.seed, resamples=options.resamples) for one in its.outcomes}
+        try:
+            intervals = {one.measure: one.interval(seed=options.seed, resamples=options.resamples) for one in its.outcomes}
+        except InputError as error:
+            if name in found:
+                raise InputError(f"{name} on {place}: {error}") from None
+            missing = (*missing, f"no baseline {name}: {error}")
+            continue
         lines.append(Line(name, intervals, its.notes, name not in found))
         firsts[name] = its.outcomes[0]
+    if missing:
+        lines[0] = replace(lines[0], notes=(*lines[0].notes, *missing))
     compared = differences(firsts, list(combinations(found, 2)), seed=options.seed, resamples=options.resamples)
-    if simple:
-        best = max(simple, key=lambda name: firsts[name].value)
+    able = [name for name in simple if name in firsts]
+    if able:
+        best = max(able, key=lambda name: firsts[name].value)
         compared += differences(firsts, [(name, best) for name in found], seed=options.seed, resamples=options.resamples)
     measure = next(iter(firsts.values())).measure
     heeded = {name: getattr(options, name) for name in ("split", "seed", "resamples", *chosen.options)}
     size = chosen.sizes(examples)
-    return Report(task, str(place), size, chosen.unit, measure, tuple(lines), tuple(compared), heeded)
+    asked = split_file(place, *options.splits, suffixes=chosen.suffixes) if chosen.suffixes else place
+    return Report(task, str(asked), size, chosen.unit, measure, tuple(lines), tuple(compared), heeded)
 
 
 def _loaded(models: Mapping[str, Encoder] | Sequence[str], device: str | None) -> Iterator[tuple[str, Encoder]]:

@@ -96,5 +96,6 @@ TASK = Task(
     examine=_examine,
     baselines=_baselines,
     options=("train",),
+    suffixes=SUFFIXES,
     example="tagging minilm glove-50d --data wnut17",
 )

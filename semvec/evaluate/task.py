@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,10 @@ from semvec.text.columns import SUFFIXES, has_split, split_file
 from semvec.types import Choice
 
 Data = TypeVar("Data")
+
+
+MOST = 1_000_000
+"""The greatest seed, and the most draws, that anybody has a use for."""
 
 
 class Mode(Choice):
@@ -46,10 +51,14 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", Mode(self.mode))
-        for name, least in (("seed", 0), ("resamples", 100), ("shots", 0), ("runs", 1)):
+        for name, least in (("seed", 0), ("resamples", 100), ("shots", 0), ("runs", 3)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+            if value > MOST:
+                raise OptionError(f"{name} must be at most {MOST:,}, not {value:,}")
+        if self.split is not None and not re.fullmatch(r"[\w-]+", self.split):
+            raise OptionError(f"split must be the name of a part, such as test, not {self.split!r}")
 
     @property
     def splits(self) -> Sequence[str]:
@@ -70,7 +79,8 @@ class Task(Generic[Data]):
     """A kind of evaluation. ``unit`` is what its examples are, ``read`` reads them, ``examine`` runs them on an encoder.
 
     ``baselines`` are what needs no encoder: the same measures for TF-IDF, the commonest label, … by their names. ``options``
-    are the fields of `EvaluateOptions` that it heeds besides those that all do, and ``split`` where its data have parts.
+    are the fields of `EvaluateOptions` that it heeds besides those that all do, and ``suffixes`` those of files that may be
+    its parts, none where its data have none or are a folder as a whole.
     """
 
     name: str
@@ -82,7 +92,7 @@ class Task(Generic[Data]):
     baselines: Callable[[Data, EvaluateOptions], Mapping[str, Found]]
     options: tuple[str, ...] = ()
     example: str = ""
-    split: bool = True
+    suffixes: tuple[str, ...] = SUFFIXES
     sizes: Callable[[Data], str] = field(default=lambda data: f"{len(data):,}")
 
 
@@ -91,9 +101,12 @@ AnyTask = Task[Any]
 
 def train_file(data: Path, options: EvaluateOptions, suffixes: Sequence[str] = SUFFIXES) -> Path | None:
     """Return the file that is learnt from: what ``options`` name, else train beside the data; None where there is neither."""
-    if options.train is not None:
-        return split_file(options.train, "train", suffixes=suffixes)
-    return split_file(data, "train", suffixes=suffixes) if data.is_dir() and has_split(data, "train", suffixes) else None
+    if options.train is None and not (data.is_dir() and has_split(data, "train", suffixes)):
+        return None
+    found = split_file(options.train or data, "train", suffixes=suffixes)
+    if found.exists() and found.samefile(split_file(data, *options.splits, suffixes=suffixes)):
+        raise InputError(f"{found}: is what is asked about, so nothing may be learnt from it")
+    return found
 
 
 def needed_train_file(data: Path, options: EvaluateOptions, suffixes: Sequence[str] = SUFFIXES) -> Path:

@@ -35,7 +35,11 @@ def _read(data: Path, options: EvaluateOptions) -> ContextData:
     train = train_file(data, options)
     if train is None:
         raise InputError(f"{data}: no training pairs, which the threshold is chosen on: a folder with train.tsv, or --train FILE")
-    return ContextData(read_words_in_context(split_file(data, *options.splits)), read_words_in_context(train))
+    asked, known = read_words_in_context(split_file(data, *options.splits)), read_words_in_context(train)
+    for its, where in ((asked, data), (known, train)):
+        if len(set(its.labels)) < 2:
+            raise InputError(f"{where}: all {len(its):,} pairs have the same label, so there is nothing to tell apart")
+    return ContextData(asked, known)
 
 
 def _examine(encoder: Encoder, data: ContextData, options: EvaluateOptions) -> Found:

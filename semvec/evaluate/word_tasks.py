@@ -82,7 +82,7 @@ WORDS = Task(
     examine=_similarity,
     baselines=_spelling,
     example="words glove-50d minilm --data wordsim353.tsv --data simlex999.tsv",
-    split=False,
+    suffixes=(),
 )
 ANALOGY = Task(
     name="analogy",
@@ -93,6 +93,6 @@ ANALOGY = Task(
     examine=_analogies,
     baselines=_nothing,
     example="analogy glove-50d --data questions-words.txt",
-    split=False,
+    suffixes=(),
     sizes=lambda sections: f"{sum(map(len, sections.values())):,}",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +18,9 @@ from semvec.encoders.word import WordEncoder
 from semvec.encoders.word_query import Neighbour
 from semvec.errors import InputError
 from semvec.evaluate.measures import spearman
+from semvec.text.columns import LONGEST
+from semvec.text.document import flaw
+from semvec.text.readers import lines_of
 from semvec.text.sources import Source
 from semvec.types import Analogy, Oov
 
@@ -139,7 +143,7 @@ def read_pairs(path: str | Path) -> list[tuple[str, str, float]]:
     pairs: list[tuple[str, str, float]] = []
     place: int | None = None
     for line, text in _lines(path):
-        cells = text.split("\t" if "\t" in text else ",")
+        cells = text.split("\t") if "\t" in text else next(csv.reader([text]))
         if place is None:
             named = [at for at, cell in enumerate(cells) if cell.strip().lower() in SCORES]
             place = named[0] if named else 2
@@ -167,12 +171,18 @@ def read_analogies(path: str | Path) -> Sections:
         if len(words) != 4 or not sections:
             raise InputError(f"{path}, line {line}: not four words of a section ({text!r:.60})")
         current.append((words[0], words[1], words[2], words[3]))
+    if not any(sections.values()):
+        raise InputError(f"{path}: holds no analogies")
     return sections
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder where a file is wanted")
     source = Source(str(path), "lines", str(path), str(path))
     with source.open() as stream:
-        for number, line in enumerate(stream, start=1):
-            if (text := line.decode("utf-8", "replace").strip()) and not text.startswith("#"):
+        for number, line in lines_of(stream, LONGEST):
+            if line is None or (reason := flaw(line)):
+                raise InputError(f"{path}, line {number}: {reason if line is not None else 'is too long'}")
+            if (text := line.strip()) and not text.startswith("#"):
                 yield number, text

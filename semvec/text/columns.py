@@ -45,7 +45,7 @@ class Record:
         """Return cell ``at`` as a finite number; raise `InputError` where it is none."""
         try:
             number = float(self.cells[at])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = float("nan")
         if not isfinite(number):
             raise InputError(f"{self.where}: the {what} {self.cells[at]!r:.40} is not a number")
@@ -128,7 +128,7 @@ def _read_table(source: Source, names: Names, optional: Collection[str]) -> Iter
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
     number = 0
     with source.open() as stream:
-        lines = ((line or "") + "\n" for _, line in lines_of(stream, LONGEST))
+        lines = (_whole(source, number, line) + "\n" for number, line in lines_of(stream, LONGEST))
         table = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
         header: list[str] | None = None
         places: list[int | None] = []
@@ -149,12 +149,17 @@ def _read_table(source: Source, names: Names, optional: Collection[str]) -> Iter
             raise InputError(f"{source.name}: is empty, there is no header")
 
 
+def _whole(source: Source, number: int, line: str | None) -> str:
+    if line is None:
+        raise InputError(f"{source.name}, line {number}: is longer than {LONGEST:,} bytes")
+    return line
+
+
 def _read_jsonl(source: Source, names: Names, optional: Collection[str]) -> Iterator[Record]:
     with source.open() as stream:
         for number, line in lines_of(stream, LONGEST):
             where = f"{source.name}, line {number}"
-            if line is None:
-                raise InputError(f"{where}: is longer than {LONGEST:,} bytes")
+            line = _whole(source, number, line)
             if not line.strip():
                 continue
             try:

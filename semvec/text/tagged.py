@@ -73,7 +73,7 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, list[str] | None]
             if not line.strip() or line.startswith(START):
                 yield where, None
                 continue
-            cells = line.split("\t") if "\t" in line else line.split()
+            cells = [cell.strip() for cell in line.split("\t")] if "\t" in line else line.split()
             columns = columns or len(cells)
             if len(cells) < 2 or len(cells) != columns or not cells[0] or not cells[-1].strip():
                 raise InputError(f"{where}: {len(cells)} columns ({line!r:.60}) where a word and its tag are wanted")
