@@ -373,3 +373,50 @@ def test_every_task_says_what_it_wants() -> None:
     for name in TASKS:
         task = task_named(name)
         assert (task.name, bool(task.layout), task.example.split()[0]) == (name, True, name)
+
+
+def test_a_baseline_without_a_value_stops_nothing(tmp_path: Path, word: WordEncoder) -> None:
+    rows = [("bank", "Paris", 1), ("river", "the", 2), ("of", "é", 3)]  # no two share a word, so TF-IDF says 0 of all
+    (tmp_path / "dev.tsv").write_text("score\tsentence1\tsentence2\n" + "".join(f"{s}\t{a}\t{b}\n" for a, b, s in rows))
+    report = evaluate("sts", {"w": word}, tmp_path, QUICK)
+    assert [line.model for line in report.lines] == ["w"]
+    assert report.lines[0].notes[0].startswith("no baseline TF-IDF: no rank correlation of 3 numbers")
+    assert report.data.endswith("dev.tsv")
+    (tmp_path / "same.tsv").write_text("score\tsentence1\tsentence2\n1\tbank\tbank\n2\tof\tof\n")
+    with pytest.raises(InputError, match=r"w on .*same\.tsv: no rank correlation"):
+        evaluate("sts", {"w": word}, tmp_path / "same.tsv", QUICK)
+
+
+def test_nothing_is_learnt_from_what_is_asked_about(tmp_path: Path, word: WordEncoder) -> None:
+    folder = labelled(tmp_path / "data", np.random.default_rng(3))
+    for data, options in (
+        (folder, EvaluateOptions(split="train")),
+        (folder / "test.tsv", EvaluateOptions(train=str(folder / "test.tsv"))),
+    ):
+        with pytest.raises(InputError, match="is what is asked about, so nothing may be learnt from it"):
+            evaluate("classify", {"w": word}, data, options)
+    with pytest.raises(OptionError, match="is a file, so there is no part 'train'"):
+        evaluate("classify", {"w": word}, folder / "test.tsv", EvaluateOptions(split="train"))
+    for options in ({"split": "../dev"}, {"runs": 2}, {"seed": 10**9}):
+        with pytest.raises(OptionError, match="must be"):
+            EvaluateOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["dense", "late"])
+def test_a_query_of_unknown_words_finds_nothing(tmp_path: Path, word: WordEncoder, mode: str) -> None:
+    folder = beir(tmp_path / "data", np.random.default_rng(9))
+    known = values(evaluate("retrieval", {"w": word}, folder, EvaluateOptions(mode=mode, resamples=100)), "w")["R@100"]  # type: ignore[arg-type]
+    assert known == 1  # all 60 documents are found
+    lines = (folder / "queries.jsonl").read_text().splitlines()
+    (folder / "queries.jsonl").write_text("\n".join([json.dumps({"_id": "q0", "text": "zzzz qqqq"}), *lines[1:]]))
+    found = values(evaluate("retrieval", {"w": word}, folder, EvaluateOptions(mode=mode, resamples=100)), "w")["R@100"]  # type: ignore[arg-type]
+    assert found == pytest.approx(11 / 12)
+
+
+def test_labels_that_do_not_vary(tmp_path: Path, word: WordEncoder) -> None:
+    header = "label\ttarget\tindex1\tindex2\tsentence1\tsentence2\n"
+    for one, other, where in (("T", "F", "train"), ("F", "T", "dev")):
+        (tmp_path / "train.tsv").write_text(header + f"{one}\tbank\t0\t0\tbank\tbank\nT\tbank\t0\t0\tbank\tbank\n")
+        (tmp_path / "dev.tsv").write_text(header + f"{other}\tbank\t0\t0\tbank\tbank\nT\tbank\t0\t0\tbank\tbank\n")
+        with pytest.raises(InputError, match=f"{where if where == 'train' else tmp_path.name}.*have the same label"):
+            evaluate("wic", {"w": word}, tmp_path, QUICK)

@@ -102,6 +102,11 @@ def test_pairs_as_they_are_published(tmp_path: Path) -> None:
     (tmp_path / "SimLex-999.txt").write_text("word1\tword2\tPOS\tSimLex999\tconc(w1)\nold\tnew\tA\t1.58\t2.72\n")
     (tmp_path / "combined.csv").write_text("Word 1,Word 2,Human (mean)\nlove,sex,6.77\n")
     (tmp_path / "plain.tsv").write_text("a\tb\t1\n")
+    (tmp_path / "mark.csv").write_bytes(b'\xef\xbb\xbf"king","queen",5\n')
+    assert read_pairs(tmp_path / "mark.csv") == [("king", "queen", 5)]
+    (tmp_path / "latin.tsv").write_bytes("caf\xe9\tb\t1\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin.tsv, line 1: "):
+        read_pairs(tmp_path / "latin.tsv")
     (tmp_path / "nan.tsv").write_text("a\tb\t1\nc\td\tnan\n")
     assert read_pairs(tmp_path / "SimLex-999.txt") == [("old", "new", 1.58)]
     assert read_pairs(tmp_path / "combined.csv") == [("love", "sex", 6.77)]

@@ -147,3 +147,9 @@ def test_a_part_that_is_not_there(tmp_path: Path) -> None:
         split_file(tmp_path, "test", "dev")
     with pytest.raises(InputError, match="is no folder"):
         read_retrieval(tmp_path / "train.tsv")
+
+
+def test_a_row_too_long_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("label\ttext\nx\t" + "a" * (1 << 24) + "\n")
+    with pytest.raises(InputError, match="a.tsv, line 2: is longer than 16,777,216 bytes"):
+        read_labelled(tmp_path / "a.tsv")
