@@ -206,7 +206,8 @@ def quality(results: dict[str, Any]) -> list[str]:
         first = {one["model"]: next(iter(one["measures"].items())) for one in row["models"]}
         simple = [one["model"] for one in row["models"] if one["baseline"]]
         best = max(simple, key=lambda name: first[name][1]["value"], default=None)
-        unsure = {its["other"] for its in row["differences"] if not its["shown"]}
+        top = max(first, key=lambda name: first[name][1]["value"])
+        unsure = {its["other"] for its in row["differences"] if its["one"] == top and not its["shown"]}
         cells = [
             _interval(list(first[name][1].values())) + ("¹" if name in unsure else "") if name in first else "–"
             for name in models
@@ -218,7 +219,7 @@ def quality(results: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        "95 % intervals by resampling the examples. ¹ No difference shown to the best of its line (paired, Holm's correction).",
+        "95 % intervals (docs/evaluate.md says which). ¹ No difference shown to the best of its line (paired, Holm's correction).",
         *([f"Published: {'; '.join(published)}."] if published else []),
     ]
 
