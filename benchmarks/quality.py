@@ -75,7 +75,7 @@ def main() -> None:
         if not able:
             continue
         report = evaluate(row.task, able, options.data / row.data, given)
-        found.append({"label": row.label, "published": row.published, **report.to_json()})
+        found.append({"label": row.label, "published": row.published, **report.to_json(), "data": row.data})
         print(
             row.label, {line.model: str(next(iter(line.measures.values()))) for line in report.lines}, file=sys.stderr, flush=True
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +14,23 @@ from semvec.errors import InputError
 from semvec.evaluate.intervals import Outcome
 from semvec.evaluate.matrices import Matrix, embedded, plain_probe, probe, tf_idf, vote
 from semvec.evaluate.measures import macro_f1, mean
-from semvec.evaluate.task import EvaluateOptions, Found, Task, needed_train_file
+from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, needed_train_file
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledTexts, read_labelled
 
 MTEB_ITERATIONS = 100
 
 
-@dataclass(frozen=True)
-class ClassifyData:
-    """The texts that are asked about, and those that are learnt from."""
-
-    asked: LabelledTexts
-    train: LabelledTexts
-
-    def __len__(self) -> int:
-        return len(self.asked)
-
-
-def _read(data: Path, options: EvaluateOptions) -> ClassifyData:
+def _read(data: Path, options: EvaluateOptions) -> Parts[LabelledTexts]:
     asked, train = read_labelled(split_file(data, *options.splits)), read_labelled(needed_train_file(data, options))
     if len(set(train.labels)) < 2:
         raise InputError(f"{data}: all {len(train):,} training examples have the label {train.labels[0]!r:.40}")
     if unknown := sorted(set(asked.labels) - set(train.labels)):
         raise InputError(f"{data}: the label {unknown[0]!r:.40} is asked about and in no training example")
-    return ClassifyData(asked, train)
+    return Parts(asked, train)
 
 
-def _examine(encoder: Encoder, data: ClassifyData, options: EvaluateOptions) -> Found:
+def _examine(encoder: Encoder, data: Parts[LabelledTexts], options: EvaluateOptions) -> Found:
     train, asked = embedded(encoder, data.train.texts, data.asked.texts)
     found = _learnt(train, asked, data, options)
     if options.shots:
@@ -51,21 +39,21 @@ def _examine(encoder: Encoder, data: ClassifyData, options: EvaluateOptions) -> 
     return Found((*found.outcomes, Outcome.over_all("kNN accuracy", mean, near.astype(float))), found.notes)
 
 
-def _learnt(train: Matrix, asked: Matrix, data: ClassifyData, options: EvaluateOptions) -> Found:
+def _learnt(train: Matrix, asked: Matrix, data: Parts[LabelledTexts], options: EvaluateOptions) -> Found:
     if options.shots:
         return _few(train, asked, data, options)
     said, how = probe(train, data.train.labels, asked, seed=options.seed)
     return Found(_outcomes(said, data), (f"linear probe with {how}",))
 
 
-def _outcomes(said: NDArray[np.str_], data: ClassifyData) -> tuple[Outcome, ...]:
+def _outcomes(said: NDArray[np.str_], data: Parts[LabelledTexts]) -> tuple[Outcome, ...]:
     known = np.unique(np.array(data.train.labels))  # as numbers labels are quicker to compare
     gold, codes = (np.searchsorted(known, labels) for labels in (np.array(data.asked.labels), said))
     right = Outcome.over_all("accuracy", mean, (gold == codes).astype(float))
     return right, Outcome.over_all("macro F1", macro_f1, gold, codes)
 
 
-def _few(train: Matrix, asked: Matrix, data: ClassifyData, options: EvaluateOptions) -> Found:
+def _few(train: Matrix, asked: Matrix, data: Parts[LabelledTexts], options: EvaluateOptions) -> Found:
     """Return the mean accuracy of probes on ``shots`` texts a class each, drawn ``runs`` times.
 
     With 8 shots, 10 runs and the seed 42 these are the draws and the classifier of MTEB's classification tasks.
@@ -97,7 +85,7 @@ def draws(labels: Sequence[str], shots: int, runs: int, seed: int) -> list[list[
     return found
 
 
-def _baselines(data: ClassifyData, options: EvaluateOptions) -> Mapping[str, Found]:
+def _baselines(data: Parts[LabelledTexts], options: EvaluateOptions) -> Mapping[str, Found]:
     train, asked = tf_idf(data.train.texts, data.asked.texts, fit=data.train.texts)
     commonest = Counter(data.train.labels).most_common(1)[0][0]
     guessed = _outcomes(np.full(len(data), commonest), data)

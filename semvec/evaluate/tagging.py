@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from semvec.errors import InputError
 from semvec.evaluate.intervals import Numbers, Outcome
 from semvec.evaluate.matrices import Matrix, finite, plain, plain_probe
 from semvec.evaluate.spans import span_counts, span_f1
-from semvec.evaluate.task import EvaluateOptions, Found, Task, needed_train_file
+from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, needed_train_file
 from semvec.text.columns import split_file
 from semvec.text.tagged import TaggedSentences, entities, marks_spans, read_tagged
 from semvec.types import Level, Overflow
@@ -23,34 +22,23 @@ SUFFIXES = (".conll", ".iob2", ".bio", ".txt", ".tsv")
 ITERATIONS = 300
 
 
-@dataclass(frozen=True)
-class TaggingData:
-    """The sentences that are asked about, and those that are learnt from."""
-
-    asked: TaggedSentences
-    train: TaggedSentences
-
-    def __len__(self) -> int:
-        return len(self.asked)
-
-
 def token_accuracy(counts: Numbers) -> float:
     """Return the share of words with the right tag, of how many are right and there in every sentence (sentences, 2)."""
     right, there = counts.sum(axis=0)
     return float(right / there)
 
 
-def _read(data: Path, options: EvaluateOptions) -> TaggingData:
+def _read(data: Path, options: EvaluateOptions) -> Parts[TaggedSentences]:
     asked = read_tagged(split_file(data, *options.splits, suffixes=SUFFIXES))
     train = read_tagged(needed_train_file(data, options, SUFFIXES))
     if len({tag for tags in train.tags for tag in tags}) < 2:
         raise InputError(f"{data}: every word that could be learnt from has the tag {train.tags[0][0]!r:.40}")
     if marks_spans(asked.tags) and not any(entities(tags) for tags in asked.tags):
         raise InputError(f"{data}: no span is marked in the sentences that are asked about")
-    return TaggingData(asked, train)
+    return Parts(asked, train)
 
 
-def _examine(encoder: Encoder, data: TaggingData, options: EvaluateOptions) -> Found:
+def _examine(encoder: Encoder, data: Parts[TaggedSentences], options: EvaluateOptions) -> Found:
     able = plain(encoder, Level.WORD)
     train, asked = (_words(able, part) for part in (data.train, data.asked))
     tags = [tag for its in data.train.tags for tag in its]
@@ -66,7 +54,7 @@ def _words(encoder: Encoder, part: TaggedSentences) -> Matrix:
     return found
 
 
-def _scored(said: Sequence[str], data: TaggingData) -> Found:
+def _scored(said: Sequence[str], data: Parts[TaggedSentences]) -> Found:
     rest = iter(said)
     predicted = [[next(rest) for _ in tags] for tags in data.asked.tags]
     pairs = list(zip(data.asked.tags, predicted, strict=True))
@@ -77,7 +65,7 @@ def _scored(said: Sequence[str], data: TaggingData) -> Found:
     return Found((Outcome.over_all("span F1", span_f1, span_counts(data.asked.tags, predicted)), words))
 
 
-def _baselines(data: TaggingData, options: EvaluateOptions) -> Mapping[str, Found]:
+def _baselines(data: Parts[TaggedSentences], options: EvaluateOptions) -> Mapping[str, Found]:
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     for words, tags in zip(data.train.words, data.train.tags, strict=True):
         for word, tag in zip(words, tags, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from semvec.text.columns import SUFFIXES, has_split, split_file
 from semvec.types import Choice
 
 Data = TypeVar("Data")
-
+Examples = TypeVar("Examples", bound=Sized)
 
 MOST = 1_000_000
 """The greatest seed, and the most draws, that anybody has a use for."""
@@ -64,6 +64,17 @@ class EvaluateOptions:
     def splits(self) -> Sequence[str]:
         """The names the asked part may have, the likeliest first."""
         return (self.split,) if self.split else ("test", "dev")
+
+
+@dataclass(frozen=True)
+class Parts(Generic[Examples]):
+    """The examples that are asked about, and those that are learnt from."""
+
+    asked: Examples
+    train: Examples
+
+    def __len__(self) -> int:
+        return len(self.asked)
 
 
 @dataclass(frozen=True)

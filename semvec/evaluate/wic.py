@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +13,13 @@ from semvec.errors import InputError
 from semvec.evaluate.intervals import Outcome
 from semvec.evaluate.matrices import cosines, finite, plain
 from semvec.evaluate.measures import average_precision, best_threshold, mean
-from semvec.evaluate.task import EvaluateOptions, Found, Task, train_file
+from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, train_file
 from semvec.text.columns import split_file
 from semvec.text.examples import WordsInContext, read_words_in_context
 from semvec.types import Level, Overflow
 
 
-@dataclass(frozen=True)
-class ContextData:
-    """The pairs that are asked about, and those that the threshold is chosen on."""
-
-    asked: WordsInContext
-    train: WordsInContext
-
-    def __len__(self) -> int:
-        return len(self.asked)
-
-
-def _read(data: Path, options: EvaluateOptions) -> ContextData:
+def _read(data: Path, options: EvaluateOptions) -> Parts[WordsInContext]:
     train = train_file(data, options)
     if train is None:
         raise InputError(f"{data}: no training pairs, which the threshold is chosen on: a folder with train.tsv, or --train FILE")
@@ -39,10 +27,10 @@ def _read(data: Path, options: EvaluateOptions) -> ContextData:
     for its, where in ((asked, data), (known, train)):
         if len(set(its.labels)) < 2:
             raise InputError(f"{where}: all {len(its):,} pairs have the same label, so there is nothing to tell apart")
-    return ContextData(asked, known)
+    return Parts(asked, known)
 
 
-def _examine(encoder: Encoder, data: ContextData, options: EvaluateOptions) -> Found:
+def _examine(encoder: Encoder, data: Parts[WordsInContext], options: EvaluateOptions) -> Found:
     able = plain(encoder, Level.SPAN)
     known = np.array(data.train.labels)
     threshold = best_threshold(known, _alike(able, data.train))
@@ -56,7 +44,7 @@ def _alike(encoder: Encoder, pairs: WordsInContext) -> NDArray[np.float64]:
     return cosines(finite(one, encoder), finite(two, encoder))
 
 
-def _outcomes(data: ContextData, said: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[Outcome, ...]:
+def _outcomes(data: Parts[WordsInContext], said: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[Outcome, ...]:
     """Return accuracy and AP; pairs about the same word are drawn together."""
     gold, groups = np.array(data.asked.labels), np.unique(data.asked.targets, return_inverse=True)[1]
     return (
@@ -65,7 +53,7 @@ def _outcomes(data: ContextData, said: NDArray[np.bool_], scores: NDArray[np.flo
     )
 
 
-def _baselines(data: ContextData, options: EvaluateOptions) -> Mapping[str, Found]:
+def _baselines(data: Parts[WordsInContext], options: EvaluateOptions) -> Mapping[str, Found]:
     gold = np.array(data.asked.labels)
     commoner = np.full(len(gold), np.mean(data.train.labels) > 0.5)
     same = np.zeros(len(gold), dtype=np.float64)
