@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from semvec_cli.bar import Bar
+
 if TYPE_CHECKING:
     from semvec.evaluate.compare import Comparison
 
@@ -50,7 +52,8 @@ def compare(
 
     texts = list(texts_of(inputs, ReadOptions(text_field=text_field)))
     models = [(name, load_encoder(name, device=device)) for name in (one, other)]
-    found = compared(models, texts, k=k, sample=sample, most=most, seed=seed)
+    with Bar() as bar:
+        found = compared(models, texts, k=k, sample=sample, most=most, seed=seed, progress=bar.to)
     if form == "json":
         click.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
     else:

@@ -22,15 +22,15 @@ def datasets(task: str | None, as_json: bool) -> None:
       semvec datasets retrieval --json
     """
     from semvec.evaluate.datasets import DATASETS
-    from semvec.evaluate.run import task_named
+    from semvec.evaluate.tasks import check_task
 
     if task is not None:
-        task_named(task)
+        check_task(task)
     found = [one for one in DATASETS if task is None or task in one.task.split(", ")]
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=1))
         return
-    rows = [(one.name, one.task, one.language, f"{one.source} {one.commit}".strip(), one.licence) for one in found]
+    rows = [(one.name, one.task, one.language, one.address, one.licence, one.note) for one in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

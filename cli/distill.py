@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
     from semvec.encoders.distill import Distilled
@@ -59,7 +60,7 @@ def distill(model: str, **options: Any) -> None:
     teacher = load_encoder(
         model, device=options["device"], trust_pickle=options["trust_pickle"], trust_remote_code=options["trust_remote_code"]
     )
-    with _Bars(options["quiet"]) as bars:
+    with Bar(options["quiet"]) as bar:
         made = make(
             teacher,
             options["output"],
@@ -67,7 +68,7 @@ def distill(model: str, **options: Any) -> None:
             corpus=corpus,
             seed=options["seed"],
             overwrite=options["overwrite"],
-            progress=bars.to,
+            progress=bar.to,
         )
     if options["quiet"]:
         return
@@ -96,32 +97,6 @@ class _Corpus:
                 yield item.text
             else:
                 self.left_out += 1
-
-
-class _Bars:
-    """A progress line on stderr for each part of the work, drawn only where stderr is a terminal."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._off = True if quiet else None
-        self._what = ""
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bars:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def to(self, what: str, done: int, total: int | None) -> None:
-        """Move the bar of ``what`` to ``done`` of ``total``."""
-        from tqdm import tqdm
-
-        if what != self._what:
-            self.__exit__()
-            self._what, self._bar = what, tqdm(unit=f" {what}", disable=self._off, file=sys.stderr, leave=False)
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
 
 
 def _print(made: Distilled, corpus: _Corpus | None) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from semvec.types import ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword
+from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
     from semvec.encoders.files import Report
@@ -166,7 +166,7 @@ def encode(context: click.Context, /, **options: Any) -> None:
     if options["dry_run"]:
         _dry_run(inputs, encoder, read, options["input_format"], options["quiet"])
         return
-    with _Bar(options["quiet"]) as bar:
+    with Bar(options["quiet"]) as bar:
         report = encode_files(
             inputs,
             options["output"],
@@ -176,7 +176,7 @@ def encode(context: click.Context, /, **options: Any) -> None:
             on_error=options["on_error"],
             resume=options["resume"],
             overwrite=options["overwrite"],
-            progress=bar.to,
+            progress=bar.texts,
         )
     if not options["quiet"]:
         _print(report, encoder)
@@ -199,26 +199,6 @@ def _changes(options: dict[str, Any]) -> Any:
     layers = options["layers"]
     changes["layers"] = int(layers) if re.fullmatch(r"-?[0-9]+", layers) else layers
     return changes
-
-
-class _Bar:
-    """A progress line on stderr with rate and time left, drawn only where stderr is a terminal."""
-
-    def __init__(self, quiet: bool) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(unit=" texts", unit_scale=True, disable=True if quiet else None, file=sys.stderr, leave=False)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def to(self, done: int, total: int | None) -> None:
-        """Move the bar to ``done`` of ``total``."""
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
 
 
 def _print(report: Report, encoder: Encoder) -> None:
@@ -262,8 +242,8 @@ def _dry_run(inputs: list[str], encoder: Encoder, read: ReadOptions, input_forma
     from semvec.embeddings.quantise import stored_width
     from semvec.encoders.token_counts import count_files
 
-    with _Bar(quiet) as bar:
-        count = count_files(inputs, encoder, read=read, input_format=input_format, progress=bar.to)
+    with Bar(quiet) as bar:
+        count = count_files(inputs, encoder, read=read, input_format=input_format, progress=bar.texts)
     lengths = f"least {count.least:,}, median {count.median:,}, 95 % within {count.p95:,}, most {count.most:,}"
     click.echo(f"{count.texts:,} texts, {count.tokens:,} tokens: {lengths}")
     click.echo(cut_line(count.texts_cut, count.texts, count.tokens_cut, count.tokens))

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-from tqdm import tqdm
+
+from semvec.types import Overflow
+from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
-    from semvec.evaluate.run import Report
+    from semvec.evaluate.report import Report
 
-TASKS = {
-    "sts": "Sentence similarity: how well cosines agree with people.",
-    "words": "Word similarity: how well cosines of words agree with people.",
-    "analogy": "Analogies: a is to b as c is to what? Word vectors only.",
-    "wic": "Word in context: does a word mean the same in two sentences?",
-    "retrieval": "Retrieval over a BEIR folder: dense, late interaction, hybrid; BM25 beside it.",
-    "classify": "Classification on frozen vectors; --shots for few labels, as MTEB has it.",
-    "cluster": "Clustering: do texts of one label fall together?",
-    "pairs": "Duplicates, paraphrases, answers: which pairs belong together?",
-    "tagging": "Tagging, such as names, on frozen word vectors.",
-}
 OPTIONS = {
     "mode": click.option(
         "--mode", type=click.Choice(["dense", "late", "hybrid"]), default="dense", help="How documents are ranked."
@@ -42,9 +34,22 @@ COMMON = (
     click.option("--seed", type=click.IntRange(0), default=0, help="Decides every draw."),
     click.option("--resamples", type=click.IntRange(100), default=1000, help="Draws of the bootstrap."),
     click.option("--baselines/--no-baselines", default=True, help="The simple baselines beside the models."),
+    click.option(
+        "-o", "--output", metavar="FOLDER", help="Keep the report there as JSON, with what every model said of every example."
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace a report that is there."),
+    click.option(
+        "--overflow",
+        type=click.Choice([str(one) for one in Overflow]),
+        help="Texts longer than the model.  [default: truncate, and say so]",
+    ),
+    click.option("--prompt", help="Put before every text.  [default: the model's own]"),
     click.option("--device", help="cpu, cuda, …  [default: the best there is]"),
+    click.option("--trust-pickle", is_flag=True, help="Read a MODEL that is a pickle, which can run any code."),
+    click.option("--trust-remote-code", is_flag=True, help="Run the Python code that MODEL brings along."),
     click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", help="How to print."),
 )
+LOADING = ("overflow", "prompt", "device", "trust_pickle", "trust_remote_code")
 WIDEST = 40
 
 
@@ -52,20 +57,28 @@ class Tasks(click.Group):
     """A command a task, with the options that the task heeds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        from semvec.evaluate.tasks import TASKS
+
         return list(TASKS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return _command(name) if name in TASKS else None
+        return _command(name) if name in self.list_commands(ctx) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from semvec.evaluate.tasks import TASKS
+
         with formatter.section("Tasks"):
-            formatter.write_dl(list(TASKS.items()))
+            formatter.write_dl([(name, known.about) for name, known in TASKS.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        from semvec.types import did_you_mean
+        from semvec.errors import OptionError
+        from semvec.evaluate.tasks import check_task
 
-        if args and args[0] not in TASKS and not args[0].startswith("-"):
-            ctx.fail(f"no task {args[0]!r}{did_you_mean(args[0], list(TASKS))}: there are {', '.join(TASKS)}")
+        if args and not args[0].startswith("-"):
+            try:
+                check_task(args[0])
+            except OptionError as error:
+                ctx.fail(str(error))
         return super().resolve_command(ctx, args)
 
 
@@ -87,17 +100,22 @@ def evaluate() -> None:
 
 def _command(name: str) -> click.Command:
     """Return the command of a task."""
-    from semvec.evaluate.run import task_named
+    from semvec.evaluate.tasks import TASKS, task_named
 
     task = task_named(name)
 
     def run(models: tuple[str, ...], **options: Any) -> None:
         _run(name, models, **options)
 
-    run.__doc__ = (
-        f"{task.about}\n\nData: {task.layout}.\n\nEvery number has its 95 % interval. All models are compared with "
-        f"each other, and with the best baseline, on the same {task.unit}: 'no difference shown' where it may be chance.\n\n\b\n"
-        f"Example:\n  semvec evaluate {task.example}"
+    run.__doc__ = "\n\n".join(
+        (
+            TASKS[name].about,
+            f"Measured: {task.measured}.",
+            f"Data: {task.layout}.",
+            "Every number has its 95 % interval. All models are compared with each other, and with the best baseline, "
+            f"on the same {task.unit}: 'no difference shown' where it may be chance.",
+            f"\b\nExample:\n  semvec evaluate {task.example}",
+        )
     )
     command = click.argument("models", nargs=-1, required=True, metavar="MODEL...")(run)
     common = COMMON if task.suffixes or name == "retrieval" else [option for option in COMMON if option is not SPLIT]
@@ -106,14 +124,21 @@ def _command(name: str) -> click.Command:
     return click.command(name, context_settings={"show_default": True})(command)
 
 
-def _run(task: str, models: Sequence[str], *, places: Sequence[str], form: str, device: str | None, **options: Any) -> None:
-    from semvec.evaluate.run import evaluate as examined
+def _run(task: str, models: Sequence[str], *, places: Sequence[str], form: str, **options: Any) -> None:
+    from semvec.encoders.catalog import load_encoder
+    from semvec.evaluate.run import evaluate_each
     from semvec.evaluate.task import EvaluateOptions
 
-    chosen = EvaluateOptions(**options)
-    with tqdm(desc=task, unit="step", disable=None, leave=False) as bar:
-        watch = partial(_show, bar)
-        reports = [examined(task, models, place, chosen, device=device, watch=watch) for place in places]
+    if "" in places:
+        raise click.UsageError("--data '' names no file")
+    load = partial(load_encoder, **{name: value for name in LOADING if (value := options.pop(name)) is not None})
+    output, overwrite = options.pop("output"), options.pop("overwrite")
+    if overwrite and not output:
+        raise click.UsageError("--overwrite does nothing without --output")
+    with Bar() as bar:
+        reports = evaluate_each(
+            task, models, places, EvaluateOptions(**options), load=load, output=output, overwrite=overwrite, progress=bar.to
+        )
     if form == "json":
         click.echo(json.dumps([report.to_json() for report in reports], ensure_ascii=False, indent=1))
         return
@@ -123,33 +148,37 @@ def _run(task: str, models: Sequence[str], *, places: Sequence[str], form: str, 
         _print(report, markdown=form == "markdown")
 
 
-def _show(bar: Any, what: str) -> None:
-    bar.set_description_str(what)
-    bar.update()
-
-
 def _print(report: Report, *, markdown: bool) -> None:
-    size = report.size if report.unit in report.size else f"{report.size} {report.unit}"
-    click.echo(f"**{report.task}**, {report.data} ({size})\n" if markdown else f"{report.task}, {report.data} ({size})")
+    data, mark = plain(report.data, markdown), "- " if markdown else "  "
+    click.echo(f"**{report.task}**, {data} ({report.size})\n" if markdown else f"{report.task}, {data} ({report.size})")
     names = list(dict.fromkeys(name for line in report.lines for name in line.measures))
     rows = [["", *names]]
     for line in report.lines:
-        shown = f"{line.model} (baseline)" if line.baseline else line.model
-        rows.append([_short(shown), *(str(line.measures.get(name, "-")) for name in names)])
-    if markdown:
-        rows.insert(1, ["---"] * len(rows[0]))
-        click.echo("\n".join(f"| {' | '.join(row)} |" for row in rows))
-    else:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        click.echo(
-            "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-        )
-    mark = "- " if markdown else "  "
+        shown = plain(_short(line.model), markdown) + (" (baseline)" if line.baseline else "")
+        rows.append([shown, *(str(line.measures.get(name, "-")) for name in names)])
+    click.echo(_markdown(rows) if markdown else _columns(rows))
     if report.differences:
         click.echo(f"\n{report.measure}, paired:" + ("\n" if markdown else ""))
-        click.echo("\n".join(f"{mark}{its}" for its in report.differences))
-    if notes := [f"{mark}{line.model}: {note}" for line in report.lines for note in line.notes]:
+        click.echo("\n".join(f"{mark}{plain(str(its), markdown)}" for its in report.differences))
+    if notes := [f"{mark}{plain(f'{line.model}: {note}', markdown)}" for line in report.lines for note in line.notes]:
         click.echo("\n" + "\n".join(notes))
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
+
+def plain(text: str, markdown: bool) -> str:
+    """Return ``text`` on one line, with nothing in it that a terminal, or Markdown, would take for more than text."""
+    shown = "".join(one if one.isprintable() else "�" for one in " ".join(text.split()))
+    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", shown) if markdown else shown
 
 
 def _short(name: str) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
-
-SPLITS = ("train", "dev", "test")
 
 
 @click.command(context_settings={"show_default": True})
@@ -39,9 +35,10 @@ def mteb(
     from semvec.encoders.catalog import load_encoder
     from semvec.evaluate.mteb import mteb_scores
     from semvec.evaluate.mteb_tasks import local_task
+    from semvec.text.columns import data_name
 
     pairs = [_parted(task) for task in tasks]
-    names = [f"{_name(path)}-{kind}" for kind, path in pairs]
+    names = [f"{data_name(path)}-{kind}" for kind, path in pairs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"two tasks would be called {twice}: rename a folder")
     made = [local_task(kind, name, path, split=split, language=language) for (kind, path), name in zip(pairs, names, strict=True)]
@@ -62,13 +59,6 @@ def _parted(task: str) -> tuple[str, str]:
     if not (kind and sign and path):
         raise click.UsageError(f"--task {task!r} is not KIND=PATH, as in sts=stsb/dev.tsv")
     return kind, path
-
-
-def _name(path: str) -> str:
-    """Return what a file or a folder is called; of a file that is called after its split, what its folder is."""
-    place = Path(path).resolve()
-    name = place.name if place.is_dir() else place.name.partition(".")[0]
-    return place.parent.name if name in SPLITS else name
 
 
 def _line(cells: list[str], columns: list[int], scores: list[str], models: tuple[str, ...]) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semvec_cli.bar import Bar
+
 if TYPE_CHECKING:
     from semvec.encoders.word import WordEncoder
     from semvec.encoders.word_corpus import FileTexts
-    from semvec.encoders.word_train import Step
     from semvec.encoders.word_train_options import TrainOptions
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -162,7 +163,7 @@ def _run(kind: str, **given: Any) -> None:
     if not quiet:
         _say_what_a_seed_costs(options)
     try:
-        with _Bar(quiet) as bar:
+        with Bar(quiet) as bar:
             encoder = train_words(
                 kind, texts, output, options, continued=given["continued"], overwrite=given["overwrite"], progress=bar.to
             )
@@ -180,37 +181,6 @@ def _say_what_a_seed_costs(options: TrainOptions) -> None:
         click.echo(
             f"one thread, so that seed {options.seed} repeats the run; without --seed it takes {threads()} threads", err=True
         )
-
-
-class _Bar:
-    """A progress line on stderr for each stage, with rate and time left, drawn only where stderr is a terminal."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet, self._unit = quiet, ""
-        self._bar = self._new()
-
-    def _new(self) -> Any:
-        from tqdm import tqdm
-
-        return tqdm(unit=f" {self._unit}", unit_scale=True, disable=True if self._quiet else None, file=sys.stderr, leave=False)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def to(self, step: Step) -> None:
-        """Show ``step``."""
-        if self._unit != step.unit:
-            self._bar.close()
-            self._unit = step.unit
-            self._bar = self._new()
-        self._bar.total = step.total
-        self._bar.set_description_str(step.stage, refresh=False)
-        if step.loss is not None:
-            self._bar.set_postfix_str(f"loss {step.loss:.3f} a word", refresh=False)
-        self._bar.update(step.done - self._bar.n)
 
 
 def _print(encoder: WordEncoder, output: object, texts: FileTexts, seconds: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -23,6 +25,21 @@ from semvec.errors import OptionError
 
 JSON: TypeAlias = Any
 """A value that ``json.dumps`` takes."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a run is: ``done`` of ``total`` (where known) of a ``stage``, in ``unit``, and the last epoch's loss."""
+
+    stage: str
+    done: int
+    total: int | None
+    unit: str
+    loss: float | None = None
+
+
+Progress: TypeAlias = Callable[[Step], None]
+"""What is told how far a run is."""
 
 
 def did_you_mean(value: str, known: list[str]) -> str:

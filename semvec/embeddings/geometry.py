@@ -55,12 +55,15 @@ def knn_overlap(first: Vectors, second: Vectors, k: int = 10, *, metrics: tuple[
     return np.array([len(np.intersect1d(a, b)) / k for a, b in zip(one, other, strict=True)])
 
 
-def neighbours(vectors: Vectors, k: int, metric: Metric = Metric.COSINE) -> NDArray[np.int64]:
-    """Return the ``k`` nearest other rows of every row of ``vectors`` (n, k), nearest first."""
-    found, _ = nearest(vectors, vectors, min(k + 1, len(vectors)), metric)
-    kept = np.empty((len(vectors), k), dtype=np.int64)
-    for row, its in enumerate(np.asarray(found, dtype=np.int64)):
-        kept[row] = its[its != row][:k]
+def neighbours(
+    vectors: Vectors, k: int, metric: Metric = Metric.COSINE, *, of: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Return the ``k`` nearest other rows of each of the rows ``of`` (all, if None) of ``vectors`` (rows, k), nearest first."""
+    rows = np.arange(len(vectors)) if of is None else of
+    found, _ = nearest(vectors[rows], vectors, min(k + 1, len(vectors)), metric)
+    kept = np.empty((len(rows), k), dtype=np.int64)
+    for at, (row, its) in enumerate(zip(rows, np.asarray(found, dtype=np.int64), strict=True)):
+        kept[at] = its[its != row][:k]
     return kept
 
 

@@ -27,7 +27,7 @@ from semvec.encoders.protocol import Encoder
 from semvec.encoders.static_table import is_static
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import InputError, MissingExtra, ModelError, OptionError, OutputError, OutputExists, TextsCut
-from semvec.types import JSON, Dtype, LayerMix, Level, Oov, Pooling
+from semvec.types import JSON, Dtype, LayerMix, Level, Oov, Pooling, Progress, Step
 
 DIMS = 256
 SIF = 1e-4
@@ -40,8 +40,6 @@ POOLINGS = {Pooling.MEAN: "mean", Pooling.CLS: "first", Pooling.LAST_TOKEN: "las
 TEXTS_AT_ONCE = 2048
 
 Vectors: TypeAlias = NDArray[np.float32]
-Progress: TypeAlias = Callable[[str, int, "int | None"], None]
-"""Called with what is being done, how much of it is done and how much there is (None: not known)."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,7 @@ def _hushed(inference: Any, say: Progress) -> Iterator[None]:
 
         def update(self, count: int) -> None:
             self.done += count
-            say("tokens", self.done, self.total)
+            say(Step("", self.done, self.total, "tokens"))
 
     notes = logging.getLogger("skeletoken")
     own, level = inference.tqdm, notes.level
@@ -256,7 +254,7 @@ def _read_corpus(teacher: TransformerEncoder, corpus: Iterable[str], read: Any, 
 
 
 def _from(before: int, say: Progress) -> Callable[[int, int], None]:
-    return lambda done, _: say("texts", before + done, None)
+    return lambda done, _: say(Step("", before + done, None, "texts"))
 
 
 def _fitted(vectors: Vectors, corpus: _Corpus, *, dim: int, seed: int, say: Progress) -> Vectors:
@@ -265,7 +263,8 @@ def _fitted(vectors: Vectors, corpus: _Corpus, *, dim: int, seed: int, say: Prog
     start = _projected(vectors, basis) * _rarity(len(vectors))
     start /= np.linalg.norm(start, axis=1).mean() or 1.0  # so that a step means the same whatever the teacher
     goals = normalize(_projected(corpus.goals, basis))
-    return fit_tokens(start, corpus.ids, corpus.lengths, goals, seed=seed, progress=lambda done, total: say("steps", done, total))
+    told = lambda done, total: say(Step("", done, total, "steps"))  # noqa: E731
+    return fit_tokens(start, corpus.ids, corpus.lengths, goals, seed=seed, progress=told)
 
 
 def _components(parts: list[Vectors], dim: int) -> Vectors:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,27 +22,13 @@ from semvec.encoders.word_phrases import DELIMITER
 from semvec.encoders.word_table import WordTable
 from semvec.encoders.word_train_options import Kind, Settings, TrainOptions, settle
 from semvec.errors import InputError, ModelError, OptionError
-from semvec.types import JSON
+from semvec.types import JSON, Progress, Step
 
 STATE = {kind: ("syn1neg", "sample_int", *(("vectors_vocab",) if kind == Kind.FASTTEXT else ())) for kind in Kind}
 """The arrays, besides the vectors, that a model goes on from."""
 
 TOLD_EVERY = 0.1
 """Seconds between two calls of a progress function."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far a run is: ``done`` of ``total`` (where known) of a ``stage``, in ``unit``, and the last epoch's loss."""
-
-    stage: str
-    done: int
-    total: int | None
-    unit: str
-    loss: float | None = None
-
-
-Progress = Callable[[Step], None]
 
 
 def train_words(

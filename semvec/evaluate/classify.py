@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,12 @@ from numpy.typing import NDArray
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
 from semvec.evaluate.intervals import Outcome
-from semvec.evaluate.matrices import Matrix, embedded, plain_probe, probe, tf_idf, vote
+from semvec.evaluate.matrices import Matrix, embedded, plain_probe, probe, tf_idf, unknown_note, vote
 from semvec.evaluate.measures import macro_f1, mean
 from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, needed_train_file
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledTexts, read_labelled
+from semvec.types import JSON
 
 MTEB_ITERATIONS = 100
 
@@ -33,24 +36,39 @@ def _read(data: Path, options: EvaluateOptions) -> Parts[LabelledTexts]:
 def _examine(encoder: Encoder, data: Parts[LabelledTexts], options: EvaluateOptions) -> Found:
     train, asked = embedded(encoder, data.train.texts, data.asked.texts)
     found = _learnt(train, asked, data, options)
+    found = replace(found, notes=(*found.notes, *unknown_note(train, asked)))
     if options.shots:
         return found
-    near = vote(train, data.train.labels, asked) == np.array(data.asked.labels)
-    return Found((*found.outcomes, Outcome.over_all("kNN accuracy", mean, near.astype(float))), found.notes)
+    said = vote(train, data.train.labels, asked)
+    near = Outcome.over_all("kNN accuracy", mean, (said == np.array(data.asked.labels)).astype(float))
+    answers = partial(_with, found.answers, "kNN", said.tolist())
+    return replace(found, outcomes=(*found.outcomes, near), answers=answers)
+
+
+def _with(answers: Callable[[], Iterable[Mapping[str, JSON]]], name: str, values: Sequence[JSON]) -> Iterator[Mapping[str, JSON]]:
+    for its, value in zip(answers(), values, strict=True):
+        yield {**its, name: value}
 
 
 def _learnt(train: Matrix, asked: Matrix, data: Parts[LabelledTexts], options: EvaluateOptions) -> Found:
     if options.shots:
         return _few(train, asked, data, options)
     said, how = probe(train, data.train.labels, asked, seed=options.seed)
-    return Found(_outcomes(said, data), (f"linear probe with {how}",))
+    return _found(said, data, f"linear probe with {how}")
 
 
-def _outcomes(said: NDArray[np.str_], data: Parts[LabelledTexts]) -> tuple[Outcome, ...]:
+def _found(said: NDArray[np.str_], data: Parts[LabelledTexts], *notes: str) -> Found:
     known = np.unique(np.array(data.train.labels))  # as numbers labels are quicker to compare
     gold, codes = (np.searchsorted(known, labels) for labels in (np.array(data.asked.labels), said))
     right = Outcome.over_all("accuracy", mean, (gold == codes).astype(float))
-    return right, Outcome.over_all("macro F1", macro_f1, gold, codes)
+    return Found(
+        (right, Outcome.over_all("macro F1", macro_f1, gold, codes)), notes, partial(_answers, data, "said", said.tolist())
+    )
+
+
+def _answers(data: Parts[LabelledTexts], name: str, values: Sequence[JSON]) -> Iterator[Mapping[str, JSON]]:
+    for text, label, value in zip(data.asked.texts, data.asked.labels, values, strict=True):
+        yield {"text": text, "label": label, name: value}
 
 
 def _few(train: Matrix, asked: Matrix, data: Parts[LabelledTexts], options: EvaluateOptions) -> Found:
@@ -67,7 +85,9 @@ def _few(train: Matrix, asked: Matrix, data: Parts[LabelledTexts], options: Eval
     short = sum(count < options.shots for count in Counter(data.train.labels).values())
     drawn = f"{options.runs} draws of {options.shots} texts a class" + (f" ({short} classes have fewer)" if short else "")
     note = f"{drawn}; the interval is of one draw and half of the texts asked about"
-    return Found((Outcome.over_all("accuracy", mean, np.mean(right, axis=0), refits=np.array(halves)),), (note,))
+    shares = np.mean(right, axis=0)
+    outcome = Outcome.over_all("accuracy", mean, shares, refits=np.array(halves))
+    return Found((outcome,), (note,), partial(_answers, data, "share of draws right", shares.tolist()))
 
 
 def draws(labels: Sequence[str], shots: int, runs: int, seed: int) -> list[list[int]]:
@@ -88,13 +108,15 @@ def draws(labels: Sequence[str], shots: int, runs: int, seed: int) -> list[list[
 def _baselines(data: Parts[LabelledTexts], options: EvaluateOptions) -> Mapping[str, Found]:
     train, asked = tf_idf(data.train.texts, data.asked.texts, fit=data.train.texts)
     commonest = Counter(data.train.labels).most_common(1)[0][0]
-    guessed = _outcomes(np.full(len(data), commonest), data)
-    return {"TF-IDF": _learnt(train, asked, data, options), "commonest label": Found(guessed[:1] if options.shots else guessed)}
+    guessed = _found(np.full(len(data), commonest), data)
+    if options.shots:
+        guessed = replace(guessed, outcomes=guessed.outcomes[:1])
+    return {"TF-IDF": _learnt(train, asked, data, options), "commonest label": guessed}
 
 
 TASK = Task(
     name="classify",
-    about="Classification on frozen vectors: linear probe, nearest neighbours (accuracy, macro F1); --shots for few labels.",
+    measured="accuracy and macro F1 of a linear probe, and the accuracy of the vote of the 10 nearest; --shots for few labels",
     unit="texts",
     layout="a folder with train and test (or dev), tables with label and text; or a table, and --train FILE",
     read=_read,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy as np
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
 from semvec.evaluate.intervals import Numbers, Outcome
-from semvec.evaluate.matrices import Matrix, clustered, embedded, tf_idf
+from semvec.evaluate.matrices import Matrix, clustered, embedded, tf_idf, unknown_note
 from semvec.evaluate.measures import v_measure
 from semvec.evaluate.task import EvaluateOptions, Found, Task
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledTexts, read_labelled
+from semvec.types import JSON
 
 
 def mean_v_measure(labels: Numbers, clusterings: Numbers) -> float:
@@ -30,7 +32,9 @@ def _read(data: Path, options: EvaluateOptions) -> LabelledTexts:
 
 
 def _examine(encoder: Encoder, data: LabelledTexts, options: EvaluateOptions) -> Found:
-    return _parted(embedded(encoder, data.texts)[0], data, options)
+    rows = embedded(encoder, data.texts)[0]
+    found = _parted(rows, data, options)
+    return replace(found, notes=(*found.notes, *unknown_note(rows)))
 
 
 def _parted(rows: Matrix, data: LabelledTexts, options: EvaluateOptions) -> Found:
@@ -44,7 +48,12 @@ def _parted(rows: Matrix, data: LabelledTexts, options: EvaluateOptions) -> Foun
         halves.append(v_measure(gold[part], clustered(rows[part], min(len(np.unique(gold[part])), len(part)), seed=seed)))
     note = f"mean of {options.runs} clusterings into {len(known)}; the interval is from clusterings of halves"
     runs = np.stack(all_of_them, axis=1)
-    return Found((Outcome.over_all("v-measure", mean_v_measure, gold, runs, refits=np.array(halves)),), (note,))
+
+    def answers() -> Iterator[Mapping[str, JSON]]:
+        for text, label, cluster in zip(data.texts, data.labels, runs[:, 0].tolist(), strict=True):
+            yield {"text": text, "label": label, "cluster": cluster}
+
+    return Found((Outcome.over_all("v-measure", mean_v_measure, gold, runs, refits=np.array(halves)),), (note,), answers)
 
 
 def _baselines(data: LabelledTexts, options: EvaluateOptions) -> Mapping[str, Found]:
@@ -60,7 +69,7 @@ def _baselines(data: LabelledTexts, options: EvaluateOptions) -> Mapping[str, Fo
 
 TASK = Task(
     name="cluster",
-    about="Clustering: do texts of one label fall together, by k-means (v-measure).",
+    measured="v-measure of k-means, mean of --runs clusterings",
     unit="texts",
     layout="a table with label and text, or a folder with test or dev in that form",
     read=_read,

@@ -9,13 +9,14 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.embeddings.similarity import nearest, similarity
+from semvec.embeddings.geometry import neighbours
+from semvec.embeddings.similarity import similarity
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.evaluate.intervals import Interval, bootstrap
 from semvec.evaluate.matrices import plain
 from semvec.evaluate.measures import mean, spearman
-from semvec.types import JSON
+from semvec.types import JSON, Progress, Step
 
 WARM_UP = 16
 SAMPLE = 2000
@@ -75,11 +76,13 @@ def compare(
     sample: int = SAMPLE,
     most: int = 5,
     seed: int = 0,
+    progress: Progress = lambda step: None,
 ) -> Comparison:
     """Return how two ``models`` (names and encoders) see ``texts``; equal texts count once.
 
     Neighbours are exact and among all texts; they are looked up for ``sample`` of them (drawn by ``seed``), and
-    intervals are by resampling these. ``most`` texts that moved most are shown. Raises `InputError` for too few texts.
+    intervals are by resampling these. ``most`` texts that moved most are shown. ``progress`` is told what is done.
+    Raises `InputError` for too few texts.
     """
     if len(models) != 2:
         raise OptionError(f"two models are compared, not {len(models)}")
@@ -89,7 +92,7 @@ def compare(
     known = list(dict.fromkeys(texts))
     if len(known) < k + 2:
         raise InputError(f"{len(known):,} different texts are too few to compare {k} neighbours of each")
-    sides, vectors = zip(*(_side(name, encoder, known) for name, encoder in models), strict=True)
+    sides, vectors = zip(*(_side(name, encoder, known, progress) for name, encoder in models), strict=True)
     told = np.flatnonzero(vectors[0].any(axis=1) & vectors[1].any(axis=1))  # of the others one model knows nothing
     unknown = len(known) - len(told)
     if len(told) < k + 2:
@@ -98,7 +101,8 @@ def compare(
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(known), min(sample, len(known)), replace=False))
     others = np.sort(rng.choice(len(known), min(OTHERS, len(known)), replace=False))
-    near = [_neighbours(its, rows, k, encoder) for its, (_, encoder) in zip(vectors, models, strict=True)]
+    progress(Step("neighbours", 0, None, "texts"))
+    near = [neighbours(its, k, encoder.metric, of=rows) for its, (_, encoder) in zip(vectors, models, strict=True)]
     shares = np.array([len(np.intersect1d(a, b)) / k for a, b in zip(*near, strict=True)])
     scores = [similarity(its[rows], its[others], one.metric) for its, (_, one) in zip(vectors, models, strict=True)]
     agreement = _agreement(scores, rows[:, None] != others)
@@ -113,20 +117,15 @@ def compare(
     )
 
 
-def _side(name: str, encoder: Encoder, texts: Sequence[str]) -> tuple[Side, NDArray[np.float32]]:
+def _side(name: str, encoder: Encoder, texts: Sequence[str], progress: Progress) -> tuple[Side, NDArray[np.float32]]:
     able = plain(encoder)
     able.encode(texts[:WARM_UP])
+    able = able.with_options(progress=lambda done, total: progress(Step(name, done, total, "texts")))
     began = perf_counter()
     found = able.encode(texts)
     rate = len(texts) / (perf_counter() - began)
     cut = float(found.n_truncated.sum() / max(1, found.n_tokens.sum()))
     return Side(name, able.dim, able.dim * found.floats().itemsize, rate, cut), found.floats()
-
-
-def _neighbours(vectors: NDArray[np.float32], rows: NDArray[np.int64], k: int, encoder: Encoder) -> list[NDArray[np.int64]]:
-    """Return the ``k`` nearest other texts of each of ``rows``, nearest first."""
-    found, _ = nearest(vectors[rows], vectors, k + 1, encoder.metric)
-    return [its[its != row][:k] for its, row in zip(np.asarray(found, dtype=np.int64), rows, strict=True)]
 
 
 def _agreement(scores: Sequence[NDArray[np.float32]], others: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -39,6 +39,12 @@ def embedded(encoder: Encoder, *parts: Sequence[str]) -> list[NDArray[np.float32
     return np.split(found, np.cumsum([len(part) for part in parts])[:-1])
 
 
+def unknown_note(*parts: NDArray[np.float32]) -> tuple[str, ...]:
+    """Return what is to be said of texts (rows of ``parts``) of which the model knows nothing: their vectors are zeros."""
+    count, texts = (sum(its) for its in zip(*((int((~part.any(axis=1)).sum()), len(part)) for part in parts), strict=True))
+    return (f"{count:,} of {texts:,} texts hold nothing that the model knows: they are like no other",) if count else ()
+
+
 def finite(found: Embeddings, encoder: Encoder) -> NDArray[np.float32]:
     """Return the vectors; raise `ModelError` where one holds a number that is not finite."""
     vectors = found.floats()

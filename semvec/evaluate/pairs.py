@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
 from semvec.evaluate.intervals import Outcome
-from semvec.evaluate.matrices import Matrix, cosines, embedded, tf_idf
+from semvec.evaluate.matrices import Matrix, cosines, embedded, tf_idf, unknown_note
 from semvec.evaluate.measures import average_precision, best_threshold, f1, mean
 from semvec.evaluate.task import EvaluateOptions, Found, Task, train_file
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledPairs, read_labelled_pairs
+from semvec.types import JSON
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,23 @@ class PairData:
         return None if len(known) == len(self) else groups.astype(np.int64)
 
 
-def _by_threshold(scores: NDArray[np.float64], data: PairData, threshold: float) -> tuple[Outcome, ...]:
-    """Return accuracy and F1 of saying yes from ``threshold`` on."""
-    gold, said = np.array(data.asked.labels), scores >= threshold
-    return (
-        Outcome.over_all("accuracy", mean, (gold == said).astype(float), groups=data.groups),
-        Outcome.over_all("F1", f1, gold, said, groups=data.groups),
-    )
+def _found(data: PairData, scores: NDArray[np.float64], threshold: float | None, *notes: str) -> Found:
+    """Return AP of ``scores``, and accuracy and F1 of saying yes from ``threshold`` on, where there is one."""
+    asked = data.asked
+    gold, said = np.array(asked.labels), None if threshold is None else scores >= threshold
+    outcomes = [Outcome.over_all("AP", average_precision, gold, scores, groups=data.groups)]
+    if said is not None:
+        outcomes += [
+            Outcome.over_all("accuracy", mean, (gold == said).astype(float), groups=data.groups),
+            Outcome.over_all("F1", f1, gold, said, groups=data.groups),
+        ]
+
+    def answers() -> Iterator[Mapping[str, JSON]]:
+        yes = [None] * len(gold) if said is None else said.tolist()
+        for one, two, label, cosine, its in zip(asked.first, asked.second, asked.labels, scores.tolist(), yes, strict=True):
+            yield {"sentence1": one, "sentence2": two, "label": label, "cosine": cosine, "said": its}
+
+    return Found(tuple(outcomes), notes, answers)
 
 
 def _read(data: Path, options: EvaluateOptions) -> PairData:
@@ -66,31 +77,29 @@ def _baselines(data: PairData, options: EvaluateOptions) -> Mapping[str, Found]:
 
 
 def _told_apart(vectors: Callable[..., list[Matrix]], data: PairData) -> Found:
-    gold = np.array(data.asked.labels)
     parts = [data.asked.first, data.asked.second]
     if data.train is not None:
         parts += [data.train.first, data.train.second]
     found = vectors(*parts)
     scores = cosines(found[0], found[1])
-    outcomes = (Outcome.over_all("AP", average_precision, gold, scores, groups=data.groups),)
+    unknown = unknown_note(*found[:2]) if isinstance(found[0], np.ndarray) else ()
     if data.train is None:
-        return Found(outcomes, ("no training pairs to choose a threshold on, so no accuracy and no F1",))
+        return _found(data, scores, None, "no training pairs to choose a threshold on, so no accuracy and no F1", *unknown)
     threshold = best_threshold(np.array(data.train.labels), cosines(found[2], found[3]))
-    return Found((*outcomes, *_by_threshold(scores, data, threshold)), (f"threshold {threshold:.3f}, chosen on training pairs",))
+    return _found(data, scores, threshold, f"threshold {threshold:.3f}, the most often right on training pairs", *unknown)
 
 
 def _chance(data: PairData) -> Found:
     """Return what equal scores for all are worth, and the commoner label for every pair."""
-    gold, same = np.array(data.asked.labels), np.zeros(len(data), dtype=np.float64)
-    outcomes = (Outcome.over_all("AP", average_precision, gold, same, groups=data.groups),)
+    same = np.zeros(len(data), dtype=np.float64)
     if data.train is None:
-        return Found(outcomes)
-    return Found((*outcomes, *_by_threshold(same, data, 0.0 if np.mean(data.train.labels) > 0.5 else 1.0)))
+        return _found(data, same, None)
+    return _found(data, same, 0.0 if np.mean(data.train.labels) > 0.5 else 1.0)
 
 
 TASK = Task(
     name="pairs",
-    about="Duplicates, paraphrases, answers: which pairs belong together, by their cosine (AP, accuracy, F1).",
+    measured="AP of cosines; accuracy and F1 with a threshold that is most often right on training pairs",
     unit="pairs",
     layout="a table with label (0 or 1), sentence1 and sentence2, or question and answer; a folder with test or dev, and train",
     read=_read,

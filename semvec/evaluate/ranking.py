@@ -7,7 +7,7 @@ greater first, as trec_eval does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -63,6 +63,9 @@ NAMES: dict[str, Callable[[Grades, Grades, int], float]] = {
     "R": recall,
     "P": precision,
 }
+OTHER_NAMES = {"MRR": "RR@10", "MAP": "AP", "Recall": "R@10", "Precision": "P@10", "P": "P@10", "Hit": "R@10", "NDCG": "nDCG@10"}
+"""What others call the measures."""
+
 ALL = 1 << 30
 
 
@@ -81,7 +84,9 @@ class RankMeasure:
         kind, depth = shape.groups() if shape else ("", None)
         if kind not in NAMES or (kind == "P" and not depth):
             known = [f"{one}@10" for one in NAMES]
-            raise OptionError(f"no measure {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}, for any depth")
+            other = next((its for its in OTHER_NAMES if its.lower() == name.partition("@")[0].lower()), "")
+            meant = f" (did you mean {OTHER_NAMES[other]!r}?)" if other else did_you_mean(name, known)
+            raise OptionError(f"no measure {name!r}{meant}: there are {', '.join(known)}, for any depth")
         return cls(name, NAMES[kind], int(depth) if depth else ALL)
 
     def values(self, qrels: Qrels, run: Run) -> NDArray[np.float64]:
@@ -102,3 +107,15 @@ class RankMeasure:
 def ranked(scores: Mapping[str, float]) -> list[str]:
     """Return the documents, best first; equal ones the greater id first."""
     return [name for name, _ in sorted(scores.items(), key=lambda one: (one[1], one[0]), reverse=True)]
+
+
+def is_trec(run: Run) -> bool:
+    """Whether all ids of ``run`` can stand in a file of TREC's, whose columns are parted by spaces."""
+    return not any(re.search(r"\s", name) or not name for query, found in run.items() for name in (query, *found))
+
+
+def trec_lines(run: Run, name: str) -> Iterator[str]:
+    """Give ``run``, called ``name``, as TREC has it: query, Q0, document, rank, score, name."""
+    for query, scores in run.items():
+        for rank, document in enumerate(ranked(scores), start=1):
+            yield f"{query} Q0 {document} {rank} {scores[document]!r} {name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,17 +18,20 @@ from semvec.errors import OptionError, TextsCut
 from semvec.evaluate.intervals import Outcome
 from semvec.evaluate.matrices import finite, plain
 from semvec.evaluate.measures import mean
-from semvec.evaluate.ranking import ALL, RankMeasure, Run
+from semvec.evaluate.ranking import ALL, RankMeasure, Run, ranked
 from semvec.evaluate.task import EvaluateOptions, Found, Mode, Task
 from semvec.index.bm25 import Part, Postings, bm25
 from semvec.results import Hit, Hits
 from semvec.search.fusion import Fusion
 from semvec.text.retrieval import RetrievalData, read_retrieval
-from semvec.types import Level, Oov
+from semvec.types import JSON, Level, Oov
 
 MEASURES = ("nDCG@10", "RR@10", "AP", "R@100")
 DEPTH = 1000
 """Documents that are kept of a ranking, unless a measure asks for more."""
+
+SHOWN = 10
+"""Documents that are named of a query's in the answers; a run has them all."""
 
 BLOCK = 32
 """Documents whose tokens are compared with all queries at a time."""
@@ -87,7 +90,7 @@ def late_run(encoder: Encoder, asked: Asked) -> Run:
     level = Level.TOKEN if Level.TOKEN in encoder.levels else Level.WORD
     if level not in encoder.levels:
         raise OptionError(f"late interaction wants token vectors; {encoder.fingerprint.model} gives {', '.join(encoder.levels)}")
-    able, data = plain(encoder, level), asked.data
+    able, data, progress = plain(encoder, level).with_options(progress=None), asked.data, encoder.options.progress
     queries = able.encode_query(list(data.queries.values()))
     owners, tokens = queries.text_index, normalize(finite(queries, able))
     scores = np.zeros((len(data.queries), len(data.documents)), dtype=np.float32)
@@ -104,6 +107,8 @@ def late_run(encoder: Encoder, asked: Asked) -> Run:
                 best[:, its] = np.maximum.reduceat(tokens @ vectors[known].T, starts, axis=1)
             np.add.at(scores[:, at : at + len(found)], owners, best)
             at += len(found)
+            if progress:
+                progress(at, len(texts))
             read += [int((found.n_truncated > 0).sum()), int(found.n_truncated.sum()), int(found.n_tokens.sum())]
     if read[0]:
         warnings.warn(TextsCut.counted(int(read[0]), len(texts), read[1] / read[2]), stacklevel=2)
@@ -130,9 +135,17 @@ def scored(run: Run, asked: Asked) -> Found:
     others = {
         name: {one: score for one, score in its.items() if one != name or name not in asked.own} for name, its in run.items()
     }
-    outcomes = (Outcome.over_all(its.name, mean, its.values(asked.data.qrels, others)) for its in asked.measures)
+    values = {its.name: its.values(asked.data.qrels, others) for its in asked.measures}
     note = (f"{len(asked.own):,} queries are documents too, and were left out of their own hits",) if asked.own else ()
-    return Found(tuple(outcomes), note)
+    nothing = sum(not others.get(name) for name in asked.data.queries)
+    notes = (*note, f"{nothing:,} queries hold nothing that is known, and find nothing") if nothing else note
+
+    def answers() -> Iterator[Mapping[str, JSON]]:
+        for at, (name, text) in enumerate(asked.data.queries.items()):
+            its = {measure: float(row[at]) for measure, row in values.items()}
+            yield {"query": name, "text": text, **its, "first": ranked(others.get(name, {}))[:SHOWN]}
+
+    return Found(tuple(Outcome.over_all(name, mean, row) for name, row in values.items()), notes, answers, others)
 
 
 def _read(data: Path, options: EvaluateOptions) -> Asked:
@@ -150,7 +163,7 @@ def _baselines(asked: Asked, options: EvaluateOptions) -> Mapping[str, Found]:
 
 TASK = Task(
     name="retrieval",
-    about="Retrieval: does search find what people judged relevant (nDCG@10, RR@10, AP, R@100), beside BM25.",
+    measured="nDCG@10, RR@10, AP and R@100, or other measures by --measure, of rankings of at least 1,000 documents",
     unit="queries",
     layout="a folder as BEIR has it: corpus.jsonl, queries.jsonl, qrels/test.tsv",
     read=_read,
@@ -159,5 +172,6 @@ TASK = Task(
     options=("mode", "measures"),
     suffixes=(),
     example="retrieval minilm --data scifact --mode hybrid",
-    sizes=lambda asked: f"{len(asked.data.queries):,} queries, {len(asked.data.documents):,} documents",
+    count=lambda asked: len(asked.data.queries),
+    size=lambda asked: f", {len(asked.data.documents):,} documents",
 )

@@ -1,153 +1,202 @@
-"""Tasks by their names, and the examination of several models by one of them."""
+"""The examination of models on data, by one of the tasks."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib import import_module
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
 
 from semvec.encoders.catalog import find_model, load_encoder
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError, OptionError
+from semvec.errors import InputError, OptionError, TextsCut
 from semvec.evaluate.intervals import Difference, Interval, differences
+from semvec.evaluate.report import Answers, Line, Report
 from semvec.evaluate.task import AnyTask, EvaluateOptions, Found
-from semvec.text.columns import split_file
-from semvec.types import JSON, did_you_mean
+from semvec.evaluate.tasks import task_named
+from semvec.text.columns import data_name, split_file
+from semvec.types import JSON, Progress, Step
 
-TASKS = {
-    "sts": "semvec.evaluate.sts:TASK",
-    "words": "semvec.evaluate.word_tasks:WORDS",
-    "analogy": "semvec.evaluate.word_tasks:ANALOGY",
-    "wic": "semvec.evaluate.wic:TASK",
-    "retrieval": "semvec.evaluate.retrieval:TASK",
-    "classify": "semvec.evaluate.classify:TASK",
-    "cluster": "semvec.evaluate.cluster:TASK",
-    "pairs": "semvec.evaluate.pairs:TASK",
-    "tagging": "semvec.evaluate.tagging:TASK",
-}
-
-
-@dataclass(frozen=True)
-class Line:
-    """What was found of one model: every measure with its interval; ``baseline`` where it is none of the models asked for."""
-
-    model: str
-    measures: Mapping[str, Interval]
-    notes: tuple[str, ...]
-    baseline: bool
-
-
-@dataclass(frozen=True)
-class Report:
-    """What several models do on the same data: a line each, and how they compare by ``measure``.
-
-    All pairs of models are compared, and each with the best of the baselines, Holm's correction made for either kind.
-    """
-
-    task: str
-    data: str
-    size: str
-    unit: str
-    measure: str
-    lines: tuple[Line, ...]
-    differences: tuple[Difference, ...]
-    options: Mapping[str, JSON]
-
-    def to_json(self) -> dict[str, JSON]:
-        """Return all of it as JSON has it."""
-        return {
-            "task": self.task,
-            "data": self.data,
-            "size": self.size,
-            "unit": self.unit,
-            "models": [
-                asdict(line) | {"measures": {name: asdict(its) for name, its in line.measures.items()}} for line in self.lines
-            ],
-            "differences": [{**asdict(its), "measure": self.measure, "shown": its.shown} for its in self.differences],
-            "options": dict(self.options),
-        }
-
-
-def task_named(name: str) -> AnyTask:
-    """Return the task called ``name``; raise `OptionError` listing those there are."""
-    if name not in TASKS:
-        raise OptionError(f"no task {name!r}{did_you_mean(name, list(TASKS))}: there are {', '.join(TASKS)}")
-    module, _, attribute = TASKS[name].partition(":")
-    task: AnyTask = getattr(import_module(module), attribute)
-    return task
+Models = Mapping[str, Encoder] | Sequence[str]
+"""Encoders by names of one's own, or names of models to load."""
 
 
 def evaluate(
     task: str,
-    models: Mapping[str, Encoder] | Sequence[str],
+    models: Models,
     data: str | os.PathLike[str],
     options: EvaluateOptions | None = None,
     *,
-    device: str | None = None,
-    watch: Callable[[str], None] = lambda what: None,
+    load: Callable[[str], Encoder] = load_encoder,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda step: None,
 ) -> Report:
-    """Return what each of ``models`` (encoders by their names, or names to load) does on ``data`` by the task called ``task``.
+    """Return what each of ``models`` does on ``data`` (a file or a folder) by the task called ``task``.
 
-    Models that are named are loaded one after the other, and only one is in memory. ``watch`` is told what is being done.
+    Models that are named are loaded by ``load`` one after the other, and only one is in memory. With ``output``, a folder,
+    the report is kept there with what every model said of every example (`Answers`). ``progress`` is told what is done.
     Raises `InputError` where the data cannot be read or asked about, `LevelError` or `OptionError` where a model cannot
-    give what the task wants.
+    give what the task wants, `OutputExists` where there is a report already.
     """
-    chosen, options = task_named(task), options or EvaluateOptions()
+    given = {"load": load, "output": output, "overwrite": overwrite, "progress": progress}
+    return evaluate_each(task, models, [data], options, **given)[0]  # type: ignore[arg-type]
+
+
+def evaluate_each(
+    task: str,
+    models: Models,
+    data: Sequence[str | os.PathLike[str]],
+    options: EvaluateOptions | None = None,
+    *,
+    load: Callable[[str], Encoder] = load_encoder,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda step: None,
+) -> list[Report]:
+    """Return the report of `evaluate` for each of ``data``; all are read before, and every model is loaded once."""
+    chosen, options = task_named(task), EvaluateOptions() if options is None else options
+    if not isinstance(options, EvaluateOptions):
+        raise OptionError(f"options must be EvaluateOptions(…), not {type(options).__name__}")
     if isinstance(models, str) or not models:
         raise OptionError("models must be a list of names, or encoders by their names: evaluate('sts', ['minilm'], path)")
-    place = Path(data)
-    if not place.exists():
-        raise InputError(f"{place}: is not there; {task} wants {chosen.layout}")
-    if options.split is not None and not place.is_dir():
-        raise OptionError(f"{place} is a file, so there is no part {options.split!r} to choose")
+    places = [Path(place) for place in data]
+    folders = [None] * len(places) if output is None else _folders(Path(output), task, places)
+    answers = [None if folder is None else Answers(folder, overwrite=overwrite) for folder in folders]
     if not isinstance(models, Mapping):
         for name in models:
             find_model(name)  # a name that is none is worth knowing before an hour's work
-    examples = chosen.read(place, options)
-    watch(f"baselines on {place.name}")
-    simple: Mapping[str, Found] = {}
-    missing: tuple[str, ...] = ()
-    try:
-        simple = chosen.baselines(examples, options) if options.baselines else {}
-    except InputError as error:
-        missing = (f"no baseline: {error}",)
-    found: dict[str, Found] = {}
-    for name, encoder in _loaded(models, device):
-        watch(f"{name} on {place.name}")
-        found[name if name not in simple else f"{name} (model)"] = chosen.examine(encoder, examples, options)
+    sets = [_Examined(chosen, place, options, its, progress) for place, its in zip(places, answers, strict=True)]
+    for one in sets:
+        one.ask_baselines()
+    for name, encoder in _loaded(models, load):
+        for one in sets:
+            one.ask(name, encoder)
         del encoder
-    lines, firsts = [], {}
-    for name, its in [*found.items(), *simple.items()]:
-        watch(f"intervals of {name}")
+    return [one.report() for one in sets]
+
+
+class _Examined:
+    """One set of data, and what has been found on it so far."""
+
+    def __init__(self, task: AnyTask, place: Path, options: EvaluateOptions, answers: Answers | None, progress: Progress) -> None:
+        if not place.exists():
+            raise InputError(f"{place}: is not there; {task.name} wants {task.layout}")
+        if options.split is not None and not place.is_dir():
+            raise OptionError(f"{place} is a file, so there is no part {options.split!r} to choose")
+        self.task, self.place, self.options, self.answers, self.progress = task, place, options, answers, progress
+        self.examples = task.read(place, options)
+        self.found: dict[str, Found] = {}
+        self.simple: dict[str, Found] = {}
+        self.fingerprints: dict[str, Mapping[str, JSON]] = {}
+        self.missing: list[str] = []
+
+    def ask_baselines(self) -> None:
+        """Find what the simple baselines do."""
+        if not self.options.baselines:
+            return
+        self.progress(Step(f"baselines on {self.place.name}", 0, None, "texts"))
         try:
-            intervals = {one.measure: one.interval(seed=options.seed, resamples=options.resamples) for one in its.outcomes}
+            self.simple = dict(self.task.baselines(self.examples, self.options))
         except InputError as error:
-            if name in found:
-                raise InputError(f"{name} on {place}: {error}") from None
-            missing = (*missing, f"no baseline {name}: {error}")
-            continue
-        lines.append(Line(name, intervals, its.notes, name not in found))
-        firsts[name] = its.outcomes[0]
-    if missing:
-        lines[0] = replace(lines[0], notes=(*lines[0].notes, *missing))
-    compared = differences(firsts, list(combinations(found, 2)), seed=options.seed, resamples=options.resamples)
-    able = [name for name in simple if name in firsts]
-    if able:
-        best = max(able, key=lambda name: firsts[name].value)
-        compared += differences(firsts, [(name, best) for name in found], seed=options.seed, resamples=options.resamples)
-    measure = next(iter(firsts.values())).measure
-    heeded = {name: getattr(options, name) for name in ("split", "seed", "resamples", *chosen.options)}
-    size = chosen.sizes(examples)
-    asked = split_file(place, *options.splits, suffixes=chosen.suffixes) if chosen.suffixes else place
-    return Report(task, str(asked), size, chosen.unit, measure, tuple(lines), tuple(compared), heeded)
+            self.missing.append(f"no baseline: {error}")
+        self.simple = {name: self._kept(name, found) for name, found in self.simple.items()}
+
+    def ask(self, name: str, encoder: Encoder) -> None:
+        """Find what ``encoder`` does, called ``name``."""
+        stage = f"{name} on {self.place.name}"
+        told = encoder.with_options(progress=lambda done, total: self.progress(Step(stage, done, total, "texts")))
+        with _cuts_noted() as notes:
+            found = self.task.examine(told, self.examples, self.options)
+        name = name if name not in self.simple else f"{name} (model)"
+        self.found[name] = self._kept(name, replace(found, notes=(*found.notes, *notes)))
+        self.fingerprints[name] = encoder.fingerprint.to_json()
+
+    def _kept(self, name: str, found: Found) -> Found:
+        """Return ``found`` without the answers, which may be many, after they are written."""
+        if self.answers is not None:
+            self.answers.write(name, found)
+        return replace(found, answers=tuple, run=None)
+
+    def report(self) -> Report:
+        """Return what was found, with intervals and differences."""
+        lines = [line for name, its in (self.found | self.simple).items() if (line := self._line(name, its))]
+        if self.missing:
+            lines[0] = replace(lines[0], notes=(*lines[0].notes, *self.missing))
+        heeded = {name: getattr(self.options, name) for name in ("split", "seed", "resamples", *self.task.options)}
+        asked = split_file(self.place, *self.options.splits, suffixes=self.task.suffixes) if self.task.suffixes else self.place
+        count = self.task.count(self.examples)
+        made = Report(
+            task=self.task.name,
+            data=str(asked),
+            examples=count,
+            size=f"{count:,} {self.task.unit}{self.task.size(self.examples)}",
+            unit=self.task.unit,
+            measure=next(iter(lines[0].measures)),
+            lines=tuple(lines),
+            differences=tuple(self._differences([line.model for line in lines if line.baseline])),
+            options=heeded,
+            semvec=version("semvec"),
+        )
+        if self.answers is not None:
+            self.answers.end(made)
+        return made
+
+    def _line(self, name: str, found: Found) -> Line | None:
+        """Return what is said of a model, None for a baseline that has no value."""
+        intervals: dict[str, Interval] = {}
+        try:
+            for at, its in enumerate(found.outcomes):
+                self.progress(Step(f"intervals of {name}", at, len(found.outcomes), "measures"))
+                intervals[its.measure] = its.interval(seed=self.options.seed, resamples=self.options.resamples)
+        except InputError as error:
+            if name in self.found:
+                raise InputError(f"{name} on {self.place}: {error}") from None
+            self.missing.append(f"no baseline {name}: {error}")
+            return None
+        return Line(name, intervals, found.notes, len(found.outcomes[0].examples), self.fingerprints.get(name))
+
+    def _differences(self, baselines: Sequence[str]) -> list[Difference]:
+        """Return how all models differ from each other, then each from the best of ``baselines``."""
+        firsts = {name: its.outcomes[0] for name, its in (self.found | self.simple).items()}
+        compared = partial(differences, firsts, seed=self.options.seed, resamples=self.options.resamples)
+        found = compared(list(combinations(self.found, 2)))
+        if baselines:
+            best = max(baselines, key=lambda name: firsts[name].value)
+            found += compared([(name, best) for name in self.found])
+        return found
 
 
-def _loaded(models: Mapping[str, Encoder] | Sequence[str], device: str | None) -> Iterator[tuple[str, Encoder]]:
+@contextmanager
+def _cuts_noted() -> Iterator[list[str]]:
+    """Give a list of what is said about texts that were cut, so that it stands beside the numbers."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TextsCut)
+        yield notes
+    for its in caught:
+        if isinstance(its.message, TextsCut):
+            notes.append(str(its.message))
+        else:
+            warnings.warn_explicit(its.message, its.category, its.filename, its.lineno)
+
+
+def _folders(output: Path, task: str, places: Sequence[Path]) -> list[Path]:
+    """Return where the reports on ``places`` are kept, ``output/task-name`` each."""
+    names = [f"{task}-{data_name(place)}" for place in places]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise OptionError(f"two reports would be called {output / twice}: evaluate one after the other, into two folders")
+    return [output / name for name in names]
+
+
+def _loaded(models: Models, load: Callable[[str], Encoder]) -> Iterator[tuple[str, Encoder]]:
     if isinstance(models, Mapping):
         yield from models.items()
         return
     for name in dict.fromkeys(models):
-        yield name, load_encoder(name, device=device)
+        yield name, load(name)

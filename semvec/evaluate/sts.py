@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from semvec.encoders.protocol import Encoder
 from semvec.evaluate.intervals import Interval, Outcome
-from semvec.evaluate.matrices import Matrix, cosines, embedded, plain, tf_idf
+from semvec.evaluate.matrices import Matrix, cosines, embedded, plain, tf_idf, unknown_note
 from semvec.evaluate.measures import pearson, spearman
 from semvec.evaluate.task import EvaluateOptions, Found, Task
 from semvec.text.columns import split_file
 from semvec.text.examples import ScoredPairs, read_scored_pairs
+from semvec.types import JSON
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,20 @@ def _read(data: Path, options: EvaluateOptions) -> ScoredPairs:
 
 
 def _examine(encoder: Encoder, pairs: ScoredPairs, options: EvaluateOptions) -> Found:
-    return _agreement(embedded(encoder, pairs.first, pairs.second), pairs)
+    sides = embedded(encoder, pairs.first, pairs.second)
+    return replace(_agreement(sides, pairs), notes=unknown_note(*sides))
 
 
 def _agreement(sides: Sequence[Matrix], pairs: ScoredPairs) -> Found:
     first, second = sides
     scores, gold = cosines(first, second), np.array(pairs.scores)
-    return Found(tuple(Outcome.over_all(of.__name__, of, scores, gold, range=(-1, 1)) for of in (spearman, pearson)))
+
+    def answers() -> Iterator[Mapping[str, JSON]]:
+        for one, two, score, cosine in zip(pairs.first, pairs.second, pairs.scores, scores.tolist(), strict=True):
+            yield {"sentence1": one, "sentence2": two, "score": score, "cosine": cosine}
+
+    outcomes = (Outcome.over_all(of.__name__, of, scores, gold, range=(-1, 1)) for of in (spearman, pearson))
+    return Found(tuple(outcomes), answers=answers)
 
 
 def _baselines(pairs: ScoredPairs, options: EvaluateOptions) -> Mapping[str, Found]:
@@ -59,7 +67,7 @@ def _baselines(pairs: ScoredPairs, options: EvaluateOptions) -> Mapping[str, Fou
 
 TASK = Task(
     name="sts",
-    about="Sentence similarity: how well cosines agree with people (Spearman, Pearson).",
+    measured="Spearman and Pearson of cosines",
     unit="pairs",
     layout="a table with score, sentence1 and sentence2 (STS-B, SICK), or a folder with test or dev in that form",
     read=_read,

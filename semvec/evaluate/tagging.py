@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from semvec.evaluate.spans import span_counts, span_f1
 from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, needed_train_file
 from semvec.text.columns import split_file
 from semvec.text.tagged import TaggedSentences, entities, marks_spans, read_tagged
-from semvec.types import Level, Overflow
+from semvec.types import JSON, Level, Overflow
 
 SUFFIXES = (".conll", ".iob2", ".bio", ".txt", ".tsv")
 ITERATIONS = 300
@@ -60,9 +60,18 @@ def _scored(said: Sequence[str], data: Parts[TaggedSentences]) -> Found:
     pairs = list(zip(data.asked.tags, predicted, strict=True))
     right = np.array([(sum(a == b for a, b in zip(*pair, strict=True)), len(pair[0])) for pair in pairs])
     words = Outcome.over_all("token accuracy", token_accuracy, right)
+    new = {tag for tags in data.asked.tags for tag in tags} - {tag for tags in data.train.tags for tag in tags}
+    notes = [f"no training word has the tag{'s' * (len(new) > 1)} {', '.join(sorted(new)):.80}"] if new else []
+
+    def answers() -> Iterator[Mapping[str, JSON]]:
+        for its, tags, guess in zip(data.asked.words, data.asked.tags, predicted, strict=True):
+            yield {"words": its, "tags": tags, "said": guess}
+
     if not marks_spans(data.asked.tags):
-        return Found((words,), ("the tags mark no spans (B-…, I-…, O), so there is no span F1",))
-    return Found((Outcome.over_all("span F1", span_f1, span_counts(data.asked.tags, predicted)), words))
+        notes.append("the tags mark no spans (B-…, I-…, O), so there is no span F1")
+        return Found((words,), tuple(notes), answers)
+    spans = Outcome.over_all("span F1", span_f1, span_counts(data.asked.tags, predicted))
+    return Found((spans, words), tuple(notes), answers)
 
 
 def _baselines(data: Parts[TaggedSentences], options: EvaluateOptions) -> Mapping[str, Found]:
@@ -77,7 +86,7 @@ def _baselines(data: Parts[TaggedSentences], options: EvaluateOptions) -> Mappin
 
 TASK = Task(
     name="tagging",
-    about="Tagging, such as names: a linear probe on every word's vector (span F1, token accuracy).",
+    measured="span F1 and token accuracy of a linear probe on the vector of every word",
     unit="sentences",
     layout="a folder with train and test (or dev) in CoNLL columns: a word and its tag a line, a blank line between sentences",
     read=_read,

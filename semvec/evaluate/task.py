@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from numbers import Integral
+from os import fspath
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.evaluate.intervals import RESAMPLES, Outcome
+from semvec.evaluate.ranking import RankMeasure, Run
 from semvec.text.columns import SUFFIXES, has_split, split_file
-from semvec.types import Choice
+from semvec.types import JSON, Choice
 
 Data = TypeVar("Data")
 Examples = TypeVar("Examples", bound=Sized)
@@ -51,12 +54,16 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", Mode(self.mode))
+        object.__setattr__(self, "measures", _names(self.measures))
+        if self.train is not None:
+            object.__setattr__(self, "train", fspath(self.train))
         for name, least in (("seed", 0), ("resamples", 100), ("shots", 0), ("runs", 3)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, Integral) or (number := int(value)) < least:
                 raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
-            if value > MOST:
-                raise OptionError(f"{name} must be at most {MOST:,}, not {value:,}")
+            if number > MOST:
+                raise OptionError(f"{name} must be at most {MOST:,}, not {number:,}")
+            object.__setattr__(self, name, number)
         if self.split is not None and not re.fullmatch(r"[\w-]+", self.split):
             raise OptionError(f"split must be the name of a part, such as test, not {self.split!r}")
 
@@ -64,6 +71,12 @@ class EvaluateOptions:
     def splits(self) -> Sequence[str]:
         """The names the asked part may have, the likeliest first."""
         return (self.split,) if self.split else ("test", "dev")
+
+
+def _names(measures: str | RankMeasure | Iterable[str | RankMeasure]) -> tuple[str, ...]:
+    """Return the names of ``measures``, each of which there is."""
+    several = (measures,) if isinstance(measures, str | RankMeasure) else tuple(measures)
+    return tuple((one if isinstance(one, RankMeasure) else RankMeasure.named(one)).name for one in several)
 
 
 @dataclass(frozen=True)
@@ -79,15 +92,22 @@ class Parts(Generic[Examples]):
 
 @dataclass(frozen=True)
 class Found:
-    """What an evaluation found of one model: an outcome a measure, the one that counts first; and what is worth saying."""
+    """What an evaluation found of one model: an outcome a measure, the one that counts first; and what is worth saying.
+
+    ``answers`` gives what the model said of every example, beside what is right, and ``run`` its rankings, where it ranked.
+    """
 
     outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
+    answers: Callable[[], Iterable[Mapping[str, JSON]]] = tuple
+    run: Run | None = None
 
 
 @dataclass(frozen=True)
 class Task(Generic[Data]):
     """A kind of evaluation. ``unit`` is what its examples are, ``read`` reads them, ``examine`` runs them on an encoder.
+
+    ``measured`` is what it measures, in words, ``count`` how many examples there are, ``size`` how much else.
 
     ``baselines`` are what needs no encoder: the same measures for TF-IDF, the commonest label, … by their names. ``options``
     are the fields of `EvaluateOptions` that it heeds besides those that all do, and ``suffixes`` those of files that may be
@@ -95,7 +115,7 @@ class Task(Generic[Data]):
     """
 
     name: str
-    about: str
+    measured: str
     unit: str
     layout: str
     read: Callable[[Path, EvaluateOptions], Data]
@@ -104,7 +124,8 @@ class Task(Generic[Data]):
     options: tuple[str, ...] = ()
     example: str = ""
     suffixes: tuple[str, ...] = SUFFIXES
-    sizes: Callable[[Data], str] = field(default=lambda data: f"{len(data):,}")
+    count: Callable[[Any], int] = len
+    size: Callable[[Data], str] = lambda data: ""
 
 
 AnyTask = Task[Any]

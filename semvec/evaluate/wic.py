@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from semvec.evaluate.measures import average_precision, best_threshold, mean
 from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, train_file
 from semvec.text.columns import split_file
 from semvec.text.examples import WordsInContext, read_words_in_context
-from semvec.types import Level, Overflow
+from semvec.types import JSON, Level, Overflow
 
 
 def _read(data: Path, options: EvaluateOptions) -> Parts[WordsInContext]:
@@ -35,7 +35,7 @@ def _examine(encoder: Encoder, data: Parts[WordsInContext], options: EvaluateOpt
     known = np.array(data.train.labels)
     threshold = best_threshold(known, _alike(able, data.train))
     scores = _alike(able, data.asked)
-    return Found(_outcomes(data, scores >= threshold, scores), (f"threshold {threshold:.3f}, chosen on training pairs",))
+    return _found(data, scores >= threshold, scores, f"threshold {threshold:.3f}, chosen on training pairs")
 
 
 def _alike(encoder: Encoder, pairs: WordsInContext) -> NDArray[np.float64]:
@@ -44,25 +44,33 @@ def _alike(encoder: Encoder, pairs: WordsInContext) -> NDArray[np.float64]:
     return cosines(finite(one, encoder), finite(two, encoder))
 
 
-def _outcomes(data: Parts[WordsInContext], said: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[Outcome, ...]:
+def _found(data: Parts[WordsInContext], said: NDArray[np.bool_], scores: NDArray[np.float64], *notes: str) -> Found:
     """Return accuracy and AP; pairs about the same word are drawn together."""
-    gold, groups = np.array(data.asked.labels), np.unique(data.asked.targets, return_inverse=True)[1]
-    return (
+    its = data.asked
+    gold, groups = np.array(its.labels), np.unique(its.targets, return_inverse=True)[1]
+
+    def answers() -> Iterator[Mapping[str, JSON]]:
+        columns = (its.targets, its.first, its.second, its.labels, scores.tolist(), said.tolist())
+        for target, one, two, label, cosine, same in zip(*columns, strict=True):
+            yield {"target": target, "sentence1": one, "sentence2": two, "label": label, "cosine": cosine, "said": same}
+
+    outcomes = (
         Outcome.over_all("accuracy", mean, (gold == said).astype(float), groups=groups),
         Outcome.over_all("AP", average_precision, gold, scores, groups=groups),
     )
+    return Found(outcomes, notes, answers)
 
 
 def _baselines(data: Parts[WordsInContext], options: EvaluateOptions) -> Mapping[str, Found]:
     gold = np.array(data.asked.labels)
     commoner = np.full(len(gold), np.mean(data.train.labels) > 0.5)
     same = np.zeros(len(gold), dtype=np.float64)
-    return {"commoner label": Found(_outcomes(data, commoner, same))}
+    return {"commoner label": _found(data, commoner, same)}
 
 
 TASK = Task(
     name="wic",
-    about="Word in context: does a word mean the same in two sentences (accuracy, AP).",
+    measured="accuracy and AP of the cosine of the word's vectors in either sentence",
     unit="pairs",
     layout="a folder with train and test or dev: label, target, index1, index2 (or start1, end1, …), sentence1, sentence2",
     read=_read,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,10 @@ from semvec.evaluate.matrices import cosines, plain
 from semvec.evaluate.measures import mean, spearman
 from semvec.evaluate.task import EvaluateOptions, Found, Task
 from semvec.evaluate.words import Sections, answered, pair_cosines, read_analogies, read_pairs
-from semvec.types import Oov
+from semvec.types import JSON, Oov
+
+SYNTACTIC = "gram"
+"""How the names of Google's sections on grammar begin; the others are on meaning."""
 
 WordPairs = Sequence[tuple[str, str, float]]
 
@@ -35,7 +38,12 @@ def _similarity(encoder: Encoder, pairs: WordPairs, options: EvaluateOptions) ->
         one, two = (plain(encoder).encode(side) for side in ([pair[0] for pair in pairs], [pair[1] for pair in pairs]))
         scores, known = cosines(one.floats(), two.floats()), (one.oov != Oov.ZERO) & (two.oov != Oov.ZERO)
     note = (f"{int((~known).sum()):,} pairs with unknown words left out",) if not known.all() else ()
-    return Found((_agreement(scores[known], np.flatnonzero(known), pairs),), note)
+
+    def answers() -> Iterator[Mapping[str, JSON]]:
+        for (one, two, score), cosine, able in zip(pairs, scores.tolist(), known.tolist(), strict=True):
+            yield {"word1": one, "word2": two, "score": score, "cosine": cosine if able else None}
+
+    return Found((_agreement(scores[known], np.flatnonzero(known), pairs),), note, answers)
 
 
 def _agreement(scores: Numbers, examples: Numbers, pairs: WordPairs) -> Outcome:
@@ -53,19 +61,27 @@ def _spelling(pairs: WordPairs, options: EvaluateOptions) -> Mapping[str, Found]
 def _analogies(encoder: Encoder, sections: Sections, options: EvaluateOptions) -> Found:
     if not isinstance(encoder, WordEncoder):
         raise OptionError(f"{encoder.fingerprint.model} has no vocabulary to look for answers in; analogies are for word vectors")
-    found, first = answered(encoder, sections), 0
-    examples: list[int] = []
-    right: list[bool] = []
-    asked: list[str] = []
-    for name, questions in sections.items():
-        examples += [first + at for at in found[name]]
-        asked += [f"{questions[at][0]} {questions[at][1]}" for at in found[name]]
-        right += found[name].values()
-        first += len(questions)
-    groups = np.unique(asked, return_inverse=True)[1]  # questions that begin with the same two words are drawn together
-    note = (f"{first - len(right):,} questions with unknown words left out",) if len(right) < first else ()
-    columns = (np.array(right, dtype=np.float64),)
-    return Found((Outcome("accuracy", mean, columns, np.array(examples, dtype=np.int64), groups),), note)
+    found = answered(encoder, sections)
+    rows = [
+        (f"{a} {b}", found[name].get(at), bool(name.startswith(SYNTACTIC)))
+        for name, questions in sections.items()
+        for at, (a, b, _, _) in enumerate(questions)
+    ]
+    asked = np.flatnonzero([right is not None for _, right, _ in rows])
+    right, syntactic = (np.array([rows[at][column] for at in asked], dtype=np.float64) for column in (1, 2))
+    groups = np.unique([rows[at][0] for at in asked], return_inverse=True)[1]  # the same first pair: drawn together
+    note = (f"{len(rows) - len(asked):,} questions with unknown words left out",) if len(asked) < len(rows) else ()
+    kinds = {"accuracy": np.ones(len(asked), dtype=bool)}
+    if 0 < syntactic.sum() < len(asked):
+        kinds |= {"semantic": syntactic == 0, "syntactic": syntactic == 1}
+    outcomes = [Outcome(kind, mean, (right[its],), asked[its], groups[its]) for kind, its in kinds.items()]
+
+    def answers() -> Iterator[Mapping[str, JSON]]:
+        for name, questions in sections.items():
+            for at, (a, b, c, d) in enumerate(questions):
+                yield {"section": name, "a": a, "b": b, "c": c, "d": d, "right": found[name].get(at)}
+
+    return Found(tuple(outcomes), note, answers)
 
 
 def _nothing(sections: Sections, options: EvaluateOptions) -> Mapping[str, Found]:
@@ -75,7 +91,7 @@ def _nothing(sections: Sections, options: EvaluateOptions) -> Mapping[str, Found
 
 WORDS = Task(
     name="words",
-    about="Word similarity: how well cosines of words agree with people (Spearman; unknown words left out).",
+    measured="Spearman of cosines; pairs with unknown words are left out",
     unit="pairs",
     layout="lines of word TAB word TAB score (WordSim-353, SimLex-999)",
     read=_read_pairs,
@@ -86,7 +102,7 @@ WORDS = Task(
 )
 ANALOGY = Task(
     name="analogy",
-    about="Analogies: a is to b as c is to what? The share of right answers, as gensim has it; word vectors only.",
+    measured="the share of right answers, as gensim counts, of questions on meaning and on grammar too",
     unit="questions",
     layout="Google's questions-words.txt: ': section', then four words a line",
     read=lambda data, options: read_analogies(data),
@@ -94,5 +110,5 @@ ANALOGY = Task(
     baselines=_nothing,
     example="analogy glove-50d --data questions-words.txt",
     suffixes=(),
-    sizes=lambda sections: f"{sum(map(len, sections.values())):,}",
+    count=lambda sections: sum(map(len, sections.values())),
 )

@@ -119,14 +119,18 @@ def answered(
     able = encoder.with_options(oov="none")
     commonest = _commonest(able, among)
     found: dict[str, dict[int, bool]] = {}
+    done, total = 0, sum(map(len, sections.values()))
     for name, questions in sections.items():
         capitals = [[word.upper() for word in question] for question in questions]
         asked = {at: its for at, its in enumerate(capitals) if all(word in commonest for word in its)}
         triples = [(commonest[a], commonest[b], commonest[c]) for a, b, c, _ in asked.values()]
         answers = able.analogy(triples, ANSWERS, method=method, among=among) if asked else []
         found[name] = {at: _answer(best, its[:3]) == its[3] for best, (at, its) in zip(answers, asked.items(), strict=True)}
+        done += len(questions)
+        if encoder.options.progress:
+            encoder.options.progress(done, total)
     if not any(found.values()):
-        raise InputError(f"none of {sum(map(len, sections.values())):,} analogies has all its words in the vocabulary")
+        raise InputError(f"none of {total:,} analogies has all its words in the vocabulary")
     return found
 
 

@@ -20,6 +20,7 @@ LONGEST = 1 << 24
 QUOTED = {"csv": (",", csv.QUOTE_MINIMAL), "tsv": ("\t", csv.QUOTE_NONE)}
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".parquet")
 PACKED = ("", ".gz", ".zst")
+SPLITS = ("train", "dev", "test")
 
 Names = Mapping[str, Sequence[str]]
 """What columns are wanted, and the names each may have, the likeliest first."""
@@ -99,9 +100,18 @@ def split_file(place: str | os.PathLike[str], *splits: str, suffixes: Sequence[s
         return path
     for split in splits:
         if found := _files(path, split, suffixes):
+            if len(found) > 1:
+                raise InputError(f"{path}: holds {' and '.join(one.name for one in found)}; which? Name the file")
             return found[0]
     there = ", ".join(sorted(one.name for one in path.iterdir() if not one.name.startswith("."))) or "nothing"
     raise InputError(f"{path}: holds no {' or '.join(f'{split}{suffixes[0]}' for split in splits)}; there is {there}")
+
+
+def data_name(place: str | os.PathLike[str]) -> str:
+    """Return what a file or a folder of data is called; of a file that is called after its split, what its folder is."""
+    path = Path(place).resolve()
+    name = path.name if path.is_dir() else path.name.partition(".")[0]
+    return path.parent.name if name in SPLITS else name
 
 
 def has_split(folder: Path, split: str, suffixes: Sequence[str] = SUFFIXES) -> bool:

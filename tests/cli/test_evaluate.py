@@ -11,8 +11,7 @@ import pytest
 import semvec
 from semvec.evaluate.compare import compare
 from semvec.evaluate.datasets import DATASETS
-from semvec.evaluate.run import TASKS
-from semvec_cli.evaluate import TASKS as OFFERED
+from semvec.evaluate.tasks import TASKS
 from tests.cli.test_encode import refused, run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,9 +38,10 @@ def test_two_models_in_one_table(glove_file: Path, sentence_folder: Path) -> Non
 
 
 def test_every_task_is_offered_with_the_options_it_heeds() -> None:
-    assert list(OFFERED) == list(TASKS)
+    offered = run("evaluate", "--help").output
     for name in TASKS:
         shown = run("evaluate", name, "--help").output
+        assert f"  {name} " in offered
         assert f"semvec evaluate {name} " in shown
         assert ("--mode" in shown) == (name == "retrieval")
         assert ("--shots" in shown) == (name == "classify")
@@ -62,6 +62,21 @@ def test_what_is_refused(tmp_path: Path, glove_file: Path) -> None:
         (("pairs", glove_file, "--data", tmp_path / "labels.tsv", "--train", tmp_path), "holds no train.tsv"),
     ):
         refused(run("evaluate", *given), said)
+
+
+def test_what_is_kept_and_how_names_are_shown(tmp_path: Path, glove_file: Path) -> None:
+    name = tmp_path / "a|b_\n.vec"
+    name.write_bytes(Path(glove_file).read_bytes())
+    given = ("evaluate", "sts", name, "--data", PAIRS, "--resamples", 100, "-o", tmp_path / "kept")
+    shown = run(*given, "--format", "markdown").output
+    table = [line for line in shown.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in table} == {4}
+    kept = tmp_path / "kept" / "sts-similarity"
+    assert len((kept / "a-b_-.vec.jsonl").read_text().splitlines()) == 24
+    refused(run(*given), "report.json: exists already; --overwrite replaces it")
+    assert "spearman" in run(*given, "--overwrite").output
+    refused(run(*given[:-2], "--overwrite"), "--overwrite does nothing without --output")
+    refused(run("evaluate", "sts", glove_file, "--data", ""), "--data '' names no file")
 
 
 def test_two_models_without_labels(glove_file: Path, sentence_folder: Path) -> None:

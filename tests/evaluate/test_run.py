@@ -13,8 +13,9 @@ from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.word import WordEncoder
 from semvec.errors import InputError, LevelError, OptionError
 from semvec.evaluate.classify import draws
-from semvec.evaluate.run import TASKS, evaluate, task_named
+from semvec.evaluate.run import evaluate
 from semvec.evaluate.task import EvaluateOptions
+from semvec.evaluate.tasks import TASKS, task_named
 from semvec.text.retrieval import read_retrieval
 
 QUICK = EvaluateOptions(resamples=100)
@@ -364,6 +365,9 @@ def test_a_level_the_model_has_not(tmp_path: Path) -> None:
 
         levels = ("text",)
         fingerprint = type("F", (), {"model": "text-only"})()
+
+        def with_options(self, **_: object) -> TextOnly:
+            return self
 
     with pytest.raises((LevelError, OptionError), match="wants token vectors; text-only gives text"):
         evaluate("retrieval", {"t": TextOnly()}, folder, EvaluateOptions(mode="late", resamples=100))  # type: ignore[arg-type, dict-item]
