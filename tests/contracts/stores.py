@@ -80,6 +80,22 @@ def made_up(rng: np.random.Generator, names: list[str]) -> tuple[np.ndarray, lis
     return vectors, [f"text {name} 😀" for name in names], metadata
 
 
+def check_pages(collection: Collection, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold a collection that takes few items at a time against the oracle, with ``count`` items, which are more."""
+    monkeypatch.setattr(type(collection), "batch", 7)
+    monkeypatch.setattr(collection, "batch", 7)
+    rng, plain, ids = np.random.default_rng(0), Plain("cosine"), [f"{at}" for at in range(count)]
+    made = made_up(rng, ids)
+    plain.upsert(ids, *made)
+    assert collection.upsert(ids, *made).new == count
+    queries = rng.standard_normal((3, DIM)).astype(np.float32)
+    for where in (None, "name > 'ä'", *FILTERS[:3]):
+        found = [list(hits.ids) for hits in collection.search(queries, 20, where=where)]
+        assert found == [expected for expected, _ in plain.search(queries, 20, where)]
+    assert [item.id for item in collection.scan()] == ids
+    assert collection.delete(ids[:30]) == 30
+
+
 @dataclass(frozen=True)
 class Store:
     """A store under test: ``at`` makes the address of a collection in a folder or on the server that ``running`` starts.

@@ -17,7 +17,7 @@ from semvec.store.collection import Collection, Settings
 from semvec.store.filters import Not, field
 from semvec.types import Dtype, Metric
 from tests.contracts.milvus_server import milvus_server
-from tests.contracts.stores import DIM, FILTERS, Plain, made_up
+from tests.contracts.stores import DIM, Plain, check_pages
 from tests.store.test_marks import FILTERS as ANY_FILTER
 from tests.store.test_others import ODD
 
@@ -94,19 +94,7 @@ def test_writing_again_leaves_nothing_and_comes_last(place: str) -> None:
 
 def test_more_is_read_than_fits_one_page(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Collection.open(place, Settings(DIM)) as collection:
-        monkeypatch.setattr(collection, "batch", 7)
-        rng, plain, ids = np.random.default_rng(0), Plain("cosine"), [f"{at}" for at in range(120)]
-        made = made_up(rng, ids)
-        plain.upsert(ids, *made)
-        assert collection.upsert(ids, *made).new == 120
-        queries = rng.standard_normal((3, DIM)).astype(np.float32)
-        for where in (None, "name > 'ä'", *FILTERS[:3]):
-            for hits, (expected, _) in zip(
-                collection.search(queries, 20, where=where), plain.search(queries, 20, where), strict=True
-            ):
-                assert hits.ids == expected
-        assert [item.id for item in collection.scan()] == ids
-        assert collection.delete(ids[:30]) == 30
+        check_pages(collection, 120, monkeypatch)
 
 
 @pytest.mark.slow

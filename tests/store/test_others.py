@@ -16,7 +16,7 @@ from semvec.store import adapted
 from semvec.store.address import Address
 from semvec.store.collection import STORES, Collection, Settings
 from semvec.types import Dtype, Metric
-from tests.contracts.stores import DIM, FILTERS, Plain, chroma_server, made_up
+from tests.contracts.stores import DIM, check_pages, chroma_server
 from tests.store.test_marks import FIELDS
 from tests.store.test_marks import FILTERS as ANY_FILTER
 
@@ -168,22 +168,8 @@ def test_a_missing_library_is_named_with_the_command(scheme: str, monkeypatch: p
 
 
 def test_more_is_read_than_fits_one_page(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    collection = Collection.open(place, Settings(DIM))
-    monkeypatch.setattr(type(collection), "batch", 7)
-    monkeypatch.setattr(collection, "batch", 7)
-    rng, plain, ids = np.random.default_rng(0), Plain("cosine"), [f"{at}" for at in range(50)]
-    made = made_up(rng, ids)
-    plain.upsert(ids, *made)
-    assert collection.upsert(ids, *made).new == 50
-    queries = rng.standard_normal((3, DIM)).astype(np.float32)
-    for where in (None, "name > 'ä'", *FILTERS[:3]):
-        for hits, (expected, _) in zip(
-            collection.search(queries, 20, where=where), plain.search(queries, 20, where), strict=True
-        ):
-            assert hits.ids == expected
-    assert [item.id for item in collection.scan()] == ids
-    assert collection.delete(ids[:30]) == 30
-    collection.close()
+    with Collection.open(place, Settings(DIM)) as collection:
+        check_pages(collection, 50, monkeypatch)
 
 
 def test_a_server_that_is_not_there_or_goes_away_is_one_line(tmp_path: Path) -> None:
