@@ -17,7 +17,7 @@ from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.static import StaticEncoder
 from semvec.encoders.word import WordEncoder
 from semvec.errors import InputError, MissingExtra, OptionError, OutputError, OutputExists
-from semvec.types import Oov
+from semvec.types import Oov, Step
 from tests import tiny
 from tests.sample import TEXTS
 
@@ -74,9 +74,9 @@ def test_a_corpus_brings_it_nearer_to_its_teacher(tmp_path: Path, sentence: Sent
     rng = np.random.default_rng(0)
     words = sorted({word for text in KNOWN[:3] for word in text.split()})
     texts = [" ".join(rng.choice(words, 6)) for _ in range(1500)]
-    seen: list[tuple[str, int, int | None]] = []
+    seen: list[Step] = []
     plain = distill(sentence, tmp_path / "plain")
-    fitted = distill(sentence, tmp_path / "fitted", corpus=iter([*texts, texts[0], "☃"]), progress=lambda *it: seen.append(it))
+    fitted = distill(sentence, tmp_path / "fitted", corpus=iter([*texts, texts[0], "☃"]), progress=seen.append)
     assert (plain.texts, fitted.texts) == (0, len(set(texts)))
     held_out = [" ".join(rng.choice(words, 6)) for _ in range(200)]
     gram = [load_encoder(one).encode(held_out).vectors for one in (tmp_path / "plain", tmp_path / "fitted")]
@@ -85,7 +85,7 @@ def test_a_corpus_brings_it_nearer_to_its_teacher(tmp_path: Path, sentence: Sent
     wanted = np.corrcoef(goal)[np.triu_indices(200, 1)]
     agreement = [np.corrcoef((one @ one.T)[np.triu_indices(200, 1)], wanted)[0, 1] for one in gram]
     assert agreement[1] > agreement[0] + 0.05
-    assert {what for what, _, _ in seen} == {"tokens", "texts", "steps"}
+    assert {step.unit for step in seen} == {"tokens", "texts", "steps"}
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "gpt2", "llama", "t5"])

@@ -154,7 +154,7 @@ def test_passwords(url: str, sql: Callable[..., list[Any]], place: str, monkeypa
     Collection.open(theirs.replace(f":{SECRET}", ""), Settings(3)).close()
     monkeypatch.delenv("PGPASSWORD")
     with Collection.open(theirs.replace(SECRET, "ri%2Fght%40")) as collection:
-        assert "ght" not in json.dumps(collection.info())
+        assert not any(its in json.dumps(collection.info()) for its in ("ri/ght", "ri%2Fght"))
         assert "guarded:***@" in collection.info()["place"]
 
 
