@@ -47,9 +47,12 @@ def compare(
     """
     from semvec.encoders.catalog import load_encoder
     from semvec.evaluate.compare import compare as compared
+    from semvec.search.index_files import check_no_collection
     from semvec.text.documents import texts_of
     from semvec.text.readers import ReadOptions
 
+    for name in inputs:
+        check_no_collection(name)
     texts = list(texts_of(inputs, ReadOptions(text_field=text_field)))
     models = [(name, load_encoder(name, device=device)) for name in (one, other)]
     with Bar() as bar:

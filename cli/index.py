@@ -196,10 +196,11 @@ def delete(collection: str, ids: tuple[str, ...], where: str | None) -> None:
         raise click.UsageError("which items? Give each ID, or --where, one of the two")
     if "-" in ids and sys.stdin is None:
         raise click.UsageError("standard input is closed")
-    wanted = [line.rstrip("\n") for name in ids for line in (sys.stdin if name == "-" else [name])]
+    wanted = {line.rstrip("\r\n") for name in ids for line in (sys.stdin if name == "-" else [name])} - {""}
     with Collection.open(collection) as opened:
-        gone = opened.delete([name for name in wanted if name]) if where is None else opened.delete(where=where)
-        click.echo(f"{gone:,} items deleted, {opened.count():,} left")
+        gone = opened.delete(list(wanted)) if where is None else opened.delete(where=where)
+        unknown = f", {len(wanted) - gone:,} ids were not there" if where is None and gone < len(wanted) else ""
+        click.echo(f"{gone:,} items deleted, {opened.count():,} left{unknown}")
 
 
 @index.command()
@@ -294,6 +295,8 @@ def export(collection: str, output: str, where: str | None, overwrite: bool) -> 
     from semvec.errors import OutputExists
     from semvec.store.collection import Collection
 
+    if not output.endswith(".jsonl"):
+        raise click.UsageError(f"{output}: an export is JSON lines; name a file.jsonl")
     if Path(output).exists() and not overwrite:
         raise OutputExists(f"{output}: exists already; --overwrite replaces it")
     with Collection.open(collection) as opened, written_whole(Path(output)) as (stream,):

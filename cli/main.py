@@ -65,8 +65,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except SemvecError as error:
             _fail(str(error) if not isinstance(error, OSError) else str(error.args[-1]))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             hint = "; it goes on with --resume" if ctx.invoked_subcommand == "encode" else ""
+            hint = f"; {error}" if error.args else hint
             _fail(INTERRUPTED + hint, 130)
         except OSError as error:
             _fail_of_the_system(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -37,6 +39,8 @@ def mteb(
     from semvec.evaluate.mteb_tasks import local_task
     from semvec.text.columns import data_name
 
+    if output and Path(output).exists() and not Path(output).is_dir():
+        raise click.UsageError(f"{output}: is a file where a folder is wanted")
     pairs = [_parted(task) for task in tasks]
     names = [f"{data_name(path)}-{kind}" for kind, path in pairs]
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -121,6 +121,10 @@ class TextsCut(UserWarning):
         return cls(f"{cut:,} of {texts:,} texts were cut, {100 * share:.1f} % of tokens; overflow='windows' reads them whole")
 
 
+class FieldNotThere(UserWarning):
+    """A field that was asked for as metadata is in no line of a file."""
+
+
 class WordsFlawed(UserWarning):
     """A file of word vectors held words more than once, or words that are not UTF-8."""
 

@@ -71,6 +71,11 @@ class Outcome:
         """What the measure is over all of the examples."""
         return self.of(*self.columns)
 
+    @property
+    def units(self) -> int:
+        """How many examples, or groups of them, are drawn from."""
+        return len(self.examples) if self.groups is None else len(np.unique(self.groups))
+
     def interval(self, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
         """Return the value with its 95 % interval.
 
@@ -170,7 +175,7 @@ def differences(
 def _difference(first: str, second: str, outcomes: Mapping[str, Outcome], seed: int, resamples: int) -> Difference:
     both = np.intersect1d(outcomes[first].examples, outcomes[second].examples)
     a, b = outcomes[first].among(both), outcomes[second].among(both)
-    units = len(both) if a.groups is None else len(np.unique(a.groups))
+    units = a.units
     try:
         by = a.value - b.value
     except InputError:

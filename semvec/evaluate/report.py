@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from semvec.embeddings.files import plain_errors, written_whole
+from semvec.embeddings.files import folder_written_whole, plain_errors
 from semvec.errors import OutputExists
 from semvec.evaluate.intervals import Difference, Interval
 from semvec.evaluate.ranking import is_trec, trec_lines
@@ -68,31 +69,49 @@ class Answers:
     """A folder that keeps a report, and what every model said of every example.
 
     ``MODEL.jsonl`` has a line an example, and of rankings ``MODEL.run`` has all of them as TREC has it: query, Q0, document,
-    rank, score, model. Raises `OutputExists` where a report is there that may not be replaced.
+    rank, score, model. The folder is whole or not there: see `Answers.kept`.
     """
 
-    def __init__(self, folder: Path, *, overwrite: bool) -> None:
-        if (folder / REPORT).exists() and not overwrite:
-            raise OutputExists(f"{folder / REPORT}: exists already; --overwrite replaces it")
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names: set[str] = set()
 
-    def write(self, model: str, found: Found) -> None:
-        """Write what ``model`` said."""
+    @classmethod
+    @contextmanager
+    def kept(cls, folder: Path, *, overwrite: bool) -> Iterator[Answers]:
+        """Give the answers that stand at ``folder`` when the block ends, in the place of a report that was there.
+
+        Raises `OutputExists` where one is there that may not be replaced, or something else.
+        """
+
+        def check() -> None:
+            if (folder / REPORT).exists() and not overwrite:
+                raise OutputExists(f"{folder / REPORT}: exists already; --overwrite replaces it")
+            if folder.exists() and not (folder / REPORT).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+                raise OutputExists(f"{folder}: holds other things, so no report is kept there")
+
+        with plain_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        with folder_written_whole(folder, check) as place:
+            yield cls(place)
+
+    def write(self, model: str, found: Found) -> str | None:
+        """Write what ``model`` said; return what is to be noted of it."""
         name = self._name(model)
-        lines = (json.dumps(its, ensure_ascii=False) for its in found.answers())
-        self._write(f"{name}.jsonl", lines)
-        if found.run is not None and is_trec(found.run):
-            self._write(f"{name}.run", trec_lines(found.run, name))
+        self._write(f"{name}.jsonl", (json.dumps(its, ensure_ascii=False) for its in found.answers()))
+        if found.run is None:
+            return None
+        if not is_trec(found.run):
+            return f"no {name}.run: an id has spaces in it, which TREC's files cannot hold"
+        self._write(f"{name}.run", trec_lines(found.run, name))
+        return None
 
     def end(self, report: Report) -> None:
-        """Write the report, which makes the folder whole."""
+        """Write the report."""
         self._write(REPORT, [json.dumps(report.to_json(), ensure_ascii=False, indent=1)])
 
     def _write(self, name: str, lines: Iterable[str]) -> None:
-        with plain_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(self.folder / name) as (stream,):
+        with open(self.folder / name, "wb") as stream:
             stream.writelines(f"{line}\n".encode() for line in lines)
 
     def _name(self, model: str) -> str:

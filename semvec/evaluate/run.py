@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from pathlib import Path
 from semvec.encoders.catalog import find_model, load_encoder
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError, TextsCut
-from semvec.evaluate.intervals import Difference, Interval, differences
+from semvec.evaluate.intervals import FEWEST, Difference, Interval, differences
 from semvec.evaluate.report import Answers, Line, Report
 from semvec.evaluate.task import AnyTask, EvaluateOptions, Found
 from semvec.evaluate.tasks import task_named
@@ -67,18 +67,19 @@ def evaluate_each(
         raise OptionError("models must be a list of names, or encoders by their names: evaluate('sts', ['minilm'], path)")
     places = [Path(place) for place in data]
     folders = [None] * len(places) if output is None else _folders(Path(output), task, places)
-    answers = [None if folder is None else Answers(folder, overwrite=overwrite) for folder in folders]
     if not isinstance(models, Mapping):
         for name in models:
             find_model(name)  # a name that is none is worth knowing before an hour's work
-    sets = [_Examined(chosen, place, options, its, progress) for place, its in zip(places, answers, strict=True)]
-    for one in sets:
-        one.ask_baselines()
-    for name, encoder in _loaded(models, load):
+    with ExitStack() as stack:
+        kept = [None if its is None else stack.enter_context(Answers.kept(its, overwrite=overwrite)) for its in folders]
+        sets = [_Examined(chosen, place, options, its, progress) for place, its in zip(places, kept, strict=True)]
         for one in sets:
-            one.ask(name, encoder)
-        del encoder
-    return [one.report() for one in sets]
+            one.ask_baselines()
+        for name, encoder in _loaded(models, load):
+            for one in sets:
+                one.ask(name, encoder)
+            del encoder
+        return [one.report() for one in sets]
 
 
 class _Examined:
@@ -119,9 +120,8 @@ class _Examined:
 
     def _kept(self, name: str, found: Found) -> Found:
         """Return ``found`` without the answers, which may be many, after they are written."""
-        if self.answers is not None:
-            self.answers.write(name, found)
-        return replace(found, answers=tuple, run=None)
+        note = self.answers.write(name, found) if self.answers is not None else None
+        return replace(found, notes=(*found.notes, note) if note else found.notes, answers=tuple, run=None)
 
     def report(self) -> Report:
         """Return what was found, with intervals and differences."""
@@ -159,7 +159,13 @@ class _Examined:
                 raise InputError(f"{name} on {self.place}: {error}") from None
             self.missing.append(f"no baseline {name}: {error}")
             return None
-        return Line(name, intervals, found.notes, len(found.outcomes[0].examples), self.fingerprints.get(name))
+        notes = found.notes
+        if (units := found.outcomes[0].units) < FEWEST:
+            notes = (
+                *notes,
+                f"only {units:,} {'example' if units == 1 else 'examples'} to draw from: the intervals are too narrow",
+            )
+        return Line(name, intervals, notes, len(found.outcomes[0].examples), self.fingerprints.get(name))
 
     def _differences(self, baselines: Sequence[str]) -> list[Difference]:
         """Return how all models differ from each other, then each from the best of ``baselines``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,24 +39,28 @@ def _similarity(encoder: Encoder, pairs: WordPairs, options: EvaluateOptions) ->
         one, two = (plain(encoder).encode(side) for side in ([pair[0] for pair in pairs], [pair[1] for pair in pairs]))
         scores, known = cosines(one.floats(), two.floats()), (one.oov != Oov.ZERO) & (two.oov != Oov.ZERO)
     note = (f"{int((~known).sum()):,} pairs with unknown words left out",) if not known.all() else ()
-
-    def answers() -> Iterator[Mapping[str, JSON]]:
-        for (one, two, score), cosine, able in zip(pairs, scores.tolist(), known.tolist(), strict=True):
-            yield {"word1": one, "word2": two, "score": score, "cosine": cosine if able else None}
-
+    answers = partial(
+        _answers, pairs, [score if able else None for score, able in zip(scores.tolist(), known.tolist(), strict=True)]
+    )
     return Found((_agreement(scores[known], np.flatnonzero(known), pairs),), note, answers)
+
+
+def _answers(pairs: WordPairs, cosines: Sequence[float | None]) -> Iterator[Mapping[str, JSON]]:
+    for (one, two, score), cosine in zip(pairs, cosines, strict=True):
+        yield {"word1": one, "word2": two, "score": score, "cosine": cosine}
 
 
 def _agreement(scores: Numbers, examples: Numbers, pairs: WordPairs) -> Outcome:
     gold = np.array([score for *_, score in pairs])[examples]
     if len(gold) < 2:
-        raise InputError(f"only {len(gold)} of {len(pairs):,} pairs are in the vocabulary: nothing to correlate")
+        raise InputError(f"only {len(gold)} of {len(pairs):,} pairs have both words in the vocabulary: nothing to correlate")
     return Outcome("spearman", spearman, (np.round(scores, 6), gold), examples, range=(-1, 1))
 
 
 def _spelling(pairs: WordPairs, options: EvaluateOptions) -> Mapping[str, Found]:
     scores = np.array([JaroWinkler.similarity(one.lower(), two.lower()) for one, two, _ in pairs])
-    return {"spelling": Found((_agreement(scores, np.arange(len(pairs)), pairs),))}
+    outcome = _agreement(scores, np.arange(len(pairs)), pairs)
+    return {"spelling": Found((outcome,), answers=partial(_answers, pairs, scores.tolist()))}
 
 
 def _analogies(encoder: Encoder, sections: Sections, options: EvaluateOptions) -> Found:

@@ -57,6 +57,8 @@ class FaissIndex:
         else:
             most = 1 << 16
         sample = np.random.default_rng(seed).choice(rows, min(rows, most), replace=False)
+        if hasattr(index, "pq"):
+            index.pq.cp.min_points_per_centroid = 1
         index.train(take(np.sort(sample)))
         for at in range(0, rows, BLOCK):
             index.add(take(slice(at, at + BLOCK)))

@@ -50,7 +50,8 @@ def write_texts(
     be written, nothing is left of it. Raises `InputError` at a bad row, and where there is no text; what was written before
     is kept.
     """
-    _no_collections(inputs)
+    for name in inputs:
+        check_no_collection(name)
     read = replace(options.read, qualified=True)
     sources = find_sources(list(inputs))
 
@@ -124,6 +125,8 @@ def _nothing_left(collection: Collection, place: str | os.PathLike[str], *, new:
         if new and not kept:
             with suppress(SemvecError):
                 collection.drop()
+        if kept and isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"{kept:,} items are kept in {shown(place)}: 'semvec index add' adds the others") from error
         if kept and isinstance(error, InputError):
             raise InputError(f"{error}; {kept:,} items are kept in {shown(place)}: 'semvec index add' goes on with it") from error
         raise
@@ -134,10 +137,10 @@ def _able(encoder: Encoder, options: IndexOptions) -> Encoder:
     return encoder if options.overflow == Overflow.TRUNCATE else encoder.with_options(overflow=options.overflow)
 
 
-def _no_collections(inputs: Sequence[str | Path]) -> None:
-    for name in inputs:
-        if is_collection(name):
-            raise InputError(f"{name}: is a collection, not a file of texts; 'semvec copy' copies it")
+def check_no_collection(name: str | os.PathLike[str]) -> None:
+    """Raise `InputError` where a collection is named instead of a file of texts."""
+    if is_collection(name):
+        raise InputError(f"{os.fspath(name)}: is a collection, not a file of texts; 'semvec copy' copies it")
 
 
 def _pass_over(row: BadRow) -> None:

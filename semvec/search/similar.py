@@ -10,8 +10,9 @@ from semvec.embeddings.similarity import nearest
 from semvec.embeddings.storage import holds_vectors, read_embeddings
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError
+from semvec.errors import InputError, OptionError
 from semvec.results import Hit, Hits
+from semvec.search.index_files import check_no_collection
 from semvec.text.document import BadRow
 from semvec.text.documents import read_documents
 from semvec.text.readers import ReadOptions
@@ -37,6 +38,10 @@ def similar(
     a vectors file and the model, must be of the same encoder, else `FingerprintMismatch`. Exact; the vectors of both
     are in memory. ``min_score`` leaves out what scores less. Raises `InputError` at the first bad row.
     """
+    if min_score is not None and min_score != min_score:
+        raise OptionError("min_score must be a number, not nan")
+    for name in (one, other):
+        check_no_collection(name)
     encoder = None if holds_vectors(one) and holds_vectors(other) else load_encoder(model, device=device)
     rows, columns = (_vectors(path, encoder, read) for path in (one, other))
     names, found = _ids(rows), _ids(columns)

@@ -307,7 +307,8 @@ def check_vectors(vectors: object, settings: Settings, names: Sequence[str] | No
     if isinstance(vectors, Embeddings):
         raise InputError("vectors are numbers (rows, dim): search(emb.floats()); add(emb) writes embeddings with their ids")
     try:
-        rows = np.asarray(vectors, dtype=np.float32)
+        with np.errstate(over="ignore"):  # too large for float32 is refused as not finite
+            rows = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"vectors must be numbers (rows, {settings.dim}): {error}") from None
     if rows.ndim != 2 or rows.shape[1] != settings.dim:

@@ -64,6 +64,13 @@ class Item(NamedTuple):
     metadata: dict[str, JSON]
 
 
+def absence(folder: Path) -> str:
+    """Return why there is no collection in ``folder``."""
+    if not folder.exists():
+        return "is not there"
+    return "holds no collection" if folder.is_dir() else "is a file, not a collection (a folder)"
+
+
 class Database:
     """A connection to the truth. Readers see what was committed; one writer at a time (the collection's lock sees to it).
 
@@ -99,7 +106,7 @@ class Database:
         """Return the database in ``folder``; raise `CollectionNotFound` or `CollectionDamaged`."""
         path = folder / FILE
         if not path.is_file():
-            raise CollectionNotFound(f"{folder}: holds no collection")
+            raise CollectionNotFound(f"{folder}: {absence(folder)}")
         with _Turn(path):
             connection = _connected(path)
             connection.execute("PRAGMA synchronous=FULL")
@@ -270,6 +277,11 @@ class Database:
         if isinstance(value, int) and abs(value) >= 2**63:
             value = float(value)
         return self._rows(query, field, KIND_NUMBERS[kind], value)
+
+    def rows_between(self, field: int, kind: str, low: JSON, high: JSON) -> NDArray[np.int64]:
+        """Return the rows with an attribute from ``low`` up to ``high``, itself left out; some more than once."""
+        query = "SELECT row FROM attributes WHERE field = ? AND kind = ? AND value >= ? AND value < ?"
+        return self._rows(query, field, KIND_NUMBERS[kind], low, high)
 
     def rows_having(self, field: int) -> NDArray[np.int64]:
         """Return the rows that have the field with a value that is not null."""

@@ -34,7 +34,7 @@ from semvec.store.collection import (
     check_recall,
     check_vectors,
 )
-from semvec.store.database import FILE, Database
+from semvec.store.database import FILE, Database, absence
 from semvec.store.filters import Filter
 from semvec.store.keywords import Keywords
 from semvec.store.snapshot import PREFIX, About, Chosen, Snapshot, clear_others, read_about, write_snapshot
@@ -109,7 +109,9 @@ class LocalCollection(Collection):
         folder = Path(place)
         if not (folder / FILE).is_file():
             if settings is None:
-                raise CollectionNotFound(f"{folder}: holds no collection")
+                raise CollectionNotFound(f"{folder}: {absence(folder)}")
+            if folder.exists() and not folder.is_dir():
+                raise StoreError(f"{folder}: is a file; a collection is a folder")
             if folder.exists() and any(path.name != LOCK and not path.name.startswith(".") for path in folder.iterdir()):
                 raise StoreError(f"{folder}: holds other things, so no collection is made there; name another folder")
             with plain_errors(folder):

@@ -56,6 +56,4 @@ class Where:
         """Strings that begin with a prefix stand between it and it followed by the last character there is."""
         if not prefix:
             return np.unique(self._compared(name, ">=", ""))
-        after = self._compared(name, ">=", prefix)
-        beyond = self._compared(name, ">=", prefix + LAST)
-        return np.setdiff1d(np.unique(after), np.unique(beyond), assume_unique=True)
+        return np.unique(self._database.rows_between(self._fields[name], kind_of(prefix), prefix, prefix + LAST))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from semvec.errors import InputError, OptionError
+from semvec.errors import FieldNotThere, InputError, OptionError
 from semvec.text.cells import json_value, typed_cell
 from semvec.text.sources import Source
 from semvec.types import JSON
@@ -121,6 +122,7 @@ def read_file(source: Source, options: ReadOptions) -> Iterator[Row]:
 def read_jsonl(source: Source, options: ReadOptions) -> Iterator[Row]:
     """A line is a JSON object; the fields are looked up by name, which the first one settles."""
     fields: tuple[str, str | None] | None = None
+    missing = dict.fromkeys(name for name in options.fields if name != ALL_FIELDS)
     with source.open() as stream:
         for number, line in lines_of(stream, min(6 * _limit(options), 1 << 30)):
             record, problem = _json_object(line, options)
@@ -135,7 +137,11 @@ def read_jsonl(source: Source, options: ReadOptions) -> Iterator[Row]:
             else:
                 kept = kept_fields(list(record), fields, options) if options.fields else ()
                 metadata = {name: record[name] for name in kept}
+                for name in [name for name in missing if name in record]:
+                    del missing[name]
                 yield Row(number, record[text_field], record.get(id_field) if id_field else NO_ID, metadata=metadata)
+    if missing and fields is not None:
+        warnings.warn(FieldNotThere(f"{source.name}: no line has a field {next(iter(missing))!r} (--fields)"), stacklevel=2)
 
 
 def _json_object(line: str | None, options: ReadOptions) -> tuple[dict[str, object] | None, str | None]:

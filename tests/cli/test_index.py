@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_from_texts_to_hits(tmp_path: Path, glove_file: Path) -> None:
     assert record["query"] == "Paris"
     assert (record["hits"][0]["id"], record["hits"][0]["text"]) == (f"{tmp_path}/t.txt:2", "Paris")
     assert run("index", "add", place, tmp_path / "t.txt").stdout == f"0 items new, 4 replaced, in {place}\n"
-    assert run("index", "delete", place, f"{tmp_path}/t.txt:2", "nobody").stdout == "1 items deleted, 3 left\n"
+    assert run("index", "delete", place, f"{tmp_path}/t.txt:2", "nobody").stdout == "1 items deleted, 3 left, 1 ids were not there\n"
     assert "flat over 3 items" in run("index", "optimise", place).stdout
     assert run("index", "check", place).stdout == "sound\n"
     info = json.loads(run("index", "info", place, "--json").stdout)
@@ -301,3 +302,39 @@ def test_inputs_that_do_not_go_together(tmp_path: Path, glove_file: Path) -> Non
     os.mkfifo(tmp_path / "pipe")
     refused(run("index", "export", tmp_path / "c", tmp_path / "pipe", "--overwrite"), "is no file")
     assert not (tmp_path / "e").exists()
+
+
+def test_what_newcomers_ran_into(tmp_path: Path, glove_file: Path) -> None:
+    place, table = tmp_path / "c", tmp_path / "t.jsonl"
+    rows = [("a", ["space", "öl"]), ("b", ["spam", "zoo"]), ("c", ["ape", "x", "spa"]), ("d", ["apple"])]
+    table.write_text("\n".join(json.dumps({"id": name, "text": "the bank", "tags": tags}) for name, tags in rows))
+    done = run("index", "build", table, "-o", place, "-m", glove_file, "--fields", "tags,nope")
+    assert "no line has a field 'nope' (--fields)" in done.stderr
+    out = tmp_path / "e.jsonl"
+    run("index", "export", place, out, "--where", "tags startswith 'sp'")
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["a", "b", "c"]
+    for name in ("e.parquet", "e.jsonl.gz", "-"):
+        refused(run("index", "export", place, name), "an export is JSON lines")
+    refused(run("similar", table, table, "-m", glove_file, "--min-score", "nan"), "min_score must be a number, not nan")
+    refused(run("similar", table, place, "-m", glove_file), "is a collection, not a file of texts")
+    refused(run("compare", glove_file, glove_file, "--texts", place), "is a collection, not a file of texts")
+    refused(run("search", tmp_path / "none", "the"), "none: is not there")
+    refused(run("search", table, "the"), "is a file, not a collection")
+    refused(run("index", "build", table, "-o", table, "-m", glove_file), "is a file; a collection is a folder")
+    told = run("index", "delete", place, "-", stdin=b"a\r\nb\r\nnope\r\n")
+    assert told.stdout == "2 items deleted, 2 left, 1 ids were not there\n"
+
+
+def test_an_interrupted_build_says_what_is_kept(tmp_path: Path, glove_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.txt").write_text(TEXTS)
+    whole = Searcher.add
+
+    def broken_off(self: Searcher, *given: object) -> Iterator[object]:
+        yield from whole(self, *given)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Searcher, "add", broken_off)
+    done = run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "c", "-m", glove_file)
+    assert done.exit_code == 130
+    assert "items are kept in" in done.stderr
+    assert "'semvec index add' adds the others" in done.stderr

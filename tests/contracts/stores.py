@@ -26,7 +26,7 @@ DIM = 16
 FILTERS = ["lang = 'de'", "year >= 2010 and lang in ('en', 'fr')", "tags contains 'new'", "note is null", "not lang = 'de'", "name startswith 'ä'",
            "lang = 'xx'", "score < 0.05", "year != 2000 or good = true", "tags = 7", "tags != 'old'", "not (lang = 'de' and good = false)",
            "name > 'ä'", "name >= 'zebra'", "lang = 1", "good = 1", "year = 2000.0", "deep = 'x'", "not note is null", "name startswith ''",
-           "lang not in ('en')", "not tags contains 'new'", "name = 'it''s \"%_\\\\'", "name startswith '%'", "deep is null", "empty is null", "not hollow is null"]  # fmt: skip
+           "lang not in ('en')", "not tags contains 'new'", "name = 'it''s \"%_\\\\'", "name startswith '%'", "deep is null", "empty is null", "not hollow is null", "tags startswith 'ne'", "not tags startswith 'new'"]  # fmt: skip
 
 
 class Plain:
@@ -70,7 +70,7 @@ def made_up(rng: np.random.Generator, names: list[str]) -> tuple[np.ndarray, lis
             "year": int(rng.integers(1990, 2030)),
             "score": float(rng.random()),
         }
-        one |= {"tags": ["new", 7] if rng.random() < 0.3 else ["old"]}
+        one |= {"tags": [["new", 7], ["old"], ["old"], ["newer", "zoo"], ["a", "neon", "new"]][int(rng.integers(5))]}
         one |= {"name": str(rng.choice(["ärger", "ä", "zebra", "100 %", "it's \"%_\\"]))}
         one |= {"note": None} if rng.random() < 0.5 else {}
         one |= {"note": "x"} if rng.random() < 0.2 else {}

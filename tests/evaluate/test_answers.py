@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -44,8 +45,26 @@ def test_pairs_are_kept_with_their_cosines(tmp_path: Path, word: WordEncoder, se
         assert values(report, name)["spearman"] == pytest.approx(again)
     with pytest.raises(OutputExists, match=r"report\.json: exists already"):
         evaluate("sts", {"w": word}, tmp_path, QUICK, output=tmp_path / "out")
+    before = {one.name: one.read_bytes() for one in kept.iterdir()}
+
+    class Stopped(SentenceEncoder):
+        """Is interrupted in the middle."""
+
+        def encode(self, *_: object, **__: object) -> None:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    stopped = copy.copy(sentence)
+    stopped.__class__ = Stopped
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("sts", {"w": word, "s": stopped}, tmp_path, QUICK, output=tmp_path / "out", overwrite=True)
+    assert {one.name: one.read_bytes() for one in kept.iterdir()} == before  # whole as it was
     evaluate("sts", {"w": word}, tmp_path, QUICK, output=tmp_path / "out", overwrite=True)
+    assert sorted(one.name for one in kept.iterdir()) == ["TF-IDF.jsonl", "report.json", "w.jsonl"]
     assert len(json.loads((kept / "report.json").read_text())["models"]) == 2
+    (tmp_path / "other" / f"sts-{tmp_path.name}").mkdir(parents=True)
+    (tmp_path / "other" / f"sts-{tmp_path.name}" / "mine.txt").touch()
+    with pytest.raises(OutputExists, match="holds other things"):
+        evaluate("sts", {"w": word}, tmp_path, QUICK, output=tmp_path / "other", overwrite=True)
 
 
 def test_what_a_report_says_of_itself(tmp_path: Path, word: WordEncoder) -> None:
@@ -72,6 +91,16 @@ def test_rankings_are_kept_as_trec_has_them(tmp_path: Path, word: WordEncoder) -
     assert np.mean([one["nDCG@10"] for one in kept]) == pytest.approx(values(report, "w")["nDCG@10"])
     best = [one.doc_id for one in sorted((o for o in run if o.query_id == "q0"), key=lambda one: (-one.score, one.doc_id))]
     assert set(kept[0]["first"][:3]) <= set(best[:10])
+    for file in ("corpus.jsonl", "qrels/test.tsv"):
+        (folder / file).write_text((folder / file).read_text().replace("d7", "d 7"))
+    spaced = evaluate("retrieval", {"w": word}, folder, QUICK, output=tmp_path / "out2")
+    assert "no w.run: an id has spaces in it" in " ".join(spaced.lines[0].notes)
+    assert "only 12 examples to draw from" in " ".join(spaced.lines[0].notes)
+    assert sorted(one.name for one in (tmp_path / "out2" / "retrieval-data").iterdir()) == [
+        "BM25.jsonl",
+        "report.json",
+        "w.jsonl",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +130,7 @@ def test_words_analogies_contexts_tags_and_duplicates_are_kept(
     (tmp_path / "q.txt").write_text(": capitals\nthe bank river of\n: gram1\nParis the bank nothing\nParis the bank river\n")
     evaluate("words", {"w": word}, tmp_path / "w.tsv", QUICK, output=tmp_path)
     assert [one["cosine"] is None for one in lines(tmp_path / "words-w" / "w.jsonl")] == [False, False, False, True]
+    assert len(lines(tmp_path / "words-w" / "spelling.jsonl")) == 4
     report = evaluate("analogy", {"w": word}, tmp_path / "q.txt", QUICK, output=tmp_path)
     kept = lines(tmp_path / "analogy-q" / "w.jsonl")
     assert [(one["section"], one["right"] is None) for one in kept] == [("capitals", False), ("gram1", True), ("gram1", False)]
