@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from semvec.types import ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword
+from semvec.types import Backend, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword
 from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ CHOICES = {
         "overflow": Overflow,
         "chunk_by": ChunkBy,
         "dtype": Dtype,
+        "backend": Backend,
     }.items()
 }
 """The closed choices (a span needs ranges, which files do not hold)."""
@@ -87,6 +88,12 @@ NEEDS = {
 @click.option("--truncate-dim", type=click.IntRange(1), help="Keep the first dimensions only (Matryoshka).")
 @click.option("--dtype", type=click.Choice(CHOICES["dtype"]), default="float32", help="How numbers are kept.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
+@click.option(
+    "--backend",
+    type=click.Choice(CHOICES["backend"]),
+    default="auto",
+    help="What runs a transformer; 'semvec models bench' compares.",
+)
 @click.option("--batch-tokens", type=click.IntRange(1), help="Most tokens in one forward pass.  [default: by device]")
 @click.option("--deterministic", is_flag=True, help="The same bits for a text whatever stands beside it; slower.")
 @click.option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from semvec.types import Overflow
+from semvec.types import Backend, Overflow
 from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ COMMON = (
         help="Texts longer than the model.  [default: truncate, and say so]",
     ),
     click.option("--prompt", help="Put before every text.  [default: the model's own]"),
+    click.option("--backend", type=click.Choice([str(one) for one in Backend]), help="What runs a transformer.  [default: auto]"),
     click.option("--device", help="cpu, cuda, …  [default: the best there is]"),
     click.option("--trust-pickle", is_flag=True, help="Read a MODEL that is a pickle, which can run any code."),
     click.option("--trust-remote-code", is_flag=True, help="Run the Python code that MODEL brings along."),
     click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", help="How to print."),
 )
-LOADING = ("overflow", "prompt", "device", "trust_pickle", "trust_remote_code")
+LOADING = ("overflow", "prompt", "backend", "device", "trust_pickle", "trust_remote_code")
 WIDEST = 40
 
 

@@ -113,6 +113,15 @@ class ChunkBy(Choice):
     SENTENCES = "sentences"
 
 
+class Backend(Choice):
+    """What runs a transformer."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    PACKED = "packed"
+    INT8 = "int8"
+
+
 class Dtype(Choice):
     """How a vector's numbers are kept."""
 

@@ -14,7 +14,7 @@ from semvec.encoders.ladder import ALL_RUNGS, check_rungs
 from semvec.errors import OptionError
 from semvec.text.document import flaw
 from semvec.text.words import Splitter
-from semvec.types import JSON, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword, did_you_mean
+from semvec.types import JSON, Backend, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword, did_you_mean
 
 CHUNK_TOKENS = 128
 
@@ -26,6 +26,7 @@ CHOICES = {
     "overflow": Overflow,
     "chunk_by": ChunkBy,
     "dtype": Dtype,
+    "backend": Backend,
 }
 
 
@@ -54,6 +55,7 @@ class OptionChanges(TypedDict, total=False):
     calibration: Calibration | None
     batch_tokens: int | None
     deterministic: bool
+    backend: Backend | str
     progress: Callable[[int, int], None] | None
 
 
@@ -92,6 +94,9 @@ class EncodeOptions:
     ``batch_tokens``    most tokens, padding included, in one forward pass; None chooses by device
     ``deterministic``   fixed batch shapes: a text's vector is the same to the last bit whatever stands
                         beside it, on the same machine and thread count; slower
+    ``backend``         what runs a transformer: torch (as transformers does), packed (a BERT without padding, the
+                        same vectors to rounding), int8 (packed, in products of bytes), or auto: the fastest with
+                        the same vectors
     ``progress``        called with the texts done and the texts there are, as a call to encode goes on
     =================== ===============================================================================
     """
@@ -118,6 +123,7 @@ class EncodeOptions:
     calibration: Calibration | None = None
     batch_tokens: int | None = None
     deterministic: bool = False
+    backend: Backend = Backend.AUTO
     progress: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
@@ -147,6 +153,10 @@ class EncodeOptions:
         for name in ("splitter", "progress"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise OptionError(f"{name} must be a function, not {getattr(self, name)!r}")
+        if self.deterministic and self.backend in (Backend.PACKED, Backend.INT8):
+            raise OptionError(
+                f"deterministic goes with backend 'torch', not {str(self.backend)!r}, whose batches have no fixed shapes"
+            )
         self.chunk_size(CHUNK_TOKENS)
 
     def chunk_size(self, room: int) -> int:

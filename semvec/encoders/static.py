@@ -24,7 +24,7 @@ from semvec.encoders.word_memo import WordMemo
 from semvec.errors import OptionError
 from semvec.types import JSON, Level, Metric, Oov, Pooling
 
-ONLY_TRANSFORMERS = ("layers", "layer_mix", "max_tokens", "window_overlap", "late", "special", "batch_tokens", "oov")
+ONLY_TRANSFORMERS = ("layers", "layer_mix", "max_tokens", "window_overlap", "late", "special", "batch_tokens", "backend", "oov")
 WINDOW_TEXTS = 4096
 """So many texts are tokenised together: enough to keep every core busy, and it bounds memory."""
 

@@ -35,7 +35,7 @@ PAD_OFFSET = (
 
 UNBOUNDED = 1 << 20
 PROBE_TOLERANCE = 1e-4
-BATCH_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
+BATCH_TOKENS = {"packed": 1024, "cpu": 4096, "cuda": 65536, "mps": 16384}
 
 
 @dataclass

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.fingerprint import Fingerprint
+from semvec.encoders.backends.choose import Runners
+from semvec.encoders.backends.packed import Packed
 from semvec.encoders.base import BaseEncoder, TextInput
 from semvec.encoders.batches import Budget, Ceiling, in_batches, on_grid, run_within_memory
 from semvec.encoders.ladder import ALL_RUNGS
@@ -18,10 +20,10 @@ from semvec.encoders.layout import Frame, Layout, Reading, lay_out
 from semvec.encoders.options import EncodeOptions, layer_numbers, shared_settings
 from semvec.encoders.pooling import Groups, pool, pool_tensor
 from semvec.encoders.rows import RowBatch
-from semvec.encoders.transformer import BATCH_TOKENS, Transformer
+from semvec.encoders.transformer import BATCH_TOKENS, Transformer, mix_layers
 from semvec.encoders.windows import Window
 from semvec.errors import InputError, OptionError, OverflowRefused
-from semvec.types import JSON, LayerMix, Level, Metric, Oov, Overflow, Pooling
+from semvec.types import JSON, Backend, LayerMix, Level, Metric, Oov, Overflow, Pooling
 
 if TYPE_CHECKING:
     import torch
@@ -91,6 +93,7 @@ class TransformerEncoder(BaseEncoder):
         self.prompts = prompts or {}
         self._default_prompt = default_prompt
         self._ceiling = Ceiling()
+        self._runners = Runners(transformer)
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -126,8 +129,13 @@ class TransformerEncoder(BaseEncoder):
 
     @property
     def _budget(self) -> Budget:
-        device = self.transformer.device.split(":")[0]
-        return Budget(self.options.batch_tokens or BATCH_TOKENS.get(device, BATCH_TOKENS["cpu"]), self._ceiling)
+        where = self.transformer.device.split(":")[0] if self._packed is None else "packed"
+        return Budget(self.options.batch_tokens or BATCH_TOKENS.get(where, BATCH_TOKENS["cpu"]), self._ceiling)
+
+    @property
+    def _packed(self) -> Packed | None:
+        """What runs the model; None where transformers does."""
+        return None if self.options.deterministic or self.transformer.left else self._runners.get(self.options.backend)
 
     @property
     def _prompt(self) -> str:
@@ -180,6 +188,8 @@ class TransformerEncoder(BaseEncoder):
             settings["layer_mix"] = str(options.layer_mix)
         if options.overflow == Overflow.WINDOWS:
             settings["window_overlap"] = "a quarter" if options.window_overlap is None else options.window_overlap
+        if options.backend == Backend.INT8:
+            settings["backend"] = str(options.backend)
         if options.level == Level.WORD:
             settings["subword"] = str(options.subword)
         if self._pooled:
@@ -215,7 +225,8 @@ class TransformerEncoder(BaseEncoder):
         ]
         budget = self._budget
         work, done = sum(map(self._length, units)), 0
-        for batch in in_batches(units, self._length, budget, may_pad=self.transformer.may_pad):
+        may_mix = self._packed is not None or self.transformer.may_pad
+        for batch in in_batches(units, self._length, budget, may_pad=may_mix):
             run_within_memory(batch, self._run, self._length, budget)
             done += sum(map(self._length, batch))
             if self.options.progress:
@@ -253,14 +264,7 @@ class TransformerEncoder(BaseEncoder):
 
     def _run(self, batch: Sequence[_Unit]) -> None:
         """Run the model on ``batch`` and put what each unit is read for into its output."""
-        length = max(map(self._length, batch))
-        shape = (max(self._budget.rows(length), len(batch)), length) if self.options.deterministic else None
-        ids, mask = self.transformer.batch([unit.ids for unit in batch], shape)
-        numbers = layer_numbers(self.options.layers, self.transformer.n_layers)
-        states = self.transformer.hidden_states(ids, mask, numbers, self.options.layer_mix)
-        flat = states.reshape(-1, states.shape[-1])
-        length = ids.shape[1]
-        starts = [row * length + (length - len(unit.ids) if self.transformer.left else 0) for row, unit in enumerate(batch)]
+        flat, starts = self._read([unit.ids for unit in batch], max(map(self._length, batch)))
         whole = [(unit, at) for unit, at in zip(batch, starts, strict=True) if len(unit.reading.windows) == 1]
         groups = Groups.concatenate([unit.reading.groups.shifted(at) for unit, at in whole])
         vectors = _to_numpy(self._pool(flat, groups))
@@ -276,6 +280,21 @@ class TransformerEncoder(BaseEncoder):
                 if len(unit.out.pieces) == len(unit.reading.windows):
                     unit.out.vectors = self._stitched(unit.reading, unit.out.pieces)
                     unit.out.pieces = {}
+
+    def _read(self, windows: list[list[int]], length: int) -> tuple[torch.Tensor, list[int]]:
+        """Return the hidden states (positions, dim) of ``windows``, padded to ``length`` or not at all, and where each begins."""
+        numbers, mix = layer_numbers(self.options.layers, self.transformer.n_layers), self.options.layer_mix
+        if (packed := self._packed) is not None:
+            states = packed(windows)
+            starts = np.cumsum([0, *map(len, windows)])[:-1]
+            return mix_layers([states[number] for number in numbers], mix), starts.tolist()
+        shape = (max(self._budget.rows(length), len(windows)), length) if self.options.deterministic else None
+        ids, mask = self.transformer.batch(windows, shape)
+        padded = self.transformer.hidden_states(ids, mask, numbers, mix)
+        width, left = ids.shape[1], self.transformer.left
+        return padded.reshape(-1, padded.shape[-1]), [
+            row * width + (width - len(one) if left else 0) for row, one in enumerate(windows)
+        ]
 
     @property
     def _how(self) -> str:

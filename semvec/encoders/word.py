@@ -32,6 +32,7 @@ from semvec.text.words import Span, find_words
 from semvec.types import JSON, Level, Metric, Oov, Pooling
 
 ONLY_TRANSFORMERS = (
+    "backend",
     "layers",
     "layer_mix",
     "subword",

@@ -44,7 +44,9 @@ def test_from_texts_to_hits(tmp_path: Path, glove_file: Path) -> None:
     assert record["query"] == "Paris"
     assert (record["hits"][0]["id"], record["hits"][0]["text"]) == (f"{tmp_path}/t.txt:2", "Paris")
     assert run("index", "add", place, tmp_path / "t.txt").stdout == f"0 items new, 4 replaced, in {place}\n"
-    assert run("index", "delete", place, f"{tmp_path}/t.txt:2", "nobody").stdout == "1 items deleted, 3 left, 1 ids were not there\n"
+    assert (
+        run("index", "delete", place, f"{tmp_path}/t.txt:2", "nobody").stdout == "1 items deleted, 3 left, 1 ids were not there\n"
+    )
     assert "flat over 3 items" in run("index", "optimise", place).stdout
     assert run("index", "check", place).stdout == "sound\n"
     info = json.loads(run("index", "info", place, "--json").stdout)

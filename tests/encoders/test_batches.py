@@ -54,7 +54,7 @@ ERRORS = [
 def test_memory_that_runs_out(
     contextual: dict[str, ContextualEncoder], monkeypatch: pytest.MonkeyPatch, error: Exception, level: str
 ) -> None:
-    encoder = contextual["bert"].with_options(level=level, batch_tokens=2048)
+    encoder = contextual["bert"].with_options(level=level, batch_tokens=2048, backend="torch")
     monkeypatch.setattr(encoder, "_ceiling", Ceiling())
     expected = encoder.encode(TEXTS)
     crowded = Crowded(encoder.transformer.model, 200, error)
@@ -70,7 +70,7 @@ def test_memory_that_runs_out(
 def test_a_window_too_large_for_memory_is_named(
     contextual: dict[str, ContextualEncoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = contextual["bert"].with_options(batch_tokens=2048)
+    encoder = contextual["bert"].with_options(batch_tokens=2048, backend="torch")
     monkeypatch.setattr(encoder, "_ceiling", Ceiling())
     monkeypatch.setattr(encoder.transformer, "model", Crowded(encoder.transformer.model, 20, MemoryError()))
     longest = int(encoder.count_tokens(TEXTS)[0].max()) + 2  # CLS and SEP
@@ -83,5 +83,5 @@ def test_other_errors_are_not_taken_for_it(contextual: dict[str, ContextualEncod
     error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
     monkeypatch.setattr(contextual["bert"].transformer, "model", Crowded(contextual["bert"].transformer.model, 1, error))
     with pytest.raises(RuntimeError, match="shapes"):
-        contextual["bert"].encode(["a bank"])
+        contextual["bert"].encode(["a bank"], backend="torch")
     assert not out_of_memory(error)

@@ -1,0 +1,1 @@
+"""The ways a transformer can be run: the same vectors, sooner."""

@@ -1,0 +1,137 @@
+"""A BERT without padding: the tokens of all windows one after the other, and attention within each window alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from semvec.encoders.backends.bert import Affine, BertLayer, BertWeights
+from semvec.encoders.backends.linear import LEAST, ByteLinear, FloatLinear
+
+if TYPE_CHECKING:
+    import torch
+
+SMOOTHING = 0.5
+"""How much of what is hard to round moves from the inputs to the weights, as an exponent."""
+
+SMOOTHED = ("qkv", "up")
+"""The linear layers behind a LayerNorm, whose inputs have a few dimensions that are far larger than the others."""
+
+Groups = list[tuple[int, int, int]]
+"""Where windows of equal length begin, how many there are, and how long each is."""
+
+
+class Linear(Protocol):
+    """A linear layer."""
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the product for ``rows`` (tokens, in)."""
+
+    def added(self, rows: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
+        """Return the product for ``rows``, added to ``to``."""
+
+
+class _Layer:
+    """One layer, with the linear layers of ``make`` (its name, its weights)."""
+
+    def __init__(self, its: BertLayer, weights: BertWeights, make: Callable[[str, Affine], Linear]) -> None:
+        self.qkv, self.out, self.up, self.down = (make(name, getattr(its, name)) for name in ("qkv", "out", "up", "down"))
+        self.its, self.heads, self.eps = its, weights.heads, weights.eps
+
+    def __call__(self, rows: torch.Tensor, groups: Groups) -> torch.Tensor:
+        """Return what comes out for ``rows`` (tokens, dim)."""
+        found = layer_norm(self.out.added(self.attention(self.qkv(rows), groups), rows), self.its.out_norm, self.eps)
+        return layer_norm(self.down.added(self.up(found), found), self.its.down_norm, self.eps)
+
+    def attention(self, qkv: torch.Tensor, groups: Groups) -> torch.Tensor:
+        """Return what every token reads of its window (tokens, dim), by ``qkv`` (tokens, 3 dim)."""
+        import torch
+
+        size = qkv.shape[1] // 3 // self.heads
+        found = torch.empty((len(qkv), self.heads, size))
+        for start, count, length in groups:
+            part = qkv[start : start + count * length].view(count, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
+            read = torch.nn.functional.scaled_dot_product_attention(*part)
+            found[start : start + count * length].view(count, length, self.heads, size).copy_(read.transpose(1, 2))
+        return found.view(len(qkv), -1)
+
+
+class Packed:
+    """Runs windows of token ids, the longest first or in any other order in which equal lengths stand together."""
+
+    def __init__(self, weights: BertWeights, make: Callable[[int, str, Affine], Linear]) -> None:
+        self._weights = weights
+        self.layers = [
+            _Layer(its, weights, lambda name, affine, at=at: make(at, name, affine))  # type: ignore[misc]
+            for at, its in enumerate(weights.layers)
+        ]
+
+    def __call__(self, windows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """Return the hidden states of all layers, that of the embeddings first, each (tokens, dim)."""
+        import torch
+
+        its = self._weights
+        lengths = np.array([len(one) for one in windows])
+        ids = np.fromiter((token for one in windows for token in one), dtype=np.int64, count=int(lengths.sum()))
+        places = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        groups, start = [], 0
+        for length, alike in groupby(lengths.tolist()):
+            count = len(list(alike))
+            groups.append((start, count, length))
+            start += count * length
+        with torch.inference_mode():
+            rows = its.words[torch.from_numpy(ids)] + its.positions[torch.from_numpy(places)]
+            states = [layer_norm(rows, its.norm, its.eps)]
+            for layer in self.layers:
+                states.append(layer(states[-1], groups))
+        return states
+
+
+def layer_norm(rows: torch.Tensor, its: Affine, eps: float) -> torch.Tensor:
+    """Return ``rows`` (tokens, dim), each normalised, scaled and shifted."""
+    import torch
+
+    return torch.nn.functional.layer_norm(rows, (rows.shape[1],), its.weight, its.bias, eps)
+
+
+def in_floats(weights: BertWeights) -> Packed:
+    """Return the model in float32."""
+    return Packed(weights, lambda at, name, its: FloatLinear(its, gelu=name == "up"))
+
+
+def in_bytes(weights: BertWeights, windows: Sequence[Sequence[int]]) -> Packed:
+    """Return the model in bytes; how large its inputs are in each dimension is seen from ``windows``."""
+    import torch
+
+    seen = Packed(weights, lambda at, name, its: Ranged(FloatLinear(its, gelu=name == "up")))
+    seen(windows)
+
+    def make(at: int, name: str, its: Affine) -> Linear:
+        smooth = None
+        if name in SMOOTHED:
+            columns = its.weight.abs().amax(0).clamp(min=LEAST)
+            smooth = getattr(seen.layers[at], name).most.clamp(min=LEAST) ** SMOOTHING / columns ** (1 - SMOOTHING)
+        return ByteLinear(its, smooth=smooth, gelu=name == "up", after_gelu=name == "down")
+
+    with torch.no_grad():
+        return Packed(weights, make)
+
+
+class Ranged:
+    """A linear layer that keeps how large its inputs were, ``most`` (in,)."""
+
+    def __init__(self, inner: FloatLinear) -> None:
+        self.inner = inner
+        self.most: torch.Tensor
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the product for ``rows``."""
+        self.most = rows.abs().amax(0).clone()
+        return self.inner(rows)
+
+    def added(self, rows: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
+        """Return the product for ``rows``, added to ``to``."""
+        return self(rows).add_(to)

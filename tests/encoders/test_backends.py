@@ -1,0 +1,167 @@
+"""What runs a transformer: packed it gives the vectors that transformers gives, and in bytes nearly so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from semvec.encoders.backends import choose
+from semvec.encoders.backends.bert import Affine, bert_weights
+from semvec.encoders.backends.linear import GELU_LOW, ByteLinear, FloatLinear
+from semvec.encoders.contextual import ContextualEncoder
+from semvec.encoders.sentence import SentenceEncoder
+from semvec.encoders.static import StaticEncoder
+from semvec.encoders.word import WordEncoder
+from semvec.errors import ModelError, OptionError
+from semvec.types import Backend
+from tests.cli.test_encode import refused, run
+from tests.sample import TEXTS
+
+vnni = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="the processor has no products of bytes (VNNI)")
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"level": "token", "special": True},
+        {"level": "word", "layers": "all", "layer_mix": "concat"},
+        {"level": "text", "layers": [0, -1], "layer_mix": "sum", "pooling": "cls"},
+        {"level": "token", "overflow": "windows", "max_tokens": 12},
+        {"level": "chunk", "chunk_tokens": 8, "late": True, "batch_tokens": 40},
+    ],
+)  # fmt: skip
+def test_packed_is_as_transformers(contextual: dict[str, ContextualEncoder], kind: str, options: dict[str, object]) -> None:
+    theirs, own = (contextual[kind].encode(TEXTS, backend=name, **options) for name in ("torch", "packed"))  # type: ignore[arg-type]
+    np.testing.assert_allclose(own.vectors, theirs.vectors, atol=1e-5)
+    assert own.fingerprint == theirs.fingerprint
+
+
+def test_packed_is_what_auto_takes(sentence: SentenceEncoder, contextual: dict[str, ContextualEncoder]) -> None:
+    assert sentence._runners.get(Backend.AUTO) is sentence._runners.get(Backend.PACKED)
+    alone = sentence.encode([TEXTS[0]]).vectors[0]
+    np.testing.assert_allclose(sentence.encode(TEXTS).vectors[0], alone, atol=1e-6)
+    for kind in ("gpt2", "llama", "t5"):
+        assert contextual[kind]._runners.get(Backend.AUTO) is None
+        with pytest.raises(OptionError, match="only models laid out as BERT, on the cpu"):
+            contextual[kind].encode(TEXTS, backend="packed")
+
+
+def test_a_model_that_packs_wrongly_is_run_by_transformers(
+    contextual: dict[str, ContextualEncoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = contextual["bert"]
+    expected = encoder.encode(TEXTS, backend="torch").vectors
+    weights = bert_weights(encoder.transformer.model)
+    assert weights is not None
+    wrong = type(weights)(**{**weights.__dict__, "heads": 1 if weights.heads > 1 else 2})
+    monkeypatch.setattr(choose, "bert_weights", lambda model: wrong)
+    monkeypatch.setattr(encoder, "_runners", choose.Runners(encoder.transformer))
+    np.testing.assert_array_equal(encoder.encode(TEXTS).vectors, expected)
+    with pytest.raises(ModelError, match="gives other vectors than transformers"):
+        encoder.encode(TEXTS, backend="packed")
+
+
+def test_what_bert_is_not(contextual: dict[str, ContextualEncoder], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = contextual["bert"].transformer.model
+    assert bert_weights(model) is not None
+    for name, value in (("hidden_act", "relu"), ("is_decoder", True), ("model_type", "mpnet")):
+        monkeypatch.setattr(model.config, name, value)
+        assert bert_weights(model) is None
+        monkeypatch.undo()
+
+
+def test_floats() -> None:
+    rng = np.random.default_rng(0)
+    weight, bias, rows, to = (rng.standard_normal(shape).astype(np.float32) for shape in ((24, 16), (24,), (37, 16), (37, 24)))
+    linear = FloatLinear(Affine(torch.from_numpy(weight), torch.from_numpy(bias)))
+    np.testing.assert_allclose(linear.added(torch.from_numpy(rows), torch.from_numpy(to)), rows @ weight.T + bias + to, atol=1e-5)
+    gelu = FloatLinear(Affine(torch.from_numpy(weight), torch.from_numpy(bias)), gelu=True)(torch.from_numpy(rows)).numpy()
+    np.testing.assert_allclose(gelu, torch.nn.functional.gelu(torch.from_numpy(rows @ weight.T + bias)), atol=1e-5)
+
+
+@vnni
+@pytest.mark.parametrize("after_gelu", [False, True])
+@pytest.mark.parametrize("smoothed", [False, True])
+def test_bytes(after_gelu: bool, smoothed: bool) -> None:
+    """Worked with numpy: inputs rounded to 127 (or 255) steps a row, weights to 127 an output."""
+    rng = np.random.default_rng(1)
+    weight, bias, to = (rng.standard_normal(shape).astype(np.float32) for shape in ((24, 64), (24,), (37, 24)))
+    rows = rng.standard_normal((37, 64)).astype(np.float32) * rng.uniform(0.1, 10, (37, 1)).astype(np.float32)
+    rows = torch.nn.functional.gelu(torch.from_numpy(rows)).numpy() if after_gelu else rows
+    rows[3] = 0
+    smooth = rng.uniform(0.5, 2, 64).astype(np.float32) if smoothed else np.ones(64, dtype=np.float32)
+    linear = ByteLinear(
+        Affine(torch.from_numpy(weight), torch.from_numpy(bias)),
+        smooth=torch.from_numpy(smooth) if smoothed else None,
+        after_gelu=after_gelu,
+    )
+    found = linear.added(torch.from_numpy(rows), torch.from_numpy(to)).numpy()
+    scaled, divided = weight * smooth, rows / smooth
+    steps = np.abs(scaled).max(1) / 127
+    if after_gelu:
+        scales = (divided.max(1) + GELU_LOW)[:, None] / 255
+        rounded = np.clip(np.round((divided + GELU_LOW) / scales), 0, 255) * scales - GELU_LOW
+    else:
+        scales = np.maximum(np.abs(divided).max(1), 1e-9)[:, None] / 127
+        rounded = np.round(divided / scales) * scales
+    if not (after_gelu and smoothed):  # what is divided after GELU has another least value; no layer is made so
+        expected = rounded @ (np.round(scaled / steps[:, None]) * steps[:, None]).T + bias + to
+        np.testing.assert_allclose(found, expected, atol=np.abs(expected).max() * 2e-3)
+        near = np.sum(found * (rows @ weight.T + bias + to)) / np.linalg.norm(found) / np.linalg.norm(rows @ weight.T + bias + to)
+        assert near > 0.999
+
+
+@vnni
+def test_a_model_in_bytes(sentence: SentenceEncoder) -> None:
+    own, theirs = (sentence.encode(TEXTS, backend=name) for name in ("int8", "torch"))
+    known = theirs.vectors.any(axis=1)
+    assert (own.vectors[known] * theirs.vectors[known]).sum(axis=1).mean() > 0.995
+    assert own.fingerprint.settings["backend"] == "int8"
+    assert own.fingerprint != theirs.fingerprint
+    own.fingerprint.require_comparable(theirs.fingerprint)
+
+
+@vnni
+def test_bytes_that_are_too_far_are_refused(sentence: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "FLOOR", 1.1)
+    monkeypatch.setattr(sentence, "_runners", choose.Runners(sentence.transformer))
+    with pytest.raises(ModelError, match=r"in bytes the vectors have a cosine of 0\.\d+ with float32, under 1.1"):
+        sentence.encode(TEXTS, backend="int8")
+
+
+def test_what_is_refused(
+    sentence: SentenceEncoder, word: WordEncoder, static: StaticEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OptionError, match="deterministic goes with backend 'torch'"):
+        sentence.encode(TEXTS, backend="packed", deterministic=True)
+    for encoder in (word, static):
+        with pytest.raises(OptionError, match="of no use to"):
+            encoder.encode(TEXTS, backend="packed")
+    with pytest.raises(OptionError, match="backend"):
+        sentence.encode(TEXTS, backend="fast")
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    monkeypatch.setattr(sentence, "_runners", choose.Runners(sentence.transformer))
+    with pytest.raises(OptionError, match="this processor has no products of bytes"):
+        sentence.encode(TEXTS, backend="int8")
+
+
+def test_from_the_shell(tmp_path: Path, sentence_folder: Path, glove_file: Path) -> None:
+    (tmp_path / "t.txt").write_text("the bank\nof the river\n")
+    for name in ("torch", "packed"):
+        done = run("encode", tmp_path / "t.txt", "-m", sentence_folder, "--backend", name, "-o", tmp_path / f"{name}.npy")
+        assert done.exit_code == 0, done.output
+    np.testing.assert_allclose(np.load(tmp_path / "torch.npy"), np.load(tmp_path / "packed.npy"), atol=1e-5)
+    found = json.loads(run("models", "bench", sentence_folder, "--json").stdout)
+    rates = {(row["kind"], row["backend"]): row for row in found["rows"]}
+    assert {kind for kind, _ in rates} == {"queries", "sentences", "passages"}
+    assert all(rates[kind, "packed"]["cosine"] == pytest.approx(1, abs=1e-5) for kind in ("queries", "sentences", "passages"))
+    assert all(row["texts_per_second"] > 0 for row in rates.values())
+    assert "× torch" in run("models", "bench", sentence_folder).stdout
+    refused(run("models", "bench", glove_file), "has no transformer, and so no backends")
+    assert "minilm" in run("models").stdout
