@@ -23,6 +23,7 @@
     └── BatchTooLarge       a single window that does not fit into memory         (MemoryError)
     TextsCut                a warning: texts were longer than the model reads     (UserWarning)
     WordsFlawed             a warning: a file of word vectors had words to pass over (UserWarning)
+    FieldNotThere           a warning: no line has a field that was asked for     (UserWarning)
     FewTexts                a warning: SIF was fitted on too few texts            (UserWarning)
 
 Each also derives from the builtin in brackets, which is what a caller who knows nothing of semvec

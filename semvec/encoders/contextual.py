@@ -9,6 +9,7 @@ from typing_extensions import Self, Unpack
 
 from semvec.encoders.model_folder import check_folder, config_hash, first_line, read_config, weights_hash
 from semvec.encoders.options import EncodeOptions, OptionChanges
+from semvec.encoders.quick import quick_transformer
 from semvec.encoders.quiet import quiet_loading
 from semvec.encoders.transformer import Transformer, choose_device
 from semvec.encoders.transformer_encoder import TransformerEncoder
@@ -40,30 +41,16 @@ class ContextualEncoder(TransformerEncoder):
         Raises `ModelError` for a folder that holds none, `PickleRefused` and `RemoteCodeRefused` for one
         that could only be loaded at a risk nobody has accepted.
         """
-        from transformers import AutoModel, AutoTokenizer
-
         folder = Path(path)
         read_config(folder)
         check_folder(folder, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
+        place = choose_device(device)
         try:
-            with quiet_loading():
-                import torch
-
-                tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
-                model = AutoModel.from_pretrained(
-                    folder,
-                    dtype=torch.float32,
-                    trust_remote_code=trust_remote_code,
-                    use_safetensors=None if trust_pickle else True,
-                    local_files_only=True,
-                )
-            transformer = Transformer.of(tokenizer, model, choose_device(device))
-        except ModelError as error:
-            raise ModelError(f"{folder}: {error}") from error
-        except SemvecError:
-            raise
-        except Exception as error:  # whatever a library says of a folder it cannot make sense of
-            raise ModelError(f"{folder}: transformers cannot load it ({first_line(error)})") from error
+            transformer = quick_transformer(folder, place)
+        except Exception:  # whatever is wrong with the folder, transformers says it better
+            transformer = None
+        if transformer is None:
+            transformer = _loaded(folder, place, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
         return cls(
             transformer,
             model=name or folder.name,
@@ -71,3 +58,28 @@ class ContextualEncoder(TransformerEncoder):
             config_hash=config_hash(folder),
             options=EncodeOptions().changed(changes),
         )
+
+
+def _loaded(folder: Path, device: str, *, trust_pickle: bool, trust_remote_code: bool) -> Transformer:
+    """Return the model in ``folder`` as transformers loads it."""
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        with quiet_loading():
+            import torch
+
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+            model = AutoModel.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=None if trust_pickle else True,
+                local_files_only=True,
+            )
+        return Transformer.of(tokenizer, model, device)
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from error
+    except SemvecError:
+        raise
+    except Exception as error:  # whatever a library says of a folder it cannot make sense of
+        raise ModelError(f"{folder}: transformers cannot load it ({first_line(error)})") from error

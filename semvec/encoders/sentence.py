@@ -10,20 +10,13 @@ from typing_extensions import Self, Unpack
 
 from semvec.encoders.model_folder import check_folder, config_hash, first_line, weights_hash
 from semvec.encoders.options import EncodeOptions, OptionChanges
+from semvec.encoders.quick import POOLING_NAMES, quick_modules, quick_transformer
 from semvec.encoders.quiet import quiet_loading
 from semvec.encoders.transformer import Transformer, choose_device
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import ModelError, SemvecError
-from semvec.types import Metric, Pooling
+from semvec.types import Metric
 
-POOLING_NAMES = {
-    "mean": Pooling.MEAN,
-    "cls": Pooling.CLS,
-    "max": Pooling.MAX,
-    "lasttoken": Pooling.LAST_TOKEN,
-    "weightedmean": Pooling.WEIGHTED_MEAN,
-    "mean_sqrt_len_tokens": Pooling.MEAN_SQRT,
-}
 METRICS = {
     "cosine": Metric.COSINE,
     "dot": Metric.DOT,
@@ -61,6 +54,8 @@ class SentenceEncoder(TransformerEncoder):
         """
         folder = Path(path)
         check_folder(folder, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
+        if (quick := cls._quick(folder, device, name or folder.name, EncodeOptions().changed(changes))) is not None:
+            return quick
         try:
             with quiet_loading():
                 import torch
@@ -87,6 +82,33 @@ class SentenceEncoder(TransformerEncoder):
             raise
         except Exception as error:  # whatever a library says of a folder it cannot make sense of
             raise ModelError(f"{folder}: sentence-transformers cannot load it ({first_line(error)})") from error
+
+    @classmethod
+    def _quick(cls, folder: Path, device: str | None, name: str, options: EncodeOptions) -> Self | None:
+        """Return the model where it is an ordinary one that can be read without sentence-transformers, else None."""
+        place = choose_device(device)
+        try:
+            modules = quick_modules(folder)
+            transformer = None if modules is None else quick_transformer(folder, place, modules.max_tokens)
+        except Exception:  # whatever is wrong with the folder, the library that it is made for says it better
+            return None
+        if modules is None or transformer is None:
+            return None
+        return cls(
+            transformer,
+            model=name,
+            weights=weights_hash(folder),
+            config_hash=config_hash(folder),
+            options=options,
+            own_pooling=modules.pooling,
+            pool_front=modules.pool_front,
+            post=_normalized if modules.normalized else None,
+            post_name="+normalize" if modules.normalized else "",
+            normalized=modules.normalized,
+            metric=modules.metric,
+            prompts=modules.prompts,
+            default_prompt=modules.default_prompt,
+        )
 
     @classmethod
     def of(cls, loaded: Any, *, name: str, weights: str, config: str = "", options: EncodeOptions | None = None) -> Self:
@@ -116,6 +138,13 @@ class SentenceEncoder(TransformerEncoder):
             prompts={key: text for key, text in (loaded.prompts or {}).items() if text},
             default_prompt=(loaded.prompts or {}).get(loaded.default_prompt_name or ""),
         )
+
+
+def _normalized(vectors: Any) -> Any:
+    """Return ``vectors`` (rows, dim), each of length 1, as the module Normalize does it."""
+    import torch
+
+    return torch.nn.functional.normalize(vectors, p=2, dim=1)
 
 
 class Chain:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -32,29 +33,44 @@ class Tokens:
 
 
 class Tokenizer:
-    """A tokenizer of transformers, asked only for what does not depend on its padding and truncation.
+    """A tokenizer of the library tokenizers, asked only for what does not depend on its padding and truncation.
 
-    ``prefix`` and ``suffix`` are the special tokens the model wants around one text.
+    ``prefix`` and ``suffix`` are the special tokens the model wants around one text, ``pad`` the id that fills up a batch.
+    ``load`` gives the tokenizer of transformers around it.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, backend: Any, pad: int, load: Callable[[], Any]) -> None:
+        self._backend, self.pad, self._load = backend, pad, load
+        self.prefix, self.suffix = self._frame()
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> Tokenizer:
+        """Return the tokenizer inside one of transformers; raise `ModelError` for one that has no offsets."""
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(
                 f"the tokenizer {type(tokenizer).__name__} gives no character offsets (it is a slow one): "
                 "save the model with its fast tokenizer (tokenizer.json)"
             )
-        self.inner = tokenizer
-        self.pad = tokenizer.pad_token_id or 0
-        self.prefix, self.suffix = self._frame()
+        return cls(tokenizer.backend_tokenizer, tokenizer.pad_token_id or 0, partial(itself, tokenizer))
+
+    @cached_property
+    def inner(self) -> Any:
+        """The tokenizer of transformers."""
+        return self._load()
 
     def _frame(self) -> tuple[list[int], list[int]]:
         for probe in PROBES:
-            bare = self.inner(probe, add_special_tokens=False)["input_ids"]
-            whole = self.inner(probe, add_special_tokens=True)["input_ids"]
-            for at in range(len(whole) - len(bare) + 1):
-                if bare and whole[at : at + len(bare)] == bare:
-                    return whole[:at], whole[at + len(bare) :]
-        raise ModelError(f"the tokenizer {type(self.inner).__name__} puts its special tokens elsewhere than around the text")
+            [bare], [whole] = (self._encoded([probe], special=special) for special in (False, True))
+            for at in range(len(whole.ids) - len(bare.ids) + 1):
+                if bare.ids and whole.ids[at : at + len(bare.ids)] == bare.ids:
+                    return whole.ids[:at], whole.ids[at + len(bare.ids) :]
+        raise ModelError("the tokenizer puts its special tokens elsewhere than around the text")
+
+    def _encoded(self, texts: list[str], *, special: bool = False, offsets: bool = True) -> list[Any]:
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        encode = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
+        return list(encode(texts, add_special_tokens=special))
 
     def __call__(self, texts: Sequence[str], *, prompt: str = "", offsets: bool = True) -> list[Tokens]:
         """Return the tokens of each of ``texts``, uncut, read behind ``prompt``; none of a blank text.
@@ -64,21 +80,17 @@ class Tokenizer:
         if not texts:
             return []
         offsets = offsets or bool(prompt)
-        found = self.inner(
-            [prompt + text for text in texts] if prompt else list(texts),
-            add_special_tokens=False,
-            return_offsets_mapping=offsets,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            truncation=False,
-            padding=False,
-            verbose=False,
-        )
-        every = [ids if text.strip() else [] for text, ids in zip(texts, found["input_ids"], strict=True)]
+        found = self._encoded([prompt + text for text in texts] if prompt else list(texts), offsets=offsets)
+        every = [its.ids if text.strip() else [] for text, its in zip(texts, found, strict=True)]
         if offsets:
-            pairs = zip(texts, every, found["offset_mapping"], strict=True)
-            return [tokens_of(text, ids, edges[: len(ids)], len(prompt)) for text, ids, edges in pairs]
+            pairs = zip(texts, every, found, strict=True)
+            return [tokens_of(text, ids, its.offsets[: len(ids)], len(prompt)) for text, ids, its in pairs]
         return [Tokens(np.array(ids, np.int64), np.zeros(len(ids), np.int32), np.zeros(len(ids), np.int32)) for ids in every]
+
+
+def itself(thing: Any) -> Any:
+    """Return ``thing``: with `functools.partial` what is there already is given as what is to be loaded."""
+    return thing
 
 
 def tokens_of(text: str, ids: list[int], offsets: list[tuple[int, int]], shift: int) -> Tokens:

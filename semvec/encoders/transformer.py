@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.encoders.tokens import Tokenizer
+from semvec.encoders.backends.bert import BertWeights, bert_weights
+from semvec.encoders.tokens import Tokenizer, itself
 from semvec.errors import ModelError
 from semvec.types import LayerMix
 
@@ -38,23 +39,30 @@ PROBE_TOLERANCE = 1e-4
 BATCH_TOKENS = {"packed": 1024, "cpu": 4096, "cuda": 65536, "mps": 16384}
 
 
-@dataclass
 class Transformer:
-    """A model of transformers with its tokenizer, on one device, in evaluation mode.
+    """A model of transformers with its tokenizer, on one device, in evaluation mode; loaded when it is needed itself.
 
     ``n_layers`` and ``hidden`` size are the model's; ``max_tokens`` is how many tokens it is meant to read at
-    once, ``limit`` how many it can. Batches are padded on the right, which suits every kind of model whatever
-    its tokenizer says, unless ``left`` is set.
+    once, ``limit`` how many it can. ``weights`` are those of a BERT, if it is known to be one without loading it. Batches
+    are padded on the right, which suits every kind of model whatever its tokenizer says, unless ``left`` is set.
     """
 
-    tokenizer: Tokenizer
-    model: Any
-    max_tokens: int
-    limit: int
-    n_layers: int
-    hidden: int
-    device: str
-    left: bool = False
+    left = False
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        config: Any,
+        device: str,
+        load: Callable[[], Any],
+        *,
+        max_tokens: int,
+        weights: BertWeights | None = None,
+    ) -> None:
+        self.tokenizer, self.device, self._load, self._weights = tokenizer, device, load, weights
+        self.limit = model_limit(config)
+        self.max_tokens = min(self.limit, max_tokens)
+        self.n_layers, self.hidden = int(config.num_hidden_layers), int(config.hidden_size)
 
     @classmethod
     def of(cls, tokenizer: Any, model: Any, device: str, max_tokens: int | None = None) -> Transformer:
@@ -62,32 +70,46 @@ class Transformer:
         config = model.config
         if getattr(config, "is_encoder_decoder", False):
             model = model.get_encoder()
-        text = config.get_text_config()
-        limit = model_limit(text)
-        return cls(
-            tokenizer=Tokenizer(tokenizer),
-            model=model.to(device).eval(),
-            max_tokens=min(limit, max_tokens or limit, stated_limit(tokenizer)),
-            limit=limit,
-            n_layers=int(text.num_hidden_layers),
-            hidden=int(text.hidden_size),
-            device=device,
-        )
+        most = min(max_tokens or UNBOUNDED, stated_limit(tokenizer))
+        return cls(Tokenizer.of(tokenizer), config.get_text_config(), device, partial(itself, model), max_tokens=most)
 
-    def __post_init__(self) -> None:
-        accepted = inspect.signature(self.model.forward).parameters
-        own_positions = self.model.config.model_type in PAD_OFFSET
-        self._takes_positions = "position_ids" in accepted and not own_positions
-        self._cache = {"use_cache": False} if "use_cache" in accepted else {}
-        table = self.model.get_input_embeddings()
-        self._table: int = getattr(table, "num_embeddings", UNBOUNDED)
-        if self.tokenizer.pad >= self._table:
-            self.tokenizer.pad = 0
-        self.may_pad = self._padding_is_harmless()
+    @cached_property
+    def model(self) -> Any:
+        """The model of transformers."""
+        return self._load().to(self.device).eval()
+
+    @property
+    def weights(self) -> BertWeights | None:
+        """The weights of a BERT as plain tensors; None where the model is none."""
+        return bert_weights(self.model.config, self.model.state_dict()) if self._weights is None else self._weights
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the weights were read from files, by their names, without transformers."""
+        return self._weights is not None
+
+    @cached_property
+    def _table(self) -> int:
+        """How many tokens the model has a vector for."""
+        return getattr(self.model.get_input_embeddings(), "num_embeddings", UNBOUNDED)
+
+    @cached_property
+    def _pad(self) -> int:
+        return self.tokenizer.pad if self.tokenizer.pad < self._table else 0
+
+    @cached_property
+    def _accepted(self) -> Collection[str]:
+        """The names of what the model can be given."""
+        return frozenset(inspect.signature(self.model.forward).parameters)
+
+    @cached_property
+    def may_pad(self) -> bool:
+        """Whether a text's vectors stay the same beside a longer one."""
+        return self._padding_is_harmless()
 
     def _padding_is_harmless(self) -> bool:
-        """Try whether a text's vectors stay the same beside a longer one; some models do not mask padding."""
-        short, long = ([*self.tokenizer.prefix, *([self.tokenizer.pad + 1] * n), *self.tokenizer.suffix] for n in (3, 9))
+        """Try it: some models do not mask padding."""
+        short, long = ([*self.tokenizer.prefix, *([self._pad + 1] * n), *self.tokenizer.suffix] for n in (3, 9))
         last, mix = [self.n_layers], LayerMix.MEAN
         alone = self.hidden_states(*self.batch([short]), last, mix)[0]
         rows = self.hidden_states(*self.batch([short, long]), last, mix)[0]
@@ -99,7 +121,7 @@ class Transformer:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return padded ids and attention mask (rows, length)."""
         rows, length = shape or (len(ids), max(map(len, ids)))
-        padded = np.full((rows, length), self.tokenizer.pad, dtype=np.int64)
+        padded = np.full((rows, length), self._pad, dtype=np.int64)
         mask = np.zeros((rows, length), dtype=np.int64)
         mask[len(ids) :, -1 if self.left else 0] = 1  # a row of the fixed shape that nobody asked for
         for row, one in enumerate(ids):
@@ -117,12 +139,14 @@ class Transformer:
         import torch
 
         inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        if self._takes_positions and self.left:
+        own_positions = self.model.config.model_type in PAD_OFFSET
+        if self.left and "position_ids" in self._accepted and not own_positions:
             inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
         inputs = {name: tensor.to(self.device) for name, tensor in inputs.items()}
         only_last = layers == [self.n_layers]
+        cache = {"use_cache": False} if "use_cache" in self._accepted else {}
         with torch.inference_mode():
-            output = self.model(**inputs, **self._cache, output_hidden_states=not only_last, return_dict=True)
+            output = self.model(**inputs, **cache, output_hidden_states=not only_last, return_dict=True)
             if only_last:
                 return output.last_hidden_state  # type: ignore[no-any-return]
             return mix_layers([output.hidden_states[layer] for layer in layers], mix)
@@ -151,7 +175,7 @@ def model_limit(config: Any) -> int:
     if limit < 0:
         limit = UNBOUNDED
     if config.model_type in PAD_OFFSET and limit < UNBOUNDED:
-        limit -= (config.pad_token_id or 0) + 1
+        limit -= (getattr(config, "pad_token_id", None) or 0) + 1
     return int(min(limit, UNBOUNDED))
 
 

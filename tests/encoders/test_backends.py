@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from semvec.encoders.backends.linear import GELU_LOW, ByteLinear, FloatLinear
 from semvec.encoders.contextual import ContextualEncoder
 from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.static import StaticEncoder
+from semvec.encoders.transformer import Transformer
 from semvec.encoders.word import WordEncoder
 from semvec.errors import ModelError, OptionError
 from semvec.types import Backend
@@ -57,11 +59,12 @@ def test_a_model_that_packs_wrongly_is_run_by_transformers(
 ) -> None:
     encoder = contextual["bert"]
     expected = encoder.encode(TEXTS, backend="torch").vectors
-    weights = bert_weights(encoder.transformer.model)
+    its = encoder.transformer
+    transformer = Transformer.of(its.tokenizer.inner, its.model, "cpu")
+    weights = transformer.weights
     assert weights is not None
-    wrong = type(weights)(**{**weights.__dict__, "heads": 1 if weights.heads > 1 else 2})
-    monkeypatch.setattr(choose, "bert_weights", lambda model: wrong)
-    monkeypatch.setattr(encoder, "_runners", choose.Runners(encoder.transformer))
+    monkeypatch.setattr(Transformer, "weights", replace(weights, heads=1 if weights.heads > 1 else 2))
+    encoder = ContextualEncoder(transformer, model="x", weights="x")
     np.testing.assert_array_equal(encoder.encode(TEXTS).vectors, expected)
     with pytest.raises(ModelError, match="gives other vectors than transformers"):
         encoder.encode(TEXTS, backend="packed")
@@ -69,10 +72,16 @@ def test_a_model_that_packs_wrongly_is_run_by_transformers(
 
 def test_what_bert_is_not(contextual: dict[str, ContextualEncoder], monkeypatch: pytest.MonkeyPatch) -> None:
     model = contextual["bert"].transformer.model
-    assert bert_weights(model) is not None
+    tensors = model.state_dict()
+    assert bert_weights(model.config, tensors) is not None
+    assert bert_weights(model.config, {**tensors, "adapter.weight": tensors["embeddings.LayerNorm.weight"]}) is None
+    assert (
+        bert_weights(model.config, {name: its for name, its in tensors.items() if "layer.1.output.dense.bias" not in name})
+        is None
+    )
     for name, value in (("hidden_act", "relu"), ("is_decoder", True), ("model_type", "mpnet")):
         monkeypatch.setattr(model.config, name, value)
-        assert bert_weights(model) is None
+        assert bert_weights(model.config, tensors) is None
         monkeypatch.undo()
 
 

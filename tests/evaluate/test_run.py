@@ -74,11 +74,11 @@ def test_words_and_analogies(tmp_path: Path, word: WordEncoder, sentence: Senten
     for name, encoder, its in (("word", word, known), ("st", sentence, pairs)):
         one, two = (unit(encoder.encode([pair[side] for pair in its]).vectors) for side in (0, 1))  # type: ignore[misc]
         assert values(report, name)["spearman"] == pytest.approx(spearmanr((one * two).sum(1), [p[2] for p in its]).statistic)
-    assert report.lines[0].notes == ("1 pairs with unknown words left out",)
+    assert report.lines[0].notes[0] == "1 pairs with unknown words left out"
     assert all(its.examples in (4, 5) for its in report.differences)
     (tmp_path / "q.txt").write_text(": one\nthe bank river of\nParis the bank nothing\n")
     report = evaluate("analogy", {"word": word}, tmp_path / "q.txt", QUICK)
-    assert report.lines[0].notes == ("1 questions with unknown words left out",)
+    assert report.lines[0].notes[0] == "1 questions with unknown words left out"
     right = word.analogy([("the", "bank", "river")], 1)[0][0].word == "of"
     assert values(report, "word")["accuracy"] == float(right)
     with pytest.raises(OptionError, match="for word vectors"):
@@ -384,7 +384,8 @@ def test_a_baseline_without_a_value_stops_nothing(tmp_path: Path, word: WordEnco
     (tmp_path / "dev.tsv").write_text("score\tsentence1\tsentence2\n" + "".join(f"{s}\t{a}\t{b}\n" for a, b, s in rows))
     report = evaluate("sts", {"w": word}, tmp_path, QUICK)
     assert [line.model for line in report.lines] == ["w"]
-    assert report.lines[0].notes[0].startswith("no baseline TF-IDF: no rank correlation of 3 numbers")
+    assert report.lines[0].notes[-1].startswith("no baseline TF-IDF: no rank correlation of 3 numbers")
+    assert report.lines[0].notes[0] == "only 3 examples to draw from: the intervals are too narrow"
     assert report.data.endswith("dev.tsv")
     (tmp_path / "same.tsv").write_text("score\tsentence1\tsentence2\n1\tbank\tbank\n2\tof\tof\n")
     with pytest.raises(InputError, match=r"w on .*same\.tsv: no rank correlation"):

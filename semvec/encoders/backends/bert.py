@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
 
 MODEL_TYPES = {"bert": False, "roberta": True, "xlm-roberta": True, "camembert": True}
 """The kinds of models that are laid out so, and whether their positions start behind that of the padding."""
+
+
+UNUSED = ("pooler.", "embeddings.position_ids", "embeddings.token_type_ids")
+"""How the names of what is not used for hidden states begin."""
 
 
 @dataclass(frozen=True)
@@ -44,49 +49,53 @@ class BertWeights:
     eps: float
 
 
-def bert_weights(model: Any) -> BertWeights | None:
-    """Return the weights of ``model``; None where it is not laid out as a BERT is, or has something besides."""
-    import torch
+def bert_weights(config: Any, tensors: Mapping[str, torch.Tensor]) -> BertWeights | None:
+    """Return the weights of a model by its ``config`` and its ``tensors`` by their names.
 
-    config = model.config
+    None where it is not laid out as a BERT is, lacks something or has something besides.
+    """
     plain = (
-        config.model_type in MODEL_TYPES
+        getattr(config, "model_type", None) in MODEL_TYPES
         and config.hidden_act == "gelu"
         and getattr(config, "position_embedding_type", None) in (None, "absolute")
         and not getattr(config, "is_decoder", False)
     )
     if not plain:
         return None
+    left = dict(tensors)
+
+    def take(name: str) -> torch.Tensor:
+        return left.pop(name).float()
+
+    def affine(name: str) -> Affine:
+        return Affine(take(f"{name}.weight"), take(f"{name}.bias"))
+
+    def layer(at: int) -> BertLayer:
+        name = f"encoder.layer.{at}"
+        parts = [affine(f"{name}.attention.self.{one}") for one in ("query", "key", "value")]
+        return BertLayer(
+            qkv=Affine(torch.cat([one.weight for one in parts]), torch.cat([one.bias for one in parts])),
+            out=affine(f"{name}.attention.output.dense"),
+            out_norm=affine(f"{name}.attention.output.LayerNorm"),
+            up=affine(f"{name}.intermediate.dense"),
+            down=affine(f"{name}.output.dense"),
+            down_norm=affine(f"{name}.output.LayerNorm"),
+        )
+
+    import torch
+
+    offset = config.pad_token_id + 1 if MODEL_TYPES[config.model_type] else 0
     try:
         with torch.no_grad():
-            table = model.embeddings
-            offset = table.word_embeddings.padding_idx + 1 if MODEL_TYPES[config.model_type] else 0
-            return BertWeights(
-                words=table.word_embeddings.weight.detach(),
-                positions=(table.position_embeddings.weight[offset:] + table.token_type_embeddings.weight[0]).detach(),
-                norm=_affine(table.LayerNorm),
-                layers=tuple(map(_layer, model.encoder.layer)),
+            found = BertWeights(
+                words=take("embeddings.word_embeddings.weight"),
+                positions=take("embeddings.position_embeddings.weight")[offset:]
+                + take("embeddings.token_type_embeddings.weight")[0],
+                norm=affine("embeddings.LayerNorm"),
+                layers=tuple(map(layer, range(config.num_hidden_layers))),
                 heads=config.num_attention_heads,
                 eps=config.layer_norm_eps,
             )
-    except AttributeError:  # laid out in another way
+    except KeyError:
         return None
-
-
-def _layer(layer: Any) -> BertLayer:
-    import torch
-
-    its = layer.attention.self
-    parts = [_affine(one) for one in (its.query, its.key, its.value)]
-    return BertLayer(
-        qkv=Affine(torch.cat([one.weight for one in parts]), torch.cat([one.bias for one in parts])),
-        out=_affine(layer.attention.output.dense),
-        out_norm=_affine(layer.attention.output.LayerNorm),
-        up=_affine(layer.intermediate.dense),
-        down=_affine(layer.output.dense),
-        down_norm=_affine(layer.output.LayerNorm),
-    )
-
-
-def _affine(module: Any) -> Affine:
-    return Affine(module.weight.detach(), module.bias.detach())
+    return None if any(not name.startswith(UNUSED) for name in left) else found
