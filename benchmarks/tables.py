@@ -244,12 +244,16 @@ def encode_speed(results: dict[str, Any]) -> list[str]:
             for name, one in its["engines"].items()
         ]
     one = ", ".join(f"{name} {took:.1f} ms" for name, took in results["one_text_ms"].items())
+    first = ", ".join(f"{name} {took:.2f} s" for name, took in results["start_seconds"].items())
+    files = results["files"]
     old = "; ".join(f"{kind} {its['torch']:,} and {its['packed']:,}" for kind, its in results["avx2"].items())
     return [
         *lines,
         "",
         f"From text to numpy. The peak is the best rate of a large product, in 10⁹ operations a second: {peaks}; what an engine does is "
         "counted as the products and the attention of the model, without padding. "
+        f"A process for one sentence: {first}. 3,000 sentences by the library {files['library']:.2f} s, from file to file "
+        f"{files['file to file']:.2f} s. "
         f"One query alone: {one}. With AVX2 alone, texts/s by torch and by packed: {old}.",
     ]
 

@@ -221,7 +221,7 @@ def test_drop_asks_first(tmp_path: Path, glove_file: Path) -> None:
     done = run("index", "drop", place, stdin=b"y\n")
     assert (done.exit_code, done.stdout) == (0, f"removed {place} with its 4 items\n")
     assert [path.name for path in place.iterdir()] == ["mine.txt"]
-    refused(run("index", "drop", place, "--yes"), "is not there")
+    refused(run("index", "drop", place, "--yes"), "holds no collection")
     (place / "mine.txt").unlink()
     run("index", "build", tmp_path / "t.csv", "-o", place, "-m", glove_file)
     lock = FileLock(place / "writer.lock")
