@@ -46,7 +46,7 @@ class ContextualEncoder(TransformerEncoder):
         check_folder(folder, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
         place = choose_device(device)
         try:
-            transformer = quick_transformer(folder, place)
+            transformer = None if trust_remote_code else quick_transformer(folder, place)
         except Exception:  # whatever is wrong with the folder, transformers says it better
             transformer = None
         if transformer is None:

@@ -10,19 +10,12 @@ from typing_extensions import Self, Unpack
 
 from semvec.encoders.model_folder import check_folder, config_hash, first_line, weights_hash
 from semvec.encoders.options import EncodeOptions, OptionChanges
-from semvec.encoders.quick import POOLING_NAMES, quick_modules, quick_transformer
+from semvec.encoders.quick import METRICS, POOLING_NAMES, quick_modules, quick_transformer
 from semvec.encoders.quiet import quiet_loading
 from semvec.encoders.transformer import Transformer, choose_device
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import ModelError, SemvecError
-from semvec.types import Metric
 
-METRICS = {
-    "cosine": Metric.COSINE,
-    "dot": Metric.DOT,
-    "euclidean": Metric.EUCLIDEAN,
-    "manhattan": Metric.EUCLIDEAN,  # the nearest of ours
-}
 AFTER_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")
 
 
@@ -54,7 +47,10 @@ class SentenceEncoder(TransformerEncoder):
         """
         folder = Path(path)
         check_folder(folder, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
-        if (quick := cls._quick(folder, device, name or folder.name, EncodeOptions().changed(changes))) is not None:
+        if (
+            not trust_remote_code
+            and (quick := cls._quick(folder, device, name or folder.name, EncodeOptions().changed(changes))) is not None
+        ):
             return quick
         try:
             with quiet_loading():
@@ -75,6 +71,7 @@ class SentenceEncoder(TransformerEncoder):
                 weights=weights_hash(folder),
                 config=config_hash(folder),
                 options=EncodeOptions().changed(changes),
+                live=False,
             )
         except ModelError as error:
             raise ModelError(str(error) if str(folder) in str(error) else f"{folder}: {error}") from error
@@ -111,8 +108,10 @@ class SentenceEncoder(TransformerEncoder):
         )
 
     @classmethod
-    def of(cls, loaded: Any, *, name: str, weights: str, config: str = "", options: EncodeOptions | None = None) -> Self:
-        """Return an encoder around a ``SentenceTransformer`` that is loaded already."""
+    def of(
+        cls, loaded: Any, *, name: str, weights: str, config: str = "", options: EncodeOptions | None = None, live: bool = True
+    ) -> Self:
+        """Return an encoder around a ``SentenceTransformer`` that is loaded already; ``live``, if it may be trained on."""
         modules = list(loaded)
         kinds = [type(module).__name__ for module in modules]
         if kinds[:2] != ["Transformer", "Pooling"] or any(kind not in AFTER_POOLING for kind in kinds[2:]):
@@ -121,9 +120,11 @@ class SentenceEncoder(TransformerEncoder):
             )
         sized = {"Dense", "LayerNorm"} & set(kinds)
         first, pooling, tail = modules[0], modules[1], modules[2:]
+        if loaded.truncate_dim and (options is None or options.truncate_dim is None):
+            options = (options or EncodeOptions()).changed({"truncate_dim": loaded.truncate_dim})
         modes = (pooling.pooling_mode,) if isinstance(pooling.pooling_mode, str) else tuple(pooling.pooling_mode)
         return cls(
-            Transformer.of(first.tokenizer, first.auto_model, str(loaded.device), loaded.max_seq_length),
+            Transformer.of(first.tokenizer, first.auto_model, str(loaded.device), loaded.max_seq_length, live=live),
             model=name,
             weights=weights,
             config_hash=config,

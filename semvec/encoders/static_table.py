@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.encoders.model_folder import combined_hash, config_hash, first_line, read_config, weights_hash
-from semvec.encoders.sentence import METRICS
+from semvec.encoders.quick import METRICS
 from semvec.errors import ModelError
 from semvec.types import JSON, Metric
 

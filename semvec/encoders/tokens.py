@@ -41,6 +41,8 @@ class Tokenizer:
 
     def __init__(self, backend: Any, pad: int, load: Callable[[], Any]) -> None:
         self._backend, self.pad, self._load = backend, pad, load
+        backend.no_truncation()
+        backend.no_padding()
         self.prefix, self.suffix = self._frame()
 
     @classmethod
@@ -51,7 +53,12 @@ class Tokenizer:
                 f"the tokenizer {type(tokenizer).__name__} gives no character offsets (it is a slow one): "
                 "save the model with its fast tokenizer (tokenizer.json)"
             )
-        return cls(tokenizer.backend_tokenizer, tokenizer.pad_token_id or 0, partial(itself, tokenizer))
+        own = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())  # its settings are the user's
+        made = cls(own, tokenizer.pad_token_id or 0, partial(itself, tokenizer))
+        for probe in PROBES:
+            if made._encoded([probe], special=True)[0].ids != tokenizer(probe)["input_ids"]:
+                raise ModelError(f"the tokenizer {type(tokenizer).__name__} does more in Python than its tokenizer.json says")
+        return made
 
     @cached_property
     def inner(self) -> Any:
@@ -67,8 +74,6 @@ class Tokenizer:
         raise ModelError("the tokenizer puts its special tokens elsewhere than around the text")
 
     def _encoded(self, texts: list[str], *, special: bool = False, offsets: bool = True) -> list[Any]:
-        self._backend.no_truncation()
-        self._backend.no_padding()
         encode = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
         return list(encode(texts, add_special_tokens=special))
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.encoders.backends.bert import BertWeights, bert_weights
+from semvec.encoders.backends.packed import beyond_table
 from semvec.encoders.tokens import Tokenizer, itself
-from semvec.errors import ModelError
 from semvec.types import LayerMix
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ BATCH_TOKENS = {"packed": 1024, "cpu": 4096, "cuda": 65536, "mps": 16384}
 
 
 class Transformer:
-    """A model of transformers with its tokenizer, on one device, in evaluation mode; loaded when it is needed itself.
+    """What a model is read and run with: its tokenizer, its limits, and the model of transformers, loaded when it is needed.
 
     ``n_layers`` and ``hidden`` size are the model's; ``max_tokens`` is how many tokens it is meant to read at
     once, ``limit`` how many it can. ``weights`` are those of a BERT, if it is known to be one without loading it. Batches
@@ -58,30 +58,43 @@ class Transformer:
         *,
         max_tokens: int,
         weights: BertWeights | None = None,
+        live: bool = False,
     ) -> None:
-        self.tokenizer, self.device, self._load, self._weights = tokenizer, device, load, weights
+        self.tokenizer, self.device, self._load, self._weights, self._live = tokenizer, device, load, weights, live
         self.limit = model_limit(config)
         self.max_tokens = min(self.limit, max_tokens)
         self.n_layers, self.hidden = int(config.num_hidden_layers), int(config.hidden_size)
 
     @classmethod
-    def of(cls, tokenizer: Any, model: Any, device: str, max_tokens: int | None = None) -> Transformer:
-        """Put ``model`` to work on ``device``; of an encoder-decoder only the encoder is used."""
+    def of(cls, tokenizer: Any, model: Any, device: str, max_tokens: int | None = None, *, live: bool = False) -> Transformer:
+        """Put ``model`` to work on ``device``; of an encoder-decoder only the encoder is used.
+
+        A ``live`` model is somebody else's, who may train it on: nothing of it is copied.
+        """
         config = model.config
         if getattr(config, "is_encoder_decoder", False):
             model = model.get_encoder()
         most = min(max_tokens or UNBOUNDED, stated_limit(tokenizer))
-        return cls(Tokenizer.of(tokenizer), config.get_text_config(), device, partial(itself, model), max_tokens=most)
+        return cls(
+            Tokenizer.of(tokenizer),
+            config.get_text_config(),
+            device,
+            partial(itself, model.to(device).eval()),
+            max_tokens=most,
+            live=live,
+        )
 
     @cached_property
     def model(self) -> Any:
         """The model of transformers."""
         return self._load().to(self.device).eval()
 
-    @property
+    @cached_property
     def weights(self) -> BertWeights | None:
-        """The weights of a BERT as plain tensors; None where the model is none."""
-        return bert_weights(self.model.config, self.model.state_dict()) if self._weights is None else self._weights
+        """The weights of a BERT as plain tensors; None where the model is none, or is live."""
+        if self._weights is not None or self._live:
+            return self._weights
+        return bert_weights(self.model.config, self.model.state_dict())
 
     @property
     def is_read(self) -> bool:
@@ -129,9 +142,7 @@ class Transformer:
             padded[row, place] = one
             mask[row, place] = 1
         if padded.max() >= self._table:
-            raise ModelError(
-                f"the tokenizer gives token {padded.max()}, but the model's table has {self._table}: they do not belong together"
-            )
+            raise beyond_table(int(padded.max()), self._table)
         return padded, mask
 
     def hidden_states(self, ids: NDArray[np.int64], mask: NDArray[np.int64], layers: list[int], mix: LayerMix) -> torch.Tensor:

@@ -145,6 +145,8 @@ class TransformerEncoder(BaseEncoder):
         if self.options.pooling == Pooling.SIF or self.options.oov != ALL_RUNGS:
             what = "pooling 'sif'" if self.options.pooling == Pooling.SIF else "oov"
             raise OptionError(f"{what} is of use to word vectors only: a transformer has no table of words")
+        if self.transformer.left and self.options.backend in (Backend.PACKED, Backend.INT8):
+            raise OptionError(f"backend {str(self.options.backend)!r} pads nothing, so nothing on the left")
         layer_numbers(self.options.layers, self.transformer.n_layers)
         own = self.transformer.limit
         if (self.options.max_tokens or 0) > own:
@@ -285,9 +287,8 @@ class TransformerEncoder(BaseEncoder):
         """Return the hidden states (positions, dim) of ``windows``, padded to ``length`` or not at all, and where each begins."""
         numbers, mix = layer_numbers(self.options.layers, self.transformer.n_layers), self.options.layer_mix
         if (packed := self._packed) is not None:
-            states = packed(windows)
             starts = np.cumsum([0, *map(len, windows)])[:-1]
-            return mix_layers([states[number] for number in numbers], mix), starts.tolist()
+            return mix_layers(packed(windows, numbers), mix), starts.tolist()
         shape = (max(self._budget.rows(length), len(windows)), length) if self.options.deterministic else None
         ids, mask = self.transformer.batch(windows, shape)
         padded = self.transformer.hidden_states(ids, mask, numbers, mix)

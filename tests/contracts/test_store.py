@@ -61,7 +61,7 @@ def agree(collection: Collection, plain: Plain, rng: np.random.Generator, refuse
         assert [item.id for item in scanned] == plain.matching(where), where
         for item in scanned:
             _, vector, text, metadata = plain.items[item.id]
-            np.testing.assert_allclose(item.vector, vector, rtol=1e-6)
+            np.testing.assert_allclose(item.vector, vector, rtol=1e-5)  # some keep cosines and lengths apart
             assert (item.text, item.metadata) == (text, metadata)
 
 

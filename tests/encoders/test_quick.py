@@ -38,7 +38,10 @@ def test_it_is_the_same_model(folders: dict[str, Path], kind: str) -> None:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     encoders = [ContextualEncoder(its, model="m", weights="w") for its in (quick, whole)]
     for backend in ("auto", "torch"):
-        one, other = (encoder.encode(TEXTS, backend=backend, level="token") for encoder in encoders)
+        one, other = (
+            encoders[0].encode(TEXTS, backend=backend, level="token"),
+            encoders[1].encode(TEXTS, backend="torch", level="token"),
+        )
         np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-5)
 
 
@@ -58,17 +61,83 @@ def test_sentence_models(tmp_path: Path, pooling: str, normalize: bool) -> None:
 
 
 def test_older_files_name_their_pooling_otherwise(tmp_path: Path) -> None:
-    folder = tiny.make_sentence_model(tmp_path, pooling="cls")
-    assert quick_modules(folder) is not None
-    old = {"word_embedding_dimension": 32, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}
+    from sentence_transformers import SentenceTransformer
+
+    folder = tiny.make_sentence_model(tmp_path, pooling="cls", normalize=False)
+    old = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(old))
-    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 20, "do_lower_case": false}')
-    found = quick_modules(folder)
-    assert found is not None
-    assert (found.pooling, found.max_tokens) == (("cls", "mean"), 20)
-    assert SentenceEncoder.from_pretrained(folder, device="cpu").max_tokens == 20
-    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 20, "do_lower_case": true}')
-    assert quick_modules(folder) is None  # sentence-transformers would write texts in small letters first
+    about = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(about | {"model_max_length": 16}))
+    for length in (12, 40):  # a length of its own stands in the place of the tokenizer's
+        (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length, "do_lower_case": False}))
+        own, theirs = SentenceEncoder.from_pretrained(folder, device="cpu"), SentenceTransformer(str(folder), device="cpu")
+        assert own.transformer.is_read
+        assert own.max_tokens == length
+        texts = [*TEXTS, " ".join(TEXTS)]
+        np.testing.assert_allclose(own.encode(texts).vectors, theirs.encode(texts), atol=1e-5)
+
+
+def test_dimensions_that_a_model_says_to_keep(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = tiny.make_sentence_model(tmp_path)
+    about = json.loads((folder / "config_sentence_transformers.json").read_text())
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(about | {"truncate_dim": 8}))
+    own, theirs = SentenceEncoder.from_pretrained(folder, device="cpu"), SentenceTransformer(str(folder), device="cpu")
+    np.testing.assert_allclose(own.encode(TEXTS).vectors, theirs.encode(TEXTS, normalize_embeddings=True), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("sentence_bert_config.json", {"max_seq_length": 20, "do_lower_case": True}),
+        ("sentence_roberta_config.json", {"max_seq_length": 9}),
+        ("modules.json", [{"idx": 0, "path": "", "type": "my_own.Transformer"}]),
+        ("config_sentence_transformers.json", {"truncate_dim": 8}),
+        ("config_sentence_transformers.json", {"default_prompt_name": "none"}),
+        ("1_Pooling/config.json", {"pooling_mode": "mean", "odd": 1}),
+    ],
+)
+def test_modules_out_of_the_ordinary(tmp_path: Path, file: str, change: object) -> None:
+    folder = tiny.make_sentence_model(tmp_path)
+    assert quick_modules(folder) is not None
+    (folder / file).write_text(json.dumps(change))
+    assert quick_modules(folder) is None
+
+
+def as_bert(folder: Path, place: Path, tokenizer: dict[str, object], settings: dict[str, object]) -> Path:
+    """The tiny BERT with a tokenizer of the class BertTokenizer, which transformers makes anew by its settings."""
+    shutil.copytree(folder, place)
+    written, about = (json.loads((place / name).read_text()) for name in ("tokenizer.json", "tokenizer_config.json"))
+    about = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64} | settings
+    written["normalizer"] |= {"clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+    written["normalizer"] |= tokenizer
+    (place / "tokenizer.json").write_text(json.dumps(written))
+    (place / "tokenizer_config.json").write_text(json.dumps({name: its for name, its in about.items() if its is not None}))
+    return place
+
+
+def test_a_tokenizer_that_transformers_makes_anew(tmp_path: Path, folders: dict[str, Path]) -> None:
+    plain = as_bert(folders["bert"], tmp_path / "plain", {}, {})
+    quick = quick_transformer(plain, "cpu")
+    assert quick is not None
+    theirs = as_transformers(plain)
+    for one, other in zip(quick.tokenizer(TEXTS), theirs.tokenizer(TEXTS), strict=True):
+        np.testing.assert_array_equal(one.ids, other.ids)
+    for at, (tokenizer, settings) in enumerate(
+        (
+            ({"lowercase": False}, {"do_lower_case": None}),
+            ({"strip_accents": False}, {}),
+            ({"clean_text": False}, {}),
+            ({}, {"cls_token": "[SEP]"}),
+            ({}, {"split_special_tokens": True}),
+            ({}, {"max_len": 20}),
+            ({}, {"additional_special_tokens": ["the"]}),
+            ({}, {"added_tokens_decoder": {"9": {"content": "bank"}}}),
+            ({}, {"model_max_length": None}),
+        )
+    ):
+        assert quick_transformer(as_bert(folders["bert"], tmp_path / str(at), tokenizer, settings), "cpu") is None
 
 
 def test_what_is_out_of_the_ordinary_is_left_to_the_libraries(tmp_path: Path, folders: dict[str, Path]) -> None:
@@ -77,6 +146,10 @@ def test_what_is_out_of_the_ordinary_is_left_to_the_libraries(tmp_path: Path, fo
     for file, change in (
         ("config.json", {"architectures": ["MyBert"]}),
         ("config.json", {"hidden_act": "relu"}),
+        ("config.json", {"auto_map": {"AutoModel": "x.Y"}}),
+        ("config.json", {"vocab_size": 10}),
+        ("config.json", {"max_position_embeddings": 32}),
+        ("config.json", {"pad_token_id": None}),
         ("tokenizer_config.json", {"tokenizer_class": "MyTokenizer"}),
         ("tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "do_lower_case": False}),
     ):
@@ -85,6 +158,17 @@ def test_what_is_out_of_the_ordinary_is_left_to_the_libraries(tmp_path: Path, fo
         (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | change))
         assert quick_transformer(folder, "cpu") is None
         shutil.rmtree(folder)
+
+
+def test_weights_that_were_replaced_are_not_taken_for_those_read(tmp_path: Path, folders: dict[str, Path]) -> None:
+    shutil.copytree(folders["bert"], tmp_path / "m")
+    encoder = ContextualEncoder.from_pretrained(tmp_path / "m", device="cpu")
+    encoder.encode(TEXTS)
+    whole = (tmp_path / "m" / "model.safetensors").read_bytes()
+    (tmp_path / "m" / "model.safetensors").unlink()
+    (tmp_path / "m" / "model.safetensors").write_bytes(whole[:-4] + b"\x00\x00\x00\x40")
+    with pytest.raises(ModelError, match="holds other weights than those that were read"):
+        encoder.encode(TEXTS, backend="torch")
 
 
 def test_a_damaged_folder_is_told_by_the_library(tmp_path: Path, folders: dict[str, Path]) -> None:

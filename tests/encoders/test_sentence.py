@@ -72,6 +72,7 @@ def test_blank_texts_are_flagged_zero_rows(sentence: SentenceEncoder) -> None:
 
 def test_equal_texts_are_encoded_once(sentence: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
+    assert sentence.transformer.may_pad  # tried once, by batches of its own
     inner = sentence.transformer.batch
     monkeypatch.setattr(sentence.transformer, "batch", lambda ids, shape=None: (seen.append(len(ids)), inner(ids, shape))[1])
     found = sentence.encode(["one", "two", "one", "one"], backend="torch")

@@ -57,10 +57,10 @@ def measure_backends(encoder: TransformerEncoder, *, progress: Progress = lambda
     able, missing = {}, {}
     for backend in BACKENDS:
         try:
-            able[backend] = plain.with_options(backend=backend)
-            able[backend].encode(SAMPLE[:1])
+            one = plain.with_options(backend=backend)
+            one.encode(SAMPLE[:1])
+            able[backend] = one
         except (OptionError, ModelError) as error:
-            del able[backend]
             missing[backend] = str(error)
     rows = []
     for kind, texts in kinds().items():

@@ -39,7 +39,10 @@ class BertLayer:
 
 @dataclass(frozen=True)
 class BertWeights:
-    """A model's tables, and its layers. ``positions`` has the embedding of token type 0 in it."""
+    """A model's tables, and its layers. ``positions`` has the embedding of token type 0 in it.
+
+    ``pad`` is the token that a RoBERTa does not count: its place is that of the token's own number, and places begin behind it.
+    """
 
     words: torch.Tensor
     positions: torch.Tensor
@@ -47,6 +50,7 @@ class BertWeights:
     layers: tuple[BertLayer, ...]
     heads: int
     eps: float
+    pad: int | None
 
 
 def bert_weights(config: Any, tensors: Mapping[str, torch.Tensor]) -> BertWeights | None:
@@ -84,18 +88,21 @@ def bert_weights(config: Any, tensors: Mapping[str, torch.Tensor]) -> BertWeight
 
     import torch
 
-    offset = config.pad_token_id + 1 if MODEL_TYPES[config.model_type] else 0
     try:
         with torch.no_grad():
             found = BertWeights(
                 words=take("embeddings.word_embeddings.weight"),
-                positions=take("embeddings.position_embeddings.weight")[offset:]
-                + take("embeddings.token_type_embeddings.weight")[0],
+                positions=take("embeddings.position_embeddings.weight") + take("embeddings.token_type_embeddings.weight")[0],
                 norm=affine("embeddings.LayerNorm"),
                 layers=tuple(map(layer, range(config.num_hidden_layers))),
                 heads=config.num_attention_heads,
                 eps=config.layer_norm_eps,
+                pad=config.pad_token_id if MODEL_TYPES[config.model_type] else None,
             )
-    except KeyError:
+    except (KeyError, AttributeError, RuntimeError):  # a tensor or a setting is missing, or has another shape
         return None
-    return None if any(not name.startswith(UNUSED) for name in left) else found
+    sizes = (config.vocab_size, config.hidden_size), (config.max_position_embeddings, config.hidden_size)
+    fits = (found.words.shape, found.positions.shape) == sizes and all(
+        its.up.weight.shape == (config.intermediate_size, config.hidden_size) for its in found.layers
+    )
+    return found if fits and all(name.startswith(UNUSED) for name in left) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from semvec.encoders.backends.packed import Packed, in_bytes, in_floats
@@ -26,11 +27,15 @@ class Runners:
 
     def __init__(self, transformer: Transformer) -> None:
         self._transformer = transformer
-        self._made: dict[Backend, Packed | None] = {}
+        self._made: dict[Backend, Packed | OptionError | ModelError | None] = {}
+        self._turn = RLock()
 
     def __getstate__(self) -> dict[str, Any]:
         """What is made is laid out for this processor, and made again in another process."""
-        return self.__dict__ | {"_made": {}}
+        return {"_transformer": self._transformer}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**{"transformer": state["_transformer"]})  # type: ignore[misc]
 
     def get(self, backend: Backend) -> Packed | None:
         """Return what runs the model by ``backend``; None where transformers does.
@@ -38,9 +43,16 @@ class Runners:
         Raises `OptionError` where the model or the processor is not made for it, `ModelError` where its vectors are too
         far from those in float32.
         """
-        if backend not in self._made:
-            self._made[backend] = _MAKERS[backend](self)
-        return self._made[backend]
+        with self._turn:
+            if backend not in self._made:
+                try:
+                    self._made[backend] = _MAKERS[backend](self)
+                except (OptionError, ModelError) as error:
+                    self._made[backend] = error
+        found = self._made[backend]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _auto(self) -> Packed | None:
         """Return the model packed, where it can be and its vectors are the same to rounding."""
@@ -50,25 +62,30 @@ class Runners:
             return None
 
     def _packed(self) -> Packed:
-        weights = self._weights()
-        made, windows = in_floats(weights), self._windows()[:2]
+        weights, windows = self._weights(), self._windows()[:2]
+        try:
+            made = in_floats(weights)
+            own = made(windows)[0]
+        except (AttributeError, NotImplementedError, RuntimeError) as error:
+            raise OptionError(f"this build of torch has not what packed needs ({str(error).splitlines()[0]})") from error
         if self._transformer.is_read:
             return made  # all of its tensors are those of a BERT, and transformers may stay unloaded
-        theirs, own = self._eager(windows), made(windows)[-1]
+        theirs = self._eager(windows)
         if not float((theirs - own).abs().max()) <= TOLERANCE * max(float(theirs.abs().max()), 1.0):
             raise ModelError("run packed the model gives other vectors than transformers: backend='torch' runs it as they do")
         return made
 
     def _int8(self) -> Packed:
-        import torch
-
-        if not torch.cpu._is_vnni_supported():
+        if not has_byte_products():
             raise OptionError("backend 'int8': this processor has no products of bytes (VNNI); 'packed' is the fastest here")
         weights, windows = self._weights(), self._windows()
-        made = in_bytes(weights, windows)
         floats = self.get(Backend.PACKED)
         assert floats is not None
-        cosine = float(text_cosines(floats(windows)[-1], made(windows)[-1], windows).mean())
+        try:
+            made = in_bytes(weights, windows)
+            cosine = float(text_cosines(floats(windows)[0], made(windows)[0], windows).mean())
+        except (AttributeError, NotImplementedError, RuntimeError) as error:
+            raise OptionError(f"this build of torch has not what int8 needs ({str(error).splitlines()[0]})") from error
         if not cosine >= FLOOR:
             raise ModelError(f"in bytes the vectors have a cosine of {cosine:.4f} with float32, under {FLOOR}: backend='packed'")
         return made
@@ -76,7 +93,9 @@ class Runners:
     def _weights(self) -> Any:
         found = None if self._transformer.device != "cpu" else self._transformer.weights
         if found is None:
-            raise OptionError("only models laid out as BERT, on the cpu, are run packed or in bytes: backend='auto' or 'torch'")
+            raise OptionError(
+                "only models laid out as BERT, loaded by semvec on the cpu, are run packed or in bytes: backend='auto' or 'torch'"
+            )
         return found
 
     def _windows(self) -> list[list[int]]:
@@ -101,6 +120,13 @@ _MAKERS = {
     Backend.PACKED: Runners._packed,
     Backend.INT8: Runners._int8,
 }
+
+
+def has_byte_products() -> bool:
+    """Whether torch says that this processor multiplies bytes (VNNI)."""
+    import torch
+
+    return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
 
 
 def text_cosines(first: torch.Tensor, second: torch.Tensor, windows: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -49,6 +49,8 @@ class ByteLinear:
     def __init__(self, its: Affine, *, smooth: torch.Tensor | None = None, gelu: bool = False, after_gelu: bool = False) -> None:
         import torch
 
+        if smooth is not None and after_gelu:
+            raise ValueError("what GELU gives is not divided: its least value would be another")
         weight = its.weight if smooth is None else its.weight * smooth
         self._scales = weight.abs().amax(1).clamp(min=LEAST) / 127
         rounded = torch.round(weight / self._scales[:, None])

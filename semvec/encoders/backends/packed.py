@@ -7,9 +7,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semvec.encoders.backends.bert import Affine, BertLayer, BertWeights
 from semvec.encoders.backends.linear import LEAST, ByteLinear, FloatLinear
+from semvec.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -39,19 +41,20 @@ class _Layer:
 
     def __init__(self, its: BertLayer, weights: BertWeights, make: Callable[[str, Affine], Linear]) -> None:
         self.qkv, self.out, self.up, self.down = (make(name, getattr(its, name)) for name in ("qkv", "out", "up", "down"))
-        self.its, self.heads, self.eps = its, weights.heads, weights.eps
+        self.out_norm, self.down_norm = its.out_norm, its.down_norm
+        self.heads, self.eps = weights.heads, weights.eps
 
     def __call__(self, rows: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return what comes out for ``rows`` (tokens, dim)."""
-        found = layer_norm(self.out.added(self.attention(self.qkv(rows), groups), rows), self.its.out_norm, self.eps)
-        return layer_norm(self.down.added(self.up(found), found), self.its.down_norm, self.eps)
+        found = layer_norm(self.out.added(self.attention(self.qkv(rows), groups), rows), self.out_norm, self.eps)
+        return layer_norm(self.down.added(self.up(found), found), self.down_norm, self.eps)
 
     def attention(self, qkv: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return what every token reads of its window (tokens, dim), by ``qkv`` (tokens, 3 dim)."""
         import torch
 
         size = qkv.shape[1] // 3 // self.heads
-        found = torch.empty((len(qkv), self.heads, size))
+        found = qkv.new_empty((len(qkv), self.heads, size))
         for start, count, length in groups:
             part = qkv[start : start + count * length].view(count, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
             read = torch.nn.functional.scaled_dot_product_attention(*part)
@@ -63,31 +66,44 @@ class Packed:
     """Runs windows of token ids, the longest first or in any other order in which equal lengths stand together."""
 
     def __init__(self, weights: BertWeights, make: Callable[[int, str, Affine], Linear]) -> None:
-        self._weights = weights
+        self._words, self._positions, self._norm = weights.words, weights.positions, weights.norm
+        self._pad, self._eps = weights.pad, weights.eps
         self.layers = [
             _Layer(its, weights, lambda name, affine, at=at: make(at, name, affine))  # type: ignore[misc]
             for at, its in enumerate(weights.layers)
         ]
 
-    def __call__(self, windows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        """Return the hidden states of all layers, that of the embeddings first, each (tokens, dim)."""
+    def __call__(self, windows: Sequence[Sequence[int]], wanted: Sequence[int] | None = None) -> list[torch.Tensor]:
+        """Return the hidden states, each (tokens, dim), of the layers ``wanted`` (0: of the embeddings; None: of the last)."""
         import torch
 
-        its = self._weights
-        lengths = np.array([len(one) for one in windows])
+        numbers = [len(self.layers)] if wanted is None else wanted
+        lengths = np.array([len(one) for one in windows], dtype=np.int64)
         ids = np.fromiter((token for one in windows for token in one), dtype=np.int64, count=int(lengths.sum()))
-        places = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        if ids.max(initial=0) >= len(self._words):
+            raise beyond_table(int(ids.max()), len(self._words))
         groups, start = [], 0
         for length, alike in groupby(lengths.tolist()):
             count = len(list(alike))
             groups.append((start, count, length))
             start += count * length
+        kept: dict[int, torch.Tensor] = {}
         with torch.inference_mode():
-            rows = its.words[torch.from_numpy(ids)] + its.positions[torch.from_numpy(places)]
-            states = [layer_norm(rows, its.norm, its.eps)]
-            for layer in self.layers:
-                states.append(layer(states[-1], groups))
-        return states
+            rows = self._words[torch.from_numpy(ids)] + self._positions[torch.from_numpy(self._places(ids, lengths))]
+            rows = layer_norm(rows, self._norm, self._eps)
+            for at in range(len(self.layers) + 1):
+                rows = rows if at == 0 else self.layers[at - 1](rows, groups)
+                if at in numbers:
+                    kept[at] = rows
+        return [kept[number] for number in numbers]
+
+    def _places(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the place (tokens,) of every token in its window; of a RoBERTa behind the padding, which is not counted."""
+        counted = np.ones(len(ids), dtype=np.int64) if self._pad is None else (ids != self._pad).astype(np.int64)
+        running = np.cumsum(counted)
+        before = np.repeat(np.append(0, running)[np.cumsum(lengths) - lengths], lengths)
+        places: NDArray[np.int64] = running - before - 1 if self._pad is None else (running - before) * counted + self._pad
+        return places
 
 
 def layer_norm(rows: torch.Tensor, its: Affine, eps: float) -> torch.Tensor:
@@ -95,6 +111,11 @@ def layer_norm(rows: torch.Tensor, its: Affine, eps: float) -> torch.Tensor:
     import torch
 
     return torch.nn.functional.layer_norm(rows, (rows.shape[1],), its.weight, its.bias, eps)
+
+
+def beyond_table(token: int, size: int) -> ModelError:
+    """Return the error that the tokenizer gives a ``token`` which the model's table of ``size`` has not."""
+    return ModelError(f"the tokenizer gives token {token}, but the model's table has {size}: they do not belong together")
 
 
 def in_floats(weights: BertWeights) -> Packed:
