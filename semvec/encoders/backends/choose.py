@@ -35,13 +35,13 @@ class Runners:
         return {"_transformer": self._transformer}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**{"transformer": state["_transformer"]})  # type: ignore[misc]
+        self._transformer, self._made, self._turn = state["_transformer"], {}, RLock()
 
     def get(self, backend: Backend) -> Packed | None:
         """Return what runs the model by ``backend``; None where transformers does.
 
         Raises `OptionError` where the model or the processor is not made for it, `ModelError` where its vectors are too
-        far from those in float32.
+        far from those in float32; the same again when asked again.
         """
         with self._turn:
             if backend not in self._made:
