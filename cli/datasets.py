@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 import click
 
+from semvec_cli.columns import columns
+
 
 @click.command()
 @click.argument("task", required=False)
@@ -31,6 +33,4 @@ def datasets(task: str | None, as_json: bool) -> None:
         click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=1))
         return
     rows = [(one.name, one.task, one.language, one.address, one.licence, one.note) for one in found]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(columns(rows))

@@ -12,6 +12,7 @@ import click
 
 from semvec.types import Backend, Overflow
 from semvec_cli.bar import Bar
+from semvec_cli.columns import columns
 
 if TYPE_CHECKING:
     from semvec.evaluate.report import Report
@@ -157,18 +158,12 @@ def _print(report: Report, *, markdown: bool) -> None:
     for line in report.lines:
         shown = plain(_short(line.model), markdown) + (" (baseline)" if line.baseline else "")
         rows.append([shown, *(str(line.measures.get(name, "-")) for name in names)])
-    click.echo(_markdown(rows) if markdown else _columns(rows))
+    click.echo(_markdown(rows) if markdown else columns(rows))
     if report.differences:
         click.echo(f"\n{report.measure}, paired:" + ("\n" if markdown else ""))
         click.echo("\n".join(f"{mark}{plain(str(its), markdown)}" for its in report.differences))
     if notes := [f"{mark}{plain(f'{line.model}: {note}', markdown)}" for line in report.lines for note in line.notes]:
         click.echo("\n" + "\n".join(notes))
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines)
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semvec.types import Step
+from semvec_cli.bar import Bar
+
 if TYPE_CHECKING:
     from semvec.search.index_files import IndexOptions
     from semvec.store.local import LocalCollection
@@ -114,8 +117,6 @@ def _write(
     new: bool,
     dtype: str = "float32",
 ) -> None:
-    from tqdm import tqdm
-
     from semvec.embeddings.storage import holds_vectors
     from semvec.search.index_files import write_texts, write_vectors
     from semvec.store.address import shown
@@ -127,14 +128,14 @@ def _write(
         raise click.UsageError(f"{vectors[0]} holds vectors and others hold texts: one kind at a time")
     if vectors and options["fields"] is not None:
         raise click.UsageError("--fields does nothing for vectors files, which hold no other columns")
-    with tqdm(unit=" items", unit_scale=True, disable=True if quiet else None, file=sys.stderr, leave=False) as bar:
+    with Bar(quiet) as bar:
         if vectors:
             written = write_vectors(inputs, output, new=new, dtype=dtype)
         else:
             written = write_texts(inputs, output, _index_options(model, options, bad, dtype), new=new)
         for one in written:
             new_items, replaced, left_out = new_items + one.new, replaced + one.replaced, left_out + one.left_out
-            bar.update(one.new + one.replaced)
+            bar.to(Step("", new_items + replaced, None, "items"))
     if bad.count:
         click.echo(f"{bad.count:,} bad rows left out, the first: {bad.first}", err=True)
     if left_out:

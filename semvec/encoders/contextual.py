@@ -44,9 +44,9 @@ class ContextualEncoder(TransformerEncoder):
         folder = Path(path)
         read_config(folder)
         check_folder(folder, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
-        place = choose_device(device)
+        place, weights = choose_device(device), weights_hash(folder)
         try:
-            transformer = None if trust_remote_code else quick_transformer(folder, place)
+            transformer = None if trust_remote_code else quick_transformer(folder, place, weights)
         except Exception:  # whatever is wrong with the folder, transformers says it better
             transformer = None
         if transformer is None:
@@ -54,7 +54,7 @@ class ContextualEncoder(TransformerEncoder):
         return cls(
             transformer,
             model=name or folder.name,
-            weights=weights_hash(folder),
+            weights=weights,
             config_hash=config_hash(folder),
             options=EncodeOptions().changed(changes),
         )

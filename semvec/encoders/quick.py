@@ -99,8 +99,8 @@ class Modules:
     default_prompt: str | None
 
 
-def quick_transformer(folder: Path, device: str, max_tokens: int | None = None) -> Transformer | None:
-    """Return the BERT in ``folder``; None where it is something else, or not on the cpu.
+def quick_transformer(folder: Path, device: str, weights: str, max_tokens: int | None = None) -> Transformer | None:
+    """Return the BERT in ``folder``, whose `weights_hash` is ``weights``; None where it is something else, or not on the cpu.
 
     ``max_tokens`` stands in the place of what the tokenizer says.
     """
@@ -120,17 +120,17 @@ def quick_transformer(folder: Path, device: str, max_tokens: int | None = None) 
         return None
     from safetensors.torch import load_file
 
-    weights = bert_weights(config, load_file(folder / "model.safetensors"))
+    read = bert_weights(config, load_file(folder / "model.safetensors"))
     backend, pad, stated = tokenizer
-    if weights is None or pad >= len(weights.words):
+    if read is None or pad >= len(read.words):
         return None
     return Transformer(
         Tokenizer(backend, pad, partial(_full_tokenizer, folder)),
         config,
         device,
-        partial(_full_model, folder, weights_hash(folder)),
+        partial(_full_model, folder, weights),
         max_tokens=stated if max_tokens is None else max_tokens,
-        weights=weights,
+        weights=read,
     )
 
 

@@ -83,10 +83,10 @@ class SentenceEncoder(TransformerEncoder):
     @classmethod
     def _quick(cls, folder: Path, device: str | None, name: str, options: EncodeOptions) -> Self | None:
         """Return the model where it is an ordinary one that can be read without sentence-transformers, else None."""
-        place = choose_device(device)
+        place, weights = choose_device(device), weights_hash(folder)
         try:
             modules = quick_modules(folder)
-            transformer = None if modules is None else quick_transformer(folder, place, modules.max_tokens)
+            transformer = None if modules is None else quick_transformer(folder, place, weights, modules.max_tokens)
         except Exception:  # whatever is wrong with the folder, the library that it is made for says it better
             return None
         if modules is None or transformer is None:
@@ -94,7 +94,7 @@ class SentenceEncoder(TransformerEncoder):
         return cls(
             transformer,
             model=name,
-            weights=weights_hash(folder),
+            weights=weights,
             config_hash=config_hash(folder),
             options=options,
             own_pooling=modules.pooling,

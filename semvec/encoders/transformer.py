@@ -87,7 +87,7 @@ class Transformer:
     @cached_property
     def model(self) -> Any:
         """The model of transformers."""
-        return self._load().to(self.device).eval()
+        return self._load()
 
     @cached_property
     def weights(self) -> BertWeights | None:

@@ -44,8 +44,7 @@ def evaluate(
     Raises `InputError` where the data cannot be read or asked about, `LevelError` or `OptionError` where a model cannot
     give what the task wants, `OutputExists` where there is a report already.
     """
-    given = {"load": load, "output": output, "overwrite": overwrite, "progress": progress}
-    return evaluate_each(task, models, [data], options, **given)[0]  # type: ignore[arg-type]
+    return evaluate_each(task, models, [data], options, load=load, output=output, overwrite=overwrite, progress=progress)[0]
 
 
 def evaluate_each(

@@ -130,7 +130,7 @@ def test_floats() -> None:
     rng = np.random.default_rng(0)
     weight, bias, rows, to = (rng.standard_normal(shape).astype(np.float32) for shape in ((24, 16), (24,), (37, 16), (37, 24)))
     linear = FloatLinear(Affine(torch.from_numpy(weight), torch.from_numpy(bias)))
-    np.testing.assert_allclose(linear.added(torch.from_numpy(rows), torch.from_numpy(to)), rows @ weight.T + bias + to, atol=1e-5)
+    np.testing.assert_allclose(linear(torch.from_numpy(rows)) + torch.from_numpy(to), rows @ weight.T + bias + to, atol=1e-5)
     gelu = FloatLinear(Affine(torch.from_numpy(weight), torch.from_numpy(bias)), gelu=True)(torch.from_numpy(rows)).numpy()
     np.testing.assert_allclose(gelu, torch.nn.functional.gelu(torch.from_numpy(rows @ weight.T + bias)), atol=1e-5)
 
@@ -150,7 +150,7 @@ def test_bytes(after_gelu: bool, smoothed: bool) -> None:
         smooth=torch.from_numpy(smooth) if smoothed else None,
         after_gelu=after_gelu,
     )
-    found = linear.added(torch.from_numpy(rows), torch.from_numpy(to)).numpy()
+    found = (linear(torch.from_numpy(rows)) + torch.from_numpy(to)).numpy()
     scaled, divided = weight * smooth, rows / smooth
     steps = np.abs(scaled).max(1) / 127
     if after_gelu:

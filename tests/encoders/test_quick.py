@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from semvec.encoders.contextual import ContextualEncoder, _loaded
+from semvec.encoders.model_folder import weights_hash
 from semvec.encoders.quick import quick_modules, quick_transformer
 from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.transformer import Transformer
@@ -20,23 +21,27 @@ from tests import tiny
 from tests.sample import TEXTS
 
 
+def quick(folder: Path, device: str) -> Transformer | None:
+    return quick_transformer(folder, device, weights_hash(folder))
+
+
 def as_transformers(folder: Path) -> Transformer:
     return _loaded(folder, "cpu", trust_pickle=False, trust_remote_code=False)
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_it_is_the_same_model(folders: dict[str, Path], kind: str) -> None:
-    quick, whole = quick_transformer(folders[kind], "cpu"), as_transformers(folders[kind])
-    assert quick is not None
-    assert quick.is_read
+    own, whole = quick(folders[kind], "cpu"), as_transformers(folders[kind])
+    assert own is not None
+    assert own.is_read
     for name in ("max_tokens", "limit", "n_layers", "hidden"):
-        assert getattr(quick, name) == getattr(whole, name)
+        assert getattr(own, name) == getattr(whole, name)
     for name in ("prefix", "suffix", "pad"):
-        assert getattr(quick.tokenizer, name) == getattr(whole.tokenizer, name)
-    for one, other in zip(quick.tokenizer(TEXTS), whole.tokenizer(TEXTS), strict=True):
+        assert getattr(own.tokenizer, name) == getattr(whole.tokenizer, name)
+    for one, other in zip(own.tokenizer(TEXTS), whole.tokenizer(TEXTS), strict=True):
         for name in ("ids", "start", "end"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    encoders = [ContextualEncoder(its, model="m", weights="w") for its in (quick, whole)]
+    encoders = [ContextualEncoder(its, model="m", weights="w") for its in (own, whole)]
     for backend in ("auto", "torch"):
         one, other = (
             encoders[0].encode(TEXTS, backend=backend, level="token"),
@@ -119,10 +124,10 @@ def as_bert(folder: Path, place: Path, tokenizer: dict[str, object], settings: d
 
 def test_a_tokenizer_that_transformers_makes_anew(tmp_path: Path, folders: dict[str, Path]) -> None:
     plain = as_bert(folders["bert"], tmp_path / "plain", {}, {})
-    quick = quick_transformer(plain, "cpu")
-    assert quick is not None
+    own = quick(plain, "cpu")
+    assert own is not None
     theirs = as_transformers(plain)
-    for one, other in zip(quick.tokenizer(TEXTS), theirs.tokenizer(TEXTS), strict=True):
+    for one, other in zip(own.tokenizer(TEXTS), theirs.tokenizer(TEXTS), strict=True):
         np.testing.assert_array_equal(one.ids, other.ids)
     for at, (tokenizer, settings) in enumerate(
         (
@@ -137,12 +142,12 @@ def test_a_tokenizer_that_transformers_makes_anew(tmp_path: Path, folders: dict[
             ({}, {"model_max_length": None}),
         )
     ):
-        assert quick_transformer(as_bert(folders["bert"], tmp_path / str(at), tokenizer, settings), "cpu") is None
+        assert quick(as_bert(folders["bert"], tmp_path / str(at), tokenizer, settings), "cpu") is None
 
 
 def test_what_is_out_of_the_ordinary_is_left_to_the_libraries(tmp_path: Path, folders: dict[str, Path]) -> None:
-    assert quick_transformer(folders["bert"], "cuda") is None
-    assert [quick_transformer(folders[kind], "cpu") for kind in ("gpt2", "llama", "t5")] == [None] * 3
+    assert quick(folders["bert"], "cuda") is None
+    assert [quick(folders[kind], "cpu") for kind in ("gpt2", "llama", "t5")] == [None] * 3
     for file, change in (
         ("config.json", {"architectures": ["MyBert"]}),
         ("config.json", {"hidden_act": "relu"}),
@@ -156,7 +161,7 @@ def test_what_is_out_of_the_ordinary_is_left_to_the_libraries(tmp_path: Path, fo
         folder = tmp_path / "m"
         shutil.copytree(folders["bert"], folder)
         (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | change))
-        assert quick_transformer(folder, "cpu") is None
+        assert quick(folder, "cpu") is None
         shutil.rmtree(folder)
 
 

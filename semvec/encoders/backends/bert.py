@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 MODEL_TYPES = {"bert": False, "roberta": True, "xlm-roberta": True, "camembert": True}
 """The kinds of models that are laid out so, and whether their positions start behind that of the padding."""
 
-
 UNUSED = ("pooler.", "embeddings.position_ids", "embeddings.token_type_ids")
 """How the names of what is not used for hidden states begin."""
 
@@ -58,6 +57,8 @@ def bert_weights(config: Any, tensors: Mapping[str, torch.Tensor]) -> BertWeight
 
     None where it is not laid out as a BERT is, lacks something or has something besides.
     """
+    import torch
+
     plain = (
         getattr(config, "model_type", None) in MODEL_TYPES
         and config.hidden_act == "gelu"
@@ -85,8 +86,6 @@ def bert_weights(config: Any, tensors: Mapping[str, torch.Tensor]) -> BertWeight
             down=affine(f"{name}.output.dense"),
             down_norm=affine(f"{name}.output.LayerNorm"),
         )
-
-    import torch
 
     try:
         with torch.no_grad():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from semvec.encoders.backends.bert import BertWeights
 from semvec.encoders.backends.packed import Packed, in_bytes, in_floats
 from semvec.encoders.backends.sample import SAMPLE
 from semvec.encoders.transformer import Transformer
@@ -82,7 +83,7 @@ class Runners:
         floats = self.get(Backend.PACKED)
         assert floats is not None
         try:
-            made = in_bytes(weights, windows)
+            made = in_bytes(weights, floats, windows)
             cosine = float(text_cosines(floats(windows)[0], made(windows)[0], windows).mean())
         except (AttributeError, NotImplementedError, RuntimeError) as error:
             raise OptionError(f"this build of torch has not what int8 needs ({str(error).splitlines()[0]})") from error
@@ -90,7 +91,7 @@ class Runners:
             raise ModelError(f"in bytes the vectors have a cosine of {cosine:.4f} with float32, under {FLOOR}: backend='packed'")
         return made
 
-    def _weights(self) -> Any:
+    def _weights(self) -> BertWeights:
         found = None if self._transformer.device != "cpu" else self._transformer.weights
         if found is None:
             raise OptionError(

@@ -34,10 +34,6 @@ class FloatLinear:
         after, how = self._after
         return torch.ops.mkldnn._linear_pointwise(rows, self._weight, self._bias, after, [], how)  # type: ignore[no-any-return]
 
-    def added(self, rows: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
-        """Return the product for ``rows`` and ``to`` (tokens, out), added up."""
-        return self(rows).add_(to)
-
 
 class ByteLinear:
     """x W' + b by products of bytes: weights with a scale for every output, ``x`` with one for every token.
@@ -66,10 +62,6 @@ class ByteLinear:
 
         found = self._product(rows).add_(self._bias)
         return torch.nn.functional.gelu(found) if self._gelu else found
-
-    def added(self, rows: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
-        """Return the product for ``rows`` and ``to`` (tokens, out), added up."""
-        return self._product(rows).add_(self._bias).add_(to)
 
     def _product(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the product of the rounded ``rows`` (tokens, out) without the bias."""

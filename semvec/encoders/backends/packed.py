@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +22,11 @@ SMOOTHING = 0.5
 SMOOTHED = ("qkv", "up")
 """The linear layers behind a LayerNorm, whose inputs have a few dimensions that are far larger than the others."""
 
+Linear: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+"""Gives a new product (tokens, out) for rows (tokens, in)."""
+
 Groups = list[tuple[int, int, int]]
 """Where windows of equal length begin, how many there are, and how long each is."""
-
-
-class Linear(Protocol):
-    """A linear layer."""
-
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the product for ``rows`` (tokens, in)."""
-
-    def added(self, rows: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
-        """Return the product for ``rows``, added to ``to``."""
 
 
 class _Layer:
@@ -46,8 +39,8 @@ class _Layer:
 
     def __call__(self, rows: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return what comes out for ``rows`` (tokens, dim)."""
-        found = layer_norm(self.out.added(self.attention(self.qkv(rows), groups), rows), self.out_norm, self.eps)
-        return layer_norm(self.down.added(self.up(found), found), self.down_norm, self.eps)
+        found = layer_norm(self.out(self.attention(self.qkv(rows), groups)).add_(rows), self.out_norm, self.eps)
+        return layer_norm(self.down(self.up(found)).add_(found), self.down_norm, self.eps)
 
     def attention(self, qkv: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return what every token reads of its window (tokens, dim), by ``qkv`` (tokens, 3 dim)."""
@@ -123,11 +116,11 @@ def in_floats(weights: BertWeights) -> Packed:
     return Packed(weights, lambda at, name, its: FloatLinear(its, gelu=name == "up"))
 
 
-def in_bytes(weights: BertWeights, windows: Sequence[Sequence[int]]) -> Packed:
-    """Return the model in bytes; how large its inputs are in each dimension is seen from ``windows``."""
+def in_bytes(weights: BertWeights, floats: Packed, windows: Sequence[Sequence[int]]) -> Packed:
+    """Return the model in bytes; how large its inputs are in each dimension is seen by ``floats``, the same, from ``windows``."""
     import torch
 
-    seen = Packed(weights, lambda at, name, its: Ranged(FloatLinear(its, gelu=name == "up")))
+    seen = Packed(weights, lambda at, name, its: Ranged(getattr(floats.layers[at], name)))
     seen(windows)
 
     def make(at: int, name: str, its: Affine) -> Linear:
@@ -144,7 +137,7 @@ def in_bytes(weights: BertWeights, windows: Sequence[Sequence[int]]) -> Packed:
 class Ranged:
     """A linear layer that keeps how large its inputs were, ``most`` (in,)."""
 
-    def __init__(self, inner: FloatLinear) -> None:
+    def __init__(self, inner: Linear) -> None:
         self.inner = inner
         self.most: torch.Tensor
 
@@ -152,7 +145,3 @@ class Ranged:
         """Return the product for ``rows``."""
         self.most = rows.abs().amax(0).clone()
         return self.inner(rows)
-
-    def added(self, rows: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
-        """Return the product for ``rows``, added to ``to``."""
-        return self(rows).add_(to)
