@@ -22,6 +22,7 @@ HOMES = {
     "sentence_transformers": "semvec/encoders/", "transformers": "semvec/encoders/", "torch": "semvec/encoders/",
     "chromadb": "semvec/store/chroma", "lancedb": "semvec/store/lance", "qdrant_client": "semvec/store/qdrant.py", "qdrant_edge": "semvec/store/qdrant_edge",
     "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": "semvec/evaluate/mteb",
+    "numba": "semvec/encoders/backends/kernels.py", "llvmlite": "semvec/encoders/backends/kernels.py",
 }  # fmt: skip
 
 

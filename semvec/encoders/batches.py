@@ -66,6 +66,20 @@ def in_batches(
         at += len(batch)
 
 
+def in_shares(items: Sequence[Item], length: Callable[[Item], int], budget: Budget) -> Iterator[list[Item]]:
+    """Give ``items`` longest first, in batches of as many tokens as come nearest to ``budget``, where nothing is padded."""
+    batch: list[Item] = []
+    tokens = 0
+    for item in sorted(items, key=length, reverse=True):
+        if batch and tokens + length(item) / 2 > budget.tokens:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(item)
+        tokens += length(item)
+    if batch:
+        yield batch
+
+
 def run_within_memory(
     batch: Sequence[Item], run: Callable[[Sequence[Item]], Result], length: Callable[[Item], int], budget: Budget
 ) -> list[Result]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,12 @@ class Layout:
     special: NDArray[np.bool_]
     n_tokens: int
     n_truncated: int
+
+    @property
+    def solid(self) -> NDArray[np.bool_]:
+        """Which rows have anything to be made of."""
+        parts = [reading.solid for reading in self.readings]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(len(self.start), dtype=bool)
 
 
 def lay_out(one: TextInput, tokens: Tokens, frame: Frame, options: EncodeOptions) -> Layout:
@@ -196,9 +203,11 @@ def _range_rows(rows: _Rows, edges: NDArray[np.int32]) -> RowParts:
     return edges[:, 0].copy(), edges[:, 1].copy(), groups, solid, np.zeros(len(edges), dtype=bool)
 
 
+@lru_cache(1024)
 def _whole(first: int, last: int) -> Groups:
     return Groups.ranges(np.array([first]), np.array([last]))
 
 
+@lru_cache(1024)
 def _yes(n: int) -> NDArray[np.bool_]:
     return np.ones(n, dtype=bool)

@@ -62,6 +62,8 @@ class Groups:
 
 FIRST = ("first", "cls")
 LAST = ("last", "last_token")
+FUSED = ("cpu", "cuda")
+"""Where torch gathers, weighs and adds up in one."""
 
 
 def pool(tokens: NDArray[Any], groups: Groups, how: str) -> NDArray[np.float32]:
@@ -112,10 +114,12 @@ def pool_tensor(tokens: torch.Tensor, groups: Groups, how: str) -> torch.Tensor:
         return tokens[there(groups.tokens[groups.first])]
     if how in LAST:
         return tokens[there(groups.tokens[groups.first + groups.lengths - 1])]
-    picked = tokens[there(groups.tokens)].float()
     weights = groups.weights(how)
     if weights is None:
-        return torch.segment_reduce(picked, "max", lengths=there(groups.lengths), axis=0)
+        return torch.segment_reduce(tokens[there(groups.tokens)].float(), "max", lengths=there(groups.lengths), axis=0)
+    if tokens.device.type in FUSED:
+        places, first = there(groups.tokens), there(groups.first)
+        return torch.nn.functional.embedding_bag(places, tokens.float(), first, mode="sum", per_sample_weights=there(weights))
     owner = there(np.repeat(np.arange(len(groups.lengths)), groups.lengths))
-    sums = torch.zeros((len(groups.lengths), picked.shape[1]), device=picked.device)
-    return sums.index_add_(0, owner, picked * there(weights)[:, None])
+    sums = torch.zeros((len(groups.lengths), tokens.shape[1]), device=tokens.device)
+    return sums.index_add_(0, owner, tokens[there(groups.tokens)].float() * there(weights)[:, None])

@@ -14,7 +14,7 @@ from typing_extensions import Self, Unpack
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.base import BaseEncoder, TextInput
-from semvec.encoders.layout import Frame, Layout, lay_out
+from semvec.encoders.layout import Frame, lay_out
 from semvec.encoders.options import EncodeOptions, OptionChanges, shared_settings
 from semvec.encoders.pooling import Groups, pool_table
 from semvec.encoders.rows import RowBatch
@@ -154,7 +154,7 @@ class StaticEncoder(BaseEncoder):
         places = (np.cumsum(sizes) - sizes).tolist()
         groups = Groups.concatenate([one.groups.shifted(at) for one, at in zip(readings, places, strict=True)])
         lengths = np.zeros(sum(len(layout.start) for layout in layouts), dtype=np.int64)
-        lengths[np.array([yes for layout in layouts for yes in _solid(layout)], dtype=bool)] = groups.lengths
+        lengths[np.concatenate([np.zeros(0, dtype=bool), *(layout.solid for layout in layouts)])] = groups.lengths
         vectors, oov = self._pool(ids[groups.tokens], lengths)
         edges = [edge for layout in layouts for edge in zip(layout.start, layout.end, strict=True)]
         return RowBatch.solid(
@@ -179,10 +179,3 @@ class StaticEncoder(BaseEncoder):
 
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
-
-
-def _solid(layout: Layout) -> list[bool]:
-    """Return which rows of ``layout`` have any tokens."""
-    if not layout.readings:
-        return [False] * len(layout.start)
-    return [bool(yes) for reading in layout.readings for yes in reading.solid]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.encoders.backends.bert import BertWeights, bert_weights
-from semvec.encoders.backends.packed import beyond_table
+from semvec.encoders.backends.unpadded import beyond_table
 from semvec.encoders.tokens import Tokenizer, itself
 from semvec.types import LayerMix
 
@@ -36,7 +36,7 @@ PAD_OFFSET = (
 
 UNBOUNDED = 1 << 20
 PROBE_TOLERANCE = 1e-4
-BATCH_TOKENS = {"packed": 1024, "cpu": 4096, "cuda": 65536, "mps": 16384}
+BATCH_TOKENS = {"packed": 512, "cpu": 4096, "cuda": 65536, "mps": 16384}
 
 
 class Transformer:

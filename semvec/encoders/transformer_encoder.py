@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +14,9 @@ from numpy.typing import NDArray
 
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.encoders.backends.choose import Runners
-from semvec.encoders.backends.packed import Packed
+from semvec.encoders.backends.unpadded import Runner
 from semvec.encoders.base import BaseEncoder, TextInput
-from semvec.encoders.batches import Budget, Ceiling, in_batches, on_grid, run_within_memory
+from semvec.encoders.batches import Budget, Ceiling, in_batches, in_shares, on_grid, run_within_memory
 from semvec.encoders.ladder import ALL_RUNGS
 from semvec.encoders.layout import Frame, Layout, Reading, lay_out
 from semvec.encoders.options import EncodeOptions, layer_numbers, shared_settings
@@ -22,14 +24,21 @@ from semvec.encoders.pooling import Groups, pool, pool_tensor
 from semvec.encoders.rows import RowBatch
 from semvec.encoders.transformer import BATCH_TOKENS, Transformer, mix_layers
 from semvec.encoders.windows import Window
+from semvec.encoders.workers import Workers, cores, one_by_one
 from semvec.errors import InputError, OptionError, OverflowRefused
 from semvec.types import JSON, Backend, LayerMix, Level, Metric, Oov, Overflow, Pooling
 
 if TYPE_CHECKING:
     import torch
 
-WINDOW_TEXTS = 2048
-"""So many texts are tokenised and sorted by length together; it bounds memory and is enough to save padding."""
+TOGETHER = 32
+"""About so many batches for every core are tokenised and laid out together: while they run, the next ones are."""
+
+CHARACTERS = 4
+"""What a token is taken to have before it is counted."""
+
+LEAST_TOKENS = 64
+"""Fewer are not worth a batch of their own."""
 
 
 @dataclass
@@ -40,6 +49,16 @@ class _Unit:
     window: Window
     ids: list[int]
     out: _Output
+
+
+@dataclass
+class _Together:
+    """Some texts that are being encoded: ``batches`` gives each when it is done, ``tokens`` are those of all."""
+
+    layouts: list[Layout]
+    outputs: list[list[_Output]]
+    batches: Iterator[list[_Unit]]
+    tokens: int
 
 
 @dataclass
@@ -127,13 +146,17 @@ class TransformerEncoder(BaseEncoder):
         asked = self.options.max_tokens
         return self.transformer.max_tokens if asked is None else min(asked, self.transformer.limit)
 
-    @property
-    def _budget(self) -> Budget:
+    def _budget(self, tokens: int = 0) -> Budget:
+        """Return how many tokens a batch may have where ``tokens`` are to be run: packed, the same for every core."""
         where = self.transformer.device.split(":")[0] if self._packed is None else "packed"
-        return Budget(self.options.batch_tokens or BATCH_TOKENS.get(where, BATCH_TOKENS["cpu"]), self._ceiling)
+        most = self.options.batch_tokens or BATCH_TOKENS.get(where, BATCH_TOKENS["cpu"])
+        if where == "packed" and tokens:
+            rounds = -(-tokens // (most * cores()))
+            most = min(most, max(-(-tokens // (rounds * cores())), LEAST_TOKENS))
+        return Budget(most, self._ceiling)
 
     @property
-    def _packed(self) -> Packed | None:
+    def _packed(self) -> Runner | None:
         """What runs the model; None where transformers does."""
         return None if self.options.deterministic or self.transformer.left else self._runners.get(self.options.backend)
 
@@ -210,13 +233,33 @@ class TransformerEncoder(BaseEncoder):
 
     def _encode_rows(self, inputs: Sequence[TextInput]) -> RowBatch:
         self._check_options()
+        order = sorted(range(len(inputs)), key=lambda at: -len(inputs[at].text))
         found: list[RowBatch] = []
-        with deterministic_algorithms() if self.options.deterministic else nullcontext():
-            for at in range(0, len(inputs), WINDOW_TEXTS):
-                found += self._encode_window(inputs[at : at + WINDOW_TEXTS], at, len(inputs))
-        return RowBatch.concatenate(found, self._full_dim())
+        started: deque[_Together] = deque()
 
-    def _encode_window(self, inputs: Sequence[TextInput], before: int, total: int) -> list[RowBatch]:
+        def end() -> None:
+            found.append(self._end(started.popleft(), sum(len(its.counts) for its in found), len(inputs)))
+
+        with deterministic_algorithms() if self.options.deterministic else nullcontext(), Workers() as workers:
+            for some in self._together([inputs[at] for at in order]):
+                started.append(self._begin(some, workers))
+                if len(started) > 1:  # one is run while the next is tokenised
+                    end()
+            while started:
+                end()
+        return RowBatch.concatenate(found, self._full_dim()).take(np.argsort(order).tolist())
+
+    def _together(self, inputs: list[TextInput]) -> Iterator[list[TextInput]]:
+        """Give ``inputs``, the longest first, in parts of about `TOGETHER` batches for every core."""
+        most = self._budget().tokens * CHARACTERS * TOGETHER * (1 if self._packed is None else cores())
+        at = 0
+        while at < len(inputs):
+            ends = accumulate(min(len(one.text), self.max_tokens * CHARACTERS) + CHARACTERS for one in inputs[at:])
+            count = 1 + sum(1 for _ in takewhile(lambda end: end < most, ends))
+            yield inputs[at : at + count]
+            at += count
+
+    def _begin(self, inputs: Sequence[TextInput], workers: Workers) -> _Together:
         layouts = self._lay_out(inputs)
         outputs = [[_Output() for _ in layout.readings] for layout in layouts]
         units = [
@@ -225,15 +268,26 @@ class TransformerEncoder(BaseEncoder):
             for reading, output in zip(layout.readings, outs, strict=True)
             for window in reading.windows
         ]
-        budget = self._budget
-        work, done = sum(map(self._length, units)), 0
-        may_mix = self._packed is not None or self.transformer.may_pad
-        for batch in in_batches(units, self._length, budget, may_pad=may_mix):
+        tokens = sum(map(self._length, units))
+        budget = self._budget(tokens)
+
+        def run(batch: list[_Unit]) -> None:
             run_within_memory(batch, self._run, self._length, budget)
+
+        if self._packed is None:
+            batches = one_by_one(run, in_batches(units, self._length, budget, may_pad=self.transformer.may_pad))
+        else:
+            shares = in_shares(units, self._length, budget)
+            batches = (workers.run if len(units) > 1 and tokens > budget.tokens else one_by_one)(run, shares)
+        return _Together(layouts, outputs, batches, tokens)
+
+    def _end(self, its: _Together, before: int, total: int) -> RowBatch:
+        done = 0
+        for batch in its.batches:
             done += sum(map(self._length, batch))
             if self.options.progress:
-                self.options.progress(before + len(inputs) * done // work, total)
-        return [self._rows(layout, outs) for layout, outs in zip(layouts, outputs, strict=True)]
+                self.options.progress(before + len(its.layouts) * done // its.tokens, total)
+        return self._rows(its.layouts, its.outputs)
 
     def _count_tokens(self, inputs: Sequence[TextInput]) -> list[tuple[int, int]]:
         options = self.options
@@ -289,7 +343,7 @@ class TransformerEncoder(BaseEncoder):
         if (packed := self._packed) is not None:
             starts = np.cumsum([0, *map(len, windows)])[:-1]
             return mix_layers(packed(windows, numbers), mix), starts.tolist()
-        shape = (max(self._budget.rows(length), len(windows)), length) if self.options.deterministic else None
+        shape = (max(self._budget().rows(length), len(windows)), length) if self.options.deterministic else None
         ids, mask = self.transformer.batch(windows, shape)
         padded = self.transformer.hidden_states(ids, mask, numbers, mix)
         width, left = ids.shape[1], self.transformer.left
@@ -312,16 +366,18 @@ class TransformerEncoder(BaseEncoder):
             pooled = torch.cat([pool_tensor(flat, groups, str(how)).float() for how in self._poolings()], dim=-1)
             return self._post(pooled) if self._post is not None and len(pooled) else pooled
 
-    def _rows(self, layout: Layout, outputs: list[_Output]) -> RowBatch:
-        rows = len(layout.start)
-        vectors = np.zeros((rows, self._full_dim()), dtype=np.float32)
-        oov = np.full(rows, Oov.ZERO, dtype=np.uint8)
-        if layout.readings:
-            solid = np.concatenate([reading.solid for reading in layout.readings])
-            vectors[solid] = np.concatenate([out.vectors for out in outputs if out.vectors is not None])
+    def _rows(self, layouts: list[Layout], outputs: list[list[_Output]]) -> RowBatch:
+        counts = np.array([len(its.start) for its in layouts], dtype=np.int64)
+        vectors = np.zeros((int(counts.sum()), self._full_dim()), dtype=np.float32)
+        oov = np.full(len(vectors), Oov.ZERO, dtype=np.uint8)
+        read = [out.vectors for outs in outputs for out in outs if out.vectors is not None]
+        if read:
+            solid = np.concatenate([its.solid for its in layouts])
+            vectors[solid] = np.concatenate(read)
             oov[solid] = Oov.EXACT
-        counts = (np.array([n], dtype=kind) for n, kind in ((layout.n_tokens, np.int32), (layout.n_truncated, np.int32)))
-        return RowBatch(np.array([rows]), vectors, layout.start, layout.end, layout.special, oov, *counts)
+        start, end, special = (np.concatenate([getattr(its, name) for its in layouts]) for name in ("start", "end", "special"))
+        numbers = (np.array([getattr(its, name) for its in layouts], dtype=np.int32) for name in ("n_tokens", "n_truncated"))
+        return RowBatch(counts, vectors, start, end, special, oov, *numbers)
 
     def _stitched(self, reading: Reading, pieces: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the rows of a reading whose windows have all been read."""

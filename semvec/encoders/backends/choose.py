@@ -7,8 +7,9 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from semvec.encoders.backends.bert import BertWeights
-from semvec.encoders.backends.packed import Packed, in_bytes, in_floats
+from semvec.encoders.backends.packed import Packed, in_floats
 from semvec.encoders.backends.sample import SAMPLE
+from semvec.encoders.backends.unpadded import Runner
 from semvec.encoders.transformer import Transformer
 from semvec.errors import ModelError, OptionError
 from semvec.types import Backend, LayerMix
@@ -28,7 +29,7 @@ class Runners:
 
     def __init__(self, transformer: Transformer) -> None:
         self._transformer = transformer
-        self._made: dict[Backend, Packed | OptionError | ModelError | None] = {}
+        self._made: dict[Backend, Runner | OptionError | ModelError | None] = {}
         self._turn = RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -38,7 +39,7 @@ class Runners:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._transformer, self._made, self._turn = state["_transformer"], {}, RLock()
 
-    def get(self, backend: Backend) -> Packed | None:
+    def get(self, backend: Backend) -> Runner | None:
         """Return what runs the model by ``backend``; None where transformers does.
 
         Raises `OptionError` where the model or the processor is not made for it, `ModelError` where its vectors are too
@@ -55,7 +56,7 @@ class Runners:
             raise found
         return found
 
-    def _auto(self) -> Packed | None:
+    def _auto(self) -> Runner | None:
         """Return the model packed, where it can be and its vectors are the same to rounding."""
         try:
             return self.get(Backend.PACKED)
@@ -76,14 +77,16 @@ class Runners:
             raise ModelError("run packed the model gives other vectors than transformers: backend='torch' runs it as they do")
         return made
 
-    def _int8(self) -> Packed:
+    def _int8(self) -> Runner:
         if not has_byte_products():
             raise OptionError("backend 'int8': this processor has no products of bytes (VNNI); 'packed' is the fastest here")
+        from semvec.encoders.backends.int8 import InBytes
+
         weights, windows = self._weights(), self._windows()
         floats = self.get(Backend.PACKED)
-        assert floats is not None
+        assert isinstance(floats, Packed)
         try:
-            made = in_bytes(weights, floats, windows)
+            made = InBytes(weights, floats, windows)
             cosine = float(text_cosines(floats(windows)[0], made(windows)[0], windows).mean())
         except (AttributeError, NotImplementedError, RuntimeError) as error:
             raise OptionError(f"this build of torch has not what int8 needs ({str(error).splitlines()[0]})") from error

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from semvec.encoders.backends.bert import Affine
 
-ROWS = 1024
+ROWS = 512
 """Tokens that a product is laid out for; other numbers work too."""
 
 GELU_LOW = 0.17005
@@ -36,49 +36,29 @@ class FloatLinear:
 
 
 class ByteLinear:
-    """x W' + b by products of bytes: weights with a scale for every output, ``x`` with one for every token.
+    """x W' by products of bytes, for x in codes: weights have a scale for every output, codes one for every row.
 
-    ``smooth`` (in,) moves what is hard to round from x to the weights (SmoothQuant, arXiv:2211.10438): inputs are divided by
-    it. ``after_gelu`` says that x is what GELU gives, whose least value is known, so that all 256 steps are used for the rest.
+    ``divide`` (in,) is what inputs are multiplied by before they become codes: it moves what is hard to round from them to the
+    weights (SmoothQuant, arXiv:2211.10438, by ``smooth``). Codes ``after_gelu`` count from -GELU_LOW, others from the middle.
     """
 
-    def __init__(self, its: Affine, *, smooth: torch.Tensor | None = None, gelu: bool = False, after_gelu: bool = False) -> None:
+    def __init__(self, its: Affine, *, smooth: torch.Tensor | None = None, after_gelu: bool = False) -> None:
         import torch
 
-        if smooth is not None and after_gelu:
-            raise ValueError("what GELU gives is not divided: its least value would be another")
-        weight = its.weight if smooth is None else its.weight * smooth
+        smooth = torch.ones(its.weight.shape[1]) if smooth is None else smooth
+        weight = its.weight * smooth
         self._scales = weight.abs().amax(1).clamp(min=LEAST) / 127
         rounded = torch.round(weight / self._scales[:, None])
         self._weight = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), [ROWS, weight.shape[1]])
         self._zeros = torch.zeros(len(weight), dtype=torch.int32)
-        self._bias = its.bias - GELU_LOW * rounded.sum(1) * self._scales if after_gelu else its.bias
-        self._divide = None if smooth is None else 1 / smooth
-        self._gelu, self._after_gelu = gelu, after_gelu
+        self._zero = 0 if after_gelu else 128
+        self.bias = (its.bias - GELU_LOW * rounded.sum(1) * self._scales if after_gelu else its.bias).numpy()
+        self.divide = (1 / smooth).numpy()
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the product for ``rows`` (tokens, in): (tokens, out)."""
+    def __call__(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the product for ``codes`` (tokens, in): (tokens, out), still without the scales of the rows and the bias."""
         import torch
 
-        found = self._product(rows).add_(self._bias)
-        return torch.nn.functional.gelu(found) if self._gelu else found
-
-    def _product(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the product of the rounded ``rows`` (tokens, out) without the bias."""
-        import torch
-
-        if self._divide is not None:
-            rows = rows * self._divide
-        if self._after_gelu:
-            scales = rows.amax(1, keepdim=True).add_(GELU_LOW).div_(255)
-            steps = scales.reciprocal()
-            codes, zero = (rows * steps).add_(steps * GELU_LOW - 128), 0
-        else:
-            scales = rows.abs().amax(1, keepdim=True).clamp_(min=LEAST).div_(127)
-            codes, zero = rows * scales.reciprocal(), 128
-        signed = codes.round_().to(torch.int8)
-        unsigned = signed.view(torch.uint8).bitwise_xor_(128)  # bytes with a sign have no fast product; this adds 128
-        product = torch.ops.onednn.qlinear_pointwise(
-            unsigned, 1.0, zero, self._weight, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        return torch.ops.onednn.qlinear_pointwise(  # type: ignore[no-any-return]
+            codes, 1.0, self._zero, self._weight, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return product.mul_(scales)  # type: ignore[no-any-return]
