@@ -120,6 +120,8 @@ class Backend(Choice):
     TORCH = "torch"
     PACKED = "packed"
     INT8 = "int8"
+    OPENVINO = "openvino"
+    ONNX = "onnx"
 
 
 class Dtype(Choice):

@@ -23,6 +23,7 @@ HOMES = {
     "chromadb": "semvec/store/chroma", "lancedb": "semvec/store/lance", "qdrant_client": "semvec/store/qdrant.py", "qdrant_edge": "semvec/store/qdrant_edge",
     "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": "semvec/evaluate/mteb",
     "numba": "semvec/encoders/backends/kernels.py", "llvmlite": "semvec/encoders/backends/kernels.py",
+    "openvino": "semvec/encoders/backends/engines.py", "onnxruntime": "semvec/encoders/backends/engines.py",
 }  # fmt: skip
 
 

@@ -153,7 +153,7 @@ class EncodeOptions:
         for name in ("splitter", "progress"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise OptionError(f"{name} must be a function, not {getattr(self, name)!r}")
-        if self.deterministic and self.backend in (Backend.PACKED, Backend.INT8):
+        if self.deterministic and self.backend not in (Backend.AUTO, Backend.TORCH):
             raise OptionError(
                 f"deterministic goes with backend 'torch', not {str(self.backend)!r}, whose batches have no fixed shapes"
             )

@@ -36,7 +36,7 @@ PAD_OFFSET = (
 
 UNBOUNDED = 1 << 20
 PROBE_TOLERANCE = 1e-4
-BATCH_TOKENS = {"packed": 512, "cpu": 4096, "cuda": 65536, "mps": 16384}
+BATCH_TOKENS = {"runner": 512, "cpu": 4096, "cuda": 65536, "mps": 16384}
 
 
 class Transformer:
@@ -95,6 +95,11 @@ class Transformer:
         if self._weights is not None or self._live:
             return self._weights
         return bert_weights(self.model.config, self.model.state_dict())
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the model is somebody else's, who may train it on."""
+        return self._live
 
     @property
     def is_read(self) -> bool:

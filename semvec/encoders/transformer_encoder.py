@@ -147,16 +147,17 @@ class TransformerEncoder(BaseEncoder):
         return self.transformer.max_tokens if asked is None else min(asked, self.transformer.limit)
 
     def _budget(self, tokens: int = 0) -> Budget:
-        """Return how many tokens a batch may have where ``tokens`` are to be run: packed, the same for every core."""
-        where = self.transformer.device.split(":")[0] if self._packed is None else "packed"
+        """Return how many tokens a batch may have where ``tokens`` are to be run: side by side, the same for every core."""
+        runner = self._runner
+        where = self.transformer.device.split(":")[0] if runner is None else "runner"
         most = self.options.batch_tokens or BATCH_TOKENS.get(where, BATCH_TOKENS["cpu"])
-        if where == "packed" and tokens:
+        if runner is not None and runner.side_by_side and tokens:
             rounds = -(-tokens // (most * cores()))
             most = min(most, max(-(-tokens // (rounds * cores())), LEAST_TOKENS))
         return Budget(most, self._ceiling)
 
     @property
-    def _packed(self) -> Runner | None:
+    def _runner(self) -> Runner | None:
         """What runs the model; None where transformers does."""
         return None if self.options.deterministic or self.transformer.left else self._runners.get(self.options.backend)
 
@@ -168,8 +169,8 @@ class TransformerEncoder(BaseEncoder):
         if self.options.pooling == Pooling.SIF or self.options.oov != ALL_RUNGS:
             what = "pooling 'sif'" if self.options.pooling == Pooling.SIF else "oov"
             raise OptionError(f"{what} is of use to word vectors only: a transformer has no table of words")
-        if self.transformer.left and self.options.backend in (Backend.PACKED, Backend.INT8):
-            raise OptionError(f"backend {str(self.options.backend)!r} pads nothing, so nothing on the left")
+        if self.transformer.left and self.options.backend not in (Backend.AUTO, Backend.TORCH):
+            raise OptionError(f"backend {str(self.options.backend)!r} pads nothing on the left: backend='torch'")
         layer_numbers(self.options.layers, self.transformer.n_layers)
         own = self.transformer.limit
         if (self.options.max_tokens or 0) > own:
@@ -251,7 +252,7 @@ class TransformerEncoder(BaseEncoder):
 
     def _together(self, inputs: list[TextInput]) -> Iterator[list[TextInput]]:
         """Give ``inputs``, the longest first, in parts of about `TOGETHER` batches for every core."""
-        most = self._budget().tokens * CHARACTERS * TOGETHER * (1 if self._packed is None else cores())
+        most = self._budget().tokens * CHARACTERS * TOGETHER * (1 if self._runner is None else cores())
         at = 0
         while at < len(inputs):
             ends = accumulate(min(len(one.text), self.max_tokens * CHARACTERS) + CHARACTERS for one in inputs[at:])
@@ -274,11 +275,13 @@ class TransformerEncoder(BaseEncoder):
         def run(batch: list[_Unit]) -> None:
             run_within_memory(batch, self._run, self._length, budget)
 
-        if self._packed is None:
+        runner = self._runner
+        if runner is None:
             batches = one_by_one(run, in_batches(units, self._length, budget, may_pad=self.transformer.may_pad))
         else:
             shares = in_shares(units, self._length, budget)
-            batches = (workers.run if len(units) > 1 and tokens > budget.tokens else one_by_one)(run, shares)
+            several = runner.side_by_side and len(units) > 1 and tokens > budget.tokens
+            batches = (workers.run if several else one_by_one)(run, shares)
         return _Together(layouts, outputs, batches, tokens)
 
     def _end(self, its: _Together, before: int, total: int) -> RowBatch:
@@ -340,9 +343,9 @@ class TransformerEncoder(BaseEncoder):
     def _read(self, windows: list[list[int]], length: int) -> tuple[torch.Tensor, list[int]]:
         """Return the hidden states (positions, dim) of ``windows``, padded to ``length`` or not at all, and where each begins."""
         numbers, mix = layer_numbers(self.options.layers, self.transformer.n_layers), self.options.layer_mix
-        if (packed := self._packed) is not None:
+        if (runner := self._runner) is not None:
             starts = np.cumsum([0, *map(len, windows)])[:-1]
-            return mix_layers(packed(windows, numbers), mix), starts.tolist()
+            return mix_layers(runner(windows, numbers), mix), starts.tolist()
         shape = (max(self._budget().rows(length), len(windows)), length) if self.options.deterministic else None
         ids, mask = self.transformer.batch(windows, shape)
         padded = self.transformer.hidden_states(ids, mask, numbers, mix)

@@ -1,21 +1,27 @@
-"""Which way a transformer is run: as transformers does it, packed, or packed in bytes."""
+"""Which way a transformer is run: as transformers does it, packed, in bytes, or by another engine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from semvec.encoders.backends.bert import BertWeights
+from semvec.encoders.backends.engines import engine
 from semvec.encoders.backends.packed import Packed, in_floats
 from semvec.encoders.backends.sample import SAMPLE
 from semvec.encoders.backends.unpadded import Runner
 from semvec.encoders.transformer import Transformer
-from semvec.errors import ModelError, OptionError
+from semvec.errors import MissingExtra, ModelError, OptionError
 from semvec.types import Backend, LayerMix
 
 if TYPE_CHECKING:
     import torch
+
+REFUSALS = (OptionError, ModelError, MissingExtra)
+Refusal: TypeAlias = "OptionError | ModelError | MissingExtra"
+"""Why a model cannot be run some way."""
 
 TOLERANCE = 1e-4
 """By how much of the largest number packed vectors may differ from those of transformers."""
@@ -29,7 +35,7 @@ class Runners:
 
     def __init__(self, transformer: Transformer) -> None:
         self._transformer = transformer
-        self._made: dict[Backend, Runner | OptionError | ModelError | None] = {}
+        self._made: dict[Backend, Runner | Refusal | None] = {}
         self._turn = RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -49,7 +55,7 @@ class Runners:
             if backend not in self._made:
                 try:
                     self._made[backend] = _MAKERS[backend](self)
-                except (OptionError, ModelError) as error:
+                except REFUSALS as error:
                     self._made[backend] = error
         found = self._made[backend]
         if isinstance(found, Exception):
@@ -60,7 +66,7 @@ class Runners:
         """Return the model packed, where it can be and its vectors are the same to rounding."""
         try:
             return self.get(Backend.PACKED)
-        except (OptionError, ModelError):
+        except REFUSALS:
             return None
 
     def _packed(self) -> Packed:
@@ -70,11 +76,14 @@ class Runners:
             own = made(windows)[0]
         except (AttributeError, NotImplementedError, RuntimeError) as error:
             raise OptionError(f"this build of torch has not what packed needs ({str(error).splitlines()[0]})") from error
-        if self._transformer.is_read:
-            return made  # all of its tensors are those of a BERT, and transformers may stay unloaded
-        theirs = self._eager(windows)
-        if not float((theirs - own).abs().max()) <= TOLERANCE * max(float(theirs.abs().max()), 1.0):
-            raise ModelError("run packed the model gives other vectors than transformers: backend='torch' runs it as they do")
+        if not self._transformer.is_read:  # else all of its tensors are those of a BERT, and transformers may stay unloaded
+            self._compare(own, windows, Backend.PACKED)
+        return made
+
+    def _engine(self, backend: Backend) -> Runner:
+        windows = self._windows()[:2]
+        made = engine(self._transformer, backend)
+        self._compare(made(windows)[0], windows, backend)
         return made
 
     def _int8(self) -> Runner:
@@ -109,6 +118,12 @@ class Runners:
         tokens = [its.ids[:room].tolist() for its in tokenizer(SAMPLE, offsets=False)]
         return sorted(([*tokenizer.prefix, *its, *tokenizer.suffix] for its in tokens), key=len, reverse=True)
 
+    def _compare(self, own: torch.Tensor, windows: list[list[int]], backend: Backend) -> None:
+        """Raise `ModelError` where what ``backend`` makes of ``windows`` differs by more than rounding from transformers."""
+        theirs = self._eager(windows)
+        if not float((theirs - own).abs().max()) <= TOLERANCE * max(float(theirs.abs().max()), 1.0):
+            raise ModelError(f"run by {backend} the model gives other vectors than by transformers: backend='torch'")
+
     def _eager(self, windows: list[list[int]]) -> torch.Tensor:
         """Return the last hidden states (tokens, dim) of ``windows`` as transformers computes them, each alone."""
         import torch
@@ -118,11 +133,13 @@ class Runners:
         return torch.cat(alone)
 
 
-_MAKERS = {
+_MAKERS: dict[Backend, Callable[[Runners], Runner | None]] = {
     Backend.AUTO: Runners._auto,
     Backend.TORCH: lambda its: None,
     Backend.PACKED: Runners._packed,
     Backend.INT8: Runners._int8,
+    Backend.OPENVINO: partial(Runners._engine, backend=Backend.OPENVINO),
+    Backend.ONNX: partial(Runners._engine, backend=Backend.ONNX),
 }
 
 

@@ -105,6 +105,8 @@ class _Layer:
 class InBytes:
     """Runs windows of token ids (a `Runner`). How large its inputs are in each dimension ``floats`` sees from ``windows``."""
 
+    side_by_side = True
+
     def __init__(self, weights: BertWeights, floats: Packed, windows: Sequence[Sequence[int]]) -> None:
         import torch
 

@@ -47,6 +47,8 @@ class _Layer:
 class Packed:
     """Runs windows of token ids (a `Runner`), with the linear layers of ``make`` (number of the layer, name, weights)."""
 
+    side_by_side = True
+
     def __init__(self, weights: BertWeights, make: Callable[[int, str, Affine], Linear]) -> None:
         self._weights = weights
         self.layers = [

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,18 @@ STEP = 16
 Groups: TypeAlias = "list[tuple[int, int, int]]"
 """Where windows of equal length begin, how many there are, and how long each is."""
 
-Runner: TypeAlias = "Callable[[Sequence[Sequence[int]], Sequence[int] | None], list[torch.Tensor]]"
-"""Gives the hidden states, each (tokens, dim), of the layers asked for (0: of the embeddings; None: of the last) for windows
-of token ids, the longest first or in any other order in which equal lengths stand together."""
+
+class Runner(Protocol):
+    """What runs windows of token ids some other way than transformers does."""
+
+    side_by_side: bool
+    """Whether it computes on the cores that torch is given, so that several of it may run on one core each."""
+
+    def __call__(self, windows: Sequence[Sequence[int]], wanted: Sequence[int] | None = None) -> list[torch.Tensor]:
+        """Return the hidden states, each (tokens, dim), of the layers ``wanted`` (0: of the embeddings; None: of the last).
+
+        The ``windows`` are the longest first or in any other order in which equal lengths stand together.
+        """
 
 
 @dataclass(frozen=True)
