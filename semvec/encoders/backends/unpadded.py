@@ -16,8 +16,9 @@ from semvec.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-STEP = 16
-"""Rows are filled up to a multiple of this: oneDNN makes its code anew for every number of rows."""
+FEW, STEPS = 64, (4, 16)
+"""Rows are filled up to a multiple of the first step where they are few, of the second else: oneDNN makes its code anew for
+every number of rows."""
 
 Groups: TypeAlias = "list[tuple[int, int, int]]"
 """Where windows of equal length begin, how many there are, and how long each is."""
@@ -51,7 +52,8 @@ class Unpadded:
         """Return ``windows`` for a model of ``weights``; raise `ModelError` for a token that it has no vector for."""
         lengths = np.array([len(one) for one in windows], dtype=np.int64)
         count = int(lengths.sum())
-        ids, places = np.zeros((2, -(-count // STEP) * STEP), dtype=np.int64)
+        step = STEPS[count > FEW]
+        ids, places = np.zeros((2, -(-count // step) * step), dtype=np.int64)
         ids[:count] = np.fromiter((token for one in windows for token in one), dtype=np.int64, count=count)
         if ids.max(initial=0) >= len(weights.words):
             raise beyond_table(int(ids.max()), len(weights.words))
