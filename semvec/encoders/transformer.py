@@ -36,7 +36,7 @@ PAD_OFFSET = (
 
 UNBOUNDED = 1 << 20
 PROBE_TOLERANCE = 1e-4
-BATCH_TOKENS = {"runner": 512, "cpu": 4096, "cuda": 65536, "mps": 16384}
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 
 
 class Transformer:
@@ -95,6 +95,11 @@ class Transformer:
         if self._weights is not None or self._live:
             return self._weights
         return bert_weights(self.model.config, self.model.state_dict())
+
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens, padding included, are run together where nothing else is said."""
+        return BATCH_TOKENS.get(self.device.split(":")[0], BATCH_TOKENS["cpu"])
 
     @property
     def is_live(self) -> bool:

@@ -22,7 +22,7 @@ from semvec.encoders.layout import Frame, Layout, Reading, lay_out
 from semvec.encoders.options import EncodeOptions, layer_numbers, shared_settings
 from semvec.encoders.pooling import Groups, pool, pool_tensor
 from semvec.encoders.rows import RowBatch
-from semvec.encoders.transformer import BATCH_TOKENS, Transformer, mix_layers
+from semvec.encoders.transformer import Transformer, mix_layers
 from semvec.encoders.windows import Window
 from semvec.encoders.workers import Workers, cores, one_by_one
 from semvec.errors import InputError, OptionError, OverflowRefused
@@ -39,6 +39,10 @@ CHARACTERS = 4
 
 LEAST_TOKENS = 64
 """Fewer are not worth a batch of their own."""
+
+
+OTHER_VECTORS = (Backend.BF16, Backend.INT8)
+"""What gives vectors that differ by more than rounding; it stands in the fingerprint."""
 
 
 @dataclass
@@ -149,8 +153,7 @@ class TransformerEncoder(BaseEncoder):
     def _budget(self, tokens: int = 0) -> Budget:
         """Return how many tokens a batch may have where ``tokens`` are to be run: side by side, the same for every core."""
         runner = self._runner
-        where = self.transformer.device.split(":")[0] if runner is None else "runner"
-        most = self.options.batch_tokens or BATCH_TOKENS.get(where, BATCH_TOKENS["cpu"])
+        most = self.options.batch_tokens or (self.transformer.batch_tokens if runner is None else runner.batch_tokens)
         if runner is not None and runner.side_by_side and tokens:
             rounds = -(-tokens // (most * cores()))
             most = min(most, max(-(-tokens // (rounds * cores())), LEAST_TOKENS))
@@ -214,7 +217,7 @@ class TransformerEncoder(BaseEncoder):
             settings["layer_mix"] = str(options.layer_mix)
         if options.overflow == Overflow.WINDOWS:
             settings["window_overlap"] = "a quarter" if options.window_overlap is None else options.window_overlap
-        if options.backend == Backend.INT8:
+        if options.backend in OTHER_VECTORS:
             settings["backend"] = str(options.backend)
         if options.level == Level.WORD:
             settings["subword"] = str(options.subword)

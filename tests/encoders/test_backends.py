@@ -135,6 +135,25 @@ def test_floats() -> None:
     np.testing.assert_allclose(gelu, torch.nn.functional.gelu(torch.from_numpy(rows @ weight.T + bias)), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_a_model_in_bfloat16(contextual: dict[str, ContextualEncoder], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed, or by autocast; a processor without the units computes the same slowly."""
+    encoder = contextual[kind]
+    monkeypatch.setattr(encoder, "_runners", choose.Runners(encoder.transformer))
+    monkeypatch.setattr(choose, "has_bfloat16", lambda device: device == "cpu")
+    options = {"level": "token", "layers": [0, -1], "layer_mix": "concat"}
+    own, theirs = (encoder.encode(TEXTS, backend=name, **options) for name in ("bf16", "torch"))  # type: ignore[arg-type]
+    known = theirs.vectors.any(axis=1)
+    pairs = torch.from_numpy(own.vectors[known]), torch.from_numpy(theirs.vectors[known])
+    assert torch.nn.functional.cosine_similarity(*pairs).min() > 0.999
+    assert not np.array_equal(own.vectors, theirs.vectors)
+    assert own.fingerprint.settings["backend"] == "bf16"
+    monkeypatch.setattr(encoder, "_runners", choose.Runners(encoder.transformer))
+    monkeypatch.setattr(choose, "has_bfloat16", lambda device: False)
+    with pytest.raises(OptionError, match="cpu has no products of bfloat16 here"):
+        encoder.encode(TEXTS, backend="bf16")
+
+
 @vnni
 def test_a_model_in_bytes(sentence: SentenceEncoder) -> None:
     own, theirs = (sentence.encode(TEXTS, backend=name) for name in ("int8", "torch"))
@@ -147,9 +166,9 @@ def test_a_model_in_bytes(sentence: SentenceEncoder) -> None:
 
 @vnni
 def test_bytes_that_are_too_far_are_refused(sentence: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "FLOOR", 1.1)
+    monkeypatch.setitem(choose.FLOORS, Backend.INT8, 1.1)
     monkeypatch.setattr(sentence, "_runners", choose.Runners(sentence.transformer))
-    with pytest.raises(ModelError, match=r"in bytes the vectors have a cosine of 0\.\d+ with float32, under 1.1"):
+    with pytest.raises(ModelError, match=r"in int8 the vectors have a cosine of 0\.\d+ with float32, under 1.1"):
         sentence.encode(TEXTS, backend="int8")
 
 
@@ -170,7 +189,7 @@ def test_what_is_refused(
 
 
 def test_from_the_shell(tmp_path: Path, sentence_folder: Path, glove_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "BACKENDS", bench.BACKENDS[:3])  # converting a model takes seconds
+    monkeypatch.setattr(bench, "BACKENDS", bench.BACKENDS[:4])  # converting a model takes seconds
     (tmp_path / "t.txt").write_text("the bank\nof the river\n")
     for name in ("torch", "packed"):
         done = run("encode", tmp_path / "t.txt", "-m", sentence_folder, "--backend", name, "-o", tmp_path / f"{name}.npy")

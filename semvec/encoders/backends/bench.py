@@ -20,7 +20,7 @@ RUNS = 3
 SECONDS = 0.3
 """How long a run is meant to take at least."""
 
-BACKENDS = (Backend.TORCH, Backend.PACKED, Backend.INT8, Backend.OPENVINO, Backend.ONNX)
+BACKENDS: tuple[Backend, ...] = tuple(one for one in Backend if one != Backend.AUTO)
 WORDS = 8
 
 
@@ -62,7 +62,8 @@ def measure_backends(encoder: TransformerEncoder, *, progress: Progress = lambda
 
 def _measured(encoder: TransformerEncoder, progress: Progress) -> BackendTable:
     plain = encoder.with_options(level=Level.TEXT, dtype=Dtype.FLOAT32, calibration=None, normalize=True, deterministic=False)
-    able, missing = {}, {}
+    able: dict[Backend, TransformerEncoder] = {}
+    missing: dict[Backend, str] = {}
     for backend in BACKENDS:
         try:
             one = plain.with_options(backend=backend)

@@ -7,6 +7,7 @@ from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from semvec.encoders.backends.autocast import Autocast
 from semvec.encoders.backends.bert import BertWeights
 from semvec.encoders.backends.engines import engine
 from semvec.encoders.backends.packed import Packed, in_floats
@@ -26,8 +27,8 @@ Refusal: TypeAlias = "OptionError | ModelError | MissingExtra"
 TOLERANCE = 1e-4
 """By how much of the largest number packed vectors may differ from those of transformers."""
 
-FLOOR = 0.99
-"""The mean cosine with float32, over texts, that bytes must reach."""
+FLOORS = {Backend.BF16: 0.999, Backend.INT8: 0.99}
+"""The mean cosine with float32, over texts, that must be reached."""
 
 
 class Runners:
@@ -70,7 +71,7 @@ class Runners:
             return None
 
     def _packed(self) -> Packed:
-        weights, windows = self._weights(), self._windows()[:2]
+        weights, windows = self._needed_weights(), self._windows()[:2]
         try:
             made = in_floats(weights)
             own = made(windows)[0]
@@ -86,30 +87,53 @@ class Runners:
         self._compare(made(windows)[0], windows, backend)
         return made
 
+    def _bf16(self) -> Runner:
+        its = self._transformer
+        if not has_bfloat16(its.device):
+            raise OptionError(f"backend 'bf16': {its.device} has no products of bfloat16 here; 'auto' is the fastest in float32")
+        windows = self._windows()
+        try:
+            made = Autocast(its) if self._weights is None else in_floats(self._weights, half=True)
+            own = made(windows)[0]
+        except (AttributeError, NotImplementedError, RuntimeError) as error:
+            raise OptionError(f"this build of torch has not what bf16 needs ({str(error).splitlines()[0]})") from error
+        self._near(self._eager(windows), own, windows, Backend.BF16)
+        return made
+
     def _int8(self) -> Runner:
         if not has_byte_products():
             raise OptionError("backend 'int8': this processor has no products of bytes (VNNI); 'packed' is the fastest here")
         from semvec.encoders.backends.int8 import InBytes
 
-        weights, windows = self._weights(), self._windows()
+        weights, windows = self._needed_weights(), self._windows()
         floats = self.get(Backend.PACKED)
         assert isinstance(floats, Packed)
         try:
             made = InBytes(weights, floats, windows)
-            cosine = float(text_cosines(floats(windows)[0], made(windows)[0], windows).mean())
+            own = made(windows)[0]
         except (AttributeError, NotImplementedError, RuntimeError) as error:
             raise OptionError(f"this build of torch has not what int8 needs ({str(error).splitlines()[0]})") from error
-        if not cosine >= FLOOR:
-            raise ModelError(f"in bytes the vectors have a cosine of {cosine:.4f} with float32, under {FLOOR}: backend='packed'")
+        self._near(floats(windows)[0], own, windows, Backend.INT8)
         return made
 
-    def _weights(self) -> BertWeights:
-        found = None if self._transformer.device != "cpu" else self._transformer.weights
-        if found is None:
+    @property
+    def _weights(self) -> BertWeights | None:
+        return None if self._transformer.device != "cpu" else self._transformer.weights
+
+    def _needed_weights(self) -> BertWeights:
+        if self._weights is None:
             raise OptionError(
                 "only models laid out as BERT, loaded by semvec on the cpu, are run packed or in bytes: backend='auto' or 'torch'"
             )
-        return found
+        return self._weights
+
+    def _near(self, floats: torch.Tensor, own: torch.Tensor, windows: list[list[int]], backend: Backend) -> None:
+        """Raise `ModelError` where the vectors that ``backend`` makes of ``windows`` are too far from those in float32."""
+        cosine, floor = float(text_cosines(floats, own, windows).mean()), FLOORS[backend]
+        if not cosine >= floor:
+            raise ModelError(
+                f"in {backend} the vectors have a cosine of {cosine:.4f} with float32, under {floor}: backend='auto'"
+            )
 
     def _windows(self) -> list[list[int]]:
         """Return the sample as the model reads it, the longest first."""
@@ -137,10 +161,21 @@ _MAKERS: dict[Backend, Callable[[Runners], Runner | None]] = {
     Backend.AUTO: Runners._auto,
     Backend.TORCH: lambda its: None,
     Backend.PACKED: Runners._packed,
+    Backend.BF16: Runners._bf16,
     Backend.INT8: Runners._int8,
     Backend.OPENVINO: partial(Runners._engine, backend=Backend.OPENVINO),
     Backend.ONNX: partial(Runners._engine, backend=Backend.ONNX),
 }
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether torch says that ``device`` multiplies in bfloat16 by itself."""
+    import torch
+
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in units)
 
 
 def has_byte_products() -> bool:

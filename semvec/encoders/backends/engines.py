@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from semvec.encoders.backends.unpadded import CACHED_TOKENS
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.transformer import Transformer
 from semvec.errors import MissingExtra, ModelError, OptionError
@@ -32,7 +33,7 @@ class Engine:
     It is converted once for the last layer, and once more when others are asked for.
     """
 
-    side_by_side = False
+    side_by_side, batch_tokens = False, CACHED_TOKENS
 
     def __init__(self, transformer: Transformer, convert: Callable[[Any], Infer]) -> None:
         self._transformer, self._convert = transformer, convert

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semvec.encoders.backends.bert import Affine, BertLayer, BertWeights
 from semvec.encoders.backends.linear import LEAST, ByteLinear
 from semvec.encoders.backends.packed import NAMES, Linear, Packed
-from semvec.encoders.backends.unpadded import Groups, Unpadded
+from semvec.encoders.backends.unpadded import CACHED_TOKENS, Groups, Unpadded
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +105,7 @@ class _Layer:
 class InBytes:
     """Runs windows of token ids (a `Runner`). How large its inputs are in each dimension ``floats`` sees from ``windows``."""
 
-    side_by_side = True
+    side_by_side, batch_tokens = True, CACHED_TOKENS
 
     def __init__(self, weights: BertWeights, floats: Packed, windows: Sequence[Sequence[int]]) -> None:
         import torch

@@ -19,20 +19,22 @@ LEAST = 1e-9
 
 
 class FloatLinear:
-    """x W' + b in float32, with weights in oneDNN's own layout."""
+    """x W' + b in float32, or computed in ``half`` that (bfloat16), with weights in oneDNN's own layout."""
 
-    def __init__(self, its: Affine, *, gelu: bool = False) -> None:
+    def __init__(self, its: Affine, *, gelu: bool = False, half: bool = False) -> None:
         import torch
 
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(its.weight.contiguous(), ROWS)
-        self._bias, self._after = its.bias, ("gelu", "none") if gelu else ("none", "")
+        self._dtype = torch.bfloat16 if half else torch.float32
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(its.weight.to(self._dtype).contiguous(), ROWS)
+        self._bias, self._after = its.bias.to(self._dtype), ("gelu", "none") if gelu else ("none", "")
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the product for ``rows`` (tokens, in): (tokens, out)."""
         import torch
 
         after, how = self._after
-        return torch.ops.mkldnn._linear_pointwise(rows, self._weight, self._bias, after, [], how)  # type: ignore[no-any-return]
+        given = rows.to(self._dtype)
+        return torch.ops.mkldnn._linear_pointwise(given, self._weight, self._bias, after, [], how).float()  # type: ignore[no-any-return]
 
 
 class ByteLinear:

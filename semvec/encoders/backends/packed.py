@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from semvec.encoders.backends.bert import Affine, BertLayer, BertWeights
 from semvec.encoders.backends.linear import FloatLinear
-from semvec.encoders.backends.unpadded import Groups, Unpadded
+from semvec.encoders.backends.unpadded import CACHED_TOKENS, Groups, Unpadded
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class _Layer:
 class Packed:
     """Runs windows of token ids (a `Runner`), with the linear layers of ``make`` (number of the layer, name, weights)."""
 
-    side_by_side = True
+    side_by_side, batch_tokens = True, CACHED_TOKENS
 
     def __init__(self, weights: BertWeights, make: Callable[[int, str, Affine], Linear]) -> None:
         self._weights = weights
@@ -79,6 +79,6 @@ def layer_norm(rows: torch.Tensor, its: Affine, eps: float) -> torch.Tensor:
     return torch.nn.functional.layer_norm(rows, (rows.shape[1],), its.weight, its.bias, eps)
 
 
-def in_floats(weights: BertWeights) -> Packed:
-    """Return the model in float32."""
-    return Packed(weights, lambda at, name, its: FloatLinear(its, gelu=name == "up"))
+def in_floats(weights: BertWeights, *, half: bool = False) -> Packed:
+    """Return the model in float32, or with its products in ``half`` that (bfloat16)."""
+    return Packed(weights, lambda at, name, its: FloatLinear(its, gelu=name == "up", half=half))

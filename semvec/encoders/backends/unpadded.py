@@ -23,10 +23,14 @@ every number of rows."""
 Groups: TypeAlias = "list[tuple[int, int, int]]"
 """Where windows of equal length begin, how many there are, and how long each is."""
 
+CACHED_TOKENS = 512
+"""What a batch of so many tokens needs is for the most part in a core's own cache."""
+
 
 class Runner(Protocol):
-    """What runs windows of token ids some other way than transformers does."""
+    """What runs windows of token ids some other way than transformers does, best about ``batch_tokens`` at a time."""
 
+    batch_tokens: int
     side_by_side: bool
     """Whether it computes on the cores that torch is given, so that several of it may run on one core each."""
 
