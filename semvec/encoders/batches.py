@@ -67,11 +67,11 @@ def in_batches(
 
 
 def in_shares(items: Sequence[Item], length: Callable[[Item], int], budget: Budget) -> Iterator[list[Item]]:
-    """Give ``items`` longest first, in batches of as many tokens as come nearest to ``budget``, where nothing is padded."""
+    """Give ``items`` longest first, in batches that keep to ``budget`` where nothing is padded."""
     batch: list[Item] = []
     tokens = 0
     for item in sorted(items, key=length, reverse=True):
-        if batch and tokens + length(item) / 2 > budget.tokens:
+        if batch and tokens + length(item) > budget.tokens:
             yield batch
             batch, tokens = [], 0
         batch.append(item)

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +39,6 @@ CHARACTERS = 4
 LEAST_TOKENS = 64
 """Fewer are not worth a batch of their own."""
 
-
 OTHER_VECTORS = (Backend.BF16, Backend.INT8)
 """What gives vectors that differ by more than rounding; it stands in the fingerprint."""
 
@@ -67,7 +65,7 @@ class _Together:
 
 @dataclass
 class _Output:
-    """What is found for one reading: its rows, or the pieces of its matrix until it is whole."""
+    """What is found for one reading: its rows, or the pieces of its matrix, by where they begin, until all are there."""
 
     vectors: NDArray[np.float32] | None = None
     pieces: dict[int, NDArray[np.float32]] = field(default_factory=dict)
@@ -150,14 +148,22 @@ class TransformerEncoder(BaseEncoder):
         asked = self.options.max_tokens
         return self.transformer.max_tokens if asked is None else min(asked, self.transformer.limit)
 
-    def _budget(self, tokens: int = 0) -> Budget:
-        """Return how many tokens a batch may have where ``tokens`` are to be run: side by side, the same for every core."""
-        runner = self._runner
-        most = self.options.batch_tokens or (self.transformer.batch_tokens if runner is None else runner.batch_tokens)
-        if runner is not None and runner.side_by_side and tokens:
+    def _budget(self, tokens: int = 0, windows: int = 0) -> Budget:
+        """Return how many tokens a batch may have where ``tokens`` of so many ``windows`` are to be run.
+
+        Without padding, as many batches as come out even for all cores, each of half a window more or less.
+        """
+        if self.options.batch_tokens is not None:
+            return Budget(self.options.batch_tokens, self._ceiling)
+        most = (self._runner or self.transformer).batch_tokens
+        if windows and not self._pads:
             rounds = -(-tokens // (most * cores()))
-            most = min(most, max(-(-tokens // (rounds * cores())), LEAST_TOKENS))
+            most = min(most, max(-(-tokens // (rounds * cores())), LEAST_TOKENS)) + tokens // windows // 2
         return Budget(most, self._ceiling)
+
+    @property
+    def _pads(self) -> bool:
+        return self._runner is None or self._runner.pads
 
     @property
     def _runner(self) -> Runner | None:
@@ -255,13 +261,17 @@ class TransformerEncoder(BaseEncoder):
 
     def _together(self, inputs: list[TextInput]) -> Iterator[list[TextInput]]:
         """Give ``inputs``, the longest first, in parts of about `TOGETHER` batches for every core."""
-        most = self._budget().tokens * CHARACTERS * TOGETHER * (1 if self._runner is None else cores())
-        at = 0
-        while at < len(inputs):
-            ends = accumulate(min(len(one.text), self.max_tokens * CHARACTERS) + CHARACTERS for one in inputs[at:])
-            count = 1 + sum(1 for _ in takewhile(lambda end: end < most, ends))
-            yield inputs[at : at + count]
-            at += count
+        most = self._budget().tokens * CHARACTERS * TOGETHER * (1 if self._pads else cores())
+        some: list[TextInput] = []
+        size = 0
+        for one in inputs:
+            some.append(one)
+            size += len(one.text) + CHARACTERS
+            if size >= most:
+                yield some
+                some, size = [], 0
+        if some:
+            yield some
 
     def _begin(self, inputs: Sequence[TextInput], workers: Workers) -> _Together:
         layouts = self._lay_out(inputs)
@@ -273,18 +283,16 @@ class TransformerEncoder(BaseEncoder):
             for window in reading.windows
         ]
         tokens = sum(map(self._length, units))
-        budget = self._budget(tokens)
+        budget = self._budget(tokens, len(units))
 
         def run(batch: list[_Unit]) -> None:
             run_within_memory(batch, self._run, self._length, budget)
 
-        runner = self._runner
-        if runner is None:
+        if self._pads:
             batches = one_by_one(run, in_batches(units, self._length, budget, may_pad=self.transformer.may_pad))
         else:
-            shares = in_shares(units, self._length, budget)
-            several = runner.side_by_side and len(units) > 1 and tokens > budget.tokens
-            batches = (workers.run if several else one_by_one)(run, shares)
+            several = len(units) > 1 and tokens > budget.tokens
+            batches = (workers.run if several else one_by_one)(run, in_shares(units, self._length, budget))
         return _Together(layouts, outputs, batches, tokens)
 
     def _end(self, its: _Together, before: int, total: int) -> RowBatch:
@@ -339,9 +347,6 @@ class TransformerEncoder(BaseEncoder):
             if len(unit.reading.windows) > 1:
                 low, high = kept(unit.reading, unit.window)
                 unit.out.pieces[unit.window.start] = _to_numpy(flat[at + low : at + high])
-                if len(unit.out.pieces) == len(unit.reading.windows):
-                    unit.out.vectors = self._stitched(unit.reading, unit.out.pieces)
-                    unit.out.pieces = {}
 
     def _read(self, windows: list[list[int]], length: int) -> tuple[torch.Tensor, list[int]]:
         """Return the hidden states (positions, dim) of ``windows``, padded to ``length`` or not at all, and where each begins."""
@@ -376,7 +381,10 @@ class TransformerEncoder(BaseEncoder):
         counts = np.array([len(its.start) for its in layouts], dtype=np.int64)
         vectors = np.zeros((int(counts.sum()), self._full_dim()), dtype=np.float32)
         oov = np.full(len(vectors), Oov.ZERO, dtype=np.uint8)
-        read = [out.vectors for outs in outputs for out in outs if out.vectors is not None]
+        for its, outs in zip(layouts, outputs, strict=True):
+            for reading, out in zip(its.readings, outs, strict=True):
+                out.vectors = self._stitched(reading, out.pieces) if out.pieces else out.vectors
+        read = [out.vectors for outs in outputs for out in outs if out.vectors is not None and len(out.vectors)]
         if read:
             solid = np.concatenate([its.solid for its in layouts])
             vectors[solid] = np.concatenate(read)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier, Lock
+from threading import Barrier, Lock, Thread
 from types import TracebackType
 from typing import TypeVar
 
 from typing_extensions import Self
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _TURN = Lock()
 _POOLS: dict[int, ThreadPoolExecutor] = {}
@@ -33,8 +34,12 @@ class Workers:
 
     def run(self, work: Callable[[Item], None], items: Iterable[Item]) -> Iterator[Item]:
         """Start ``work`` on all ``items``, as many at a time as torch has cores, and give each, in their order, when done."""
-        pool = _pool()
-        started = [(item, pool.submit(work, item)) for item in items]
+        items = list(items)
+        try:
+            pool = _pool()
+            started = [(item, pool.submit(work, item)) for item in items]
+        except RuntimeError:  # the interpreter is about to end, and no thread takes anything more
+            return one_by_one(work, items)
         self._started += [its for _, its in started]
         return _done(started)
 
@@ -63,7 +68,8 @@ def _done(started: list[tuple[Item, Future[None]]]) -> Iterator[Item]:
 def _pool() -> ThreadPoolExecutor:
     """Return threads that compute on one core each, as many as torch has.
 
-    torch keeps that number for a thread, and for threads to come: these get their own again before anyone else asks.
+    torch keeps that number for a thread, and for threads to come: for these it is put back, from a thread of its own, since it
+    is set for the one that sets it too.
     """
     import torch
 
@@ -77,11 +83,21 @@ def _pool() -> ThreadPoolExecutor:
                 torch.set_num_threads(1)
                 ready.wait()
 
+            new = _in_a_thread(torch.get_num_threads)
             for its in [pool.submit(alone) for _ in range(count)]:
                 its.result()
-            torch.set_num_threads(count)
+            _in_a_thread(lambda: torch.set_num_threads(new))
             _POOLS[count] = pool
         return _POOLS[count]
+
+
+def _in_a_thread(ask: Callable[[], Result]) -> Result:
+    """Return what ``ask`` gives in a thread that was not there before."""
+    found: list[Result] = []
+    thread = Thread(target=lambda: found.append(ask()))
+    thread.start()
+    thread.join()
+    return found[0]
 
 
 def _forget() -> None:

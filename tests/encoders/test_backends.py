@@ -67,7 +67,7 @@ def test_a_model_that_packs_wrongly_is_run_by_transformers(
     monkeypatch.setitem(transformer.__dict__, "weights", replace(weights, heads=1 if weights.heads > 1 else 2))
     encoder = ContextualEncoder(transformer, model="x", weights="x")
     np.testing.assert_array_equal(encoder.encode(TEXTS).vectors, expected)
-    with pytest.raises(ModelError, match="run by packed the model gives other vectors than by transformers"):
+    with pytest.raises(ModelError, match="run packed the model gives other vectors than by transformers"):
         encoder.encode(TEXTS, backend="packed")
 
 

@@ -44,6 +44,22 @@ def test_sentence_vectors(sentence: SentenceEncoder) -> None:
     np.testing.assert_allclose(sentence.encode(TEXTS, backend=engine("openvino"), batch_tokens=30).vectors, expected, atol=1e-5)
 
 
+def test_what_an_engine_pads_keeps_to_the_budget(sentence: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = sentence.with_options(backend=engine("openvino"))._runner
+    assert runner is not None
+    sizes: list[tuple[int, int]] = []
+    batch = sentence.transformer.batch
+
+    def seen(ids: list[list[int]], shape: tuple[int, int] | None = None) -> object:
+        sizes.append((len(ids), max(map(len, ids))))
+        return batch(ids, shape)
+
+    monkeypatch.setattr(sentence.transformer, "batch", seen)
+    sentence.encode(["the river bank " * 15, *(f"bank {at}" for at in range(40))], backend="openvino", batch_tokens=64)
+    assert all(rows * length <= 64 or rows == 1 for rows, length in sizes)
+    assert len(sizes) > 3
+
+
 def test_an_engine_that_is_not_there(sentence: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentence, "_runners", Runners(sentence.transformer))
     for name, library in ENGINES.items():
@@ -69,7 +85,7 @@ def test_what_an_engine_cannot_do(
 
     monkeypatch.setitem(engines._ENGINES, Backend.OPENVINO, (("openvino",), broken))
     monkeypatch.setattr(sentence, "_runners", Runners(sentence.transformer))
-    with pytest.raises(ModelError, match=r"openvino cannot convert this model \(RuntimeError: an operation is not there\)"):
+    with pytest.raises(ModelError, match=r"openvino cannot run this model \(RuntimeError: an operation is not there\)"):
         sentence.encode(TEXTS, backend=name)
 
 
@@ -81,7 +97,14 @@ def test_an_engine_that_gives_other_vectors_is_refused(sentence: SentenceEncoder
         infer = convert(model)
         return lambda ids, mask: [its * 1.01 for its in infer(ids, mask)]
 
+    def broken(ids: object, mask: object) -> list[np.ndarray]:
+        raise RuntimeError("out of its depth")
+
+    monkeypatch.setitem(engines._ENGINES, Backend.OPENVINO, (("openvino",), lambda model: broken))
+    monkeypatch.setattr(sentence, "_runners", Runners(sentence.transformer))
+    with pytest.raises(ModelError, match=r"openvino cannot run this model \(RuntimeError: out of its depth\)"):
+        sentence.encode(TEXTS, backend=name)
     monkeypatch.setitem(engines._ENGINES, Backend.OPENVINO, (("openvino",), wrong))
     monkeypatch.setattr(sentence, "_runners", Runners(sentence.transformer))
-    with pytest.raises(ModelError, match="run by openvino the model gives other vectors than by transformers"):
+    with pytest.raises(ModelError, match="by openvino the vectors are 0.01 from those of transformers"):
         sentence.encode(TEXTS, backend=name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,8 +57,55 @@ def test_shares_come_near_to_the_budget() -> None:
     lengths = [int(n) for n in np.random.default_rng(0).integers(1, 40, 300)]
     shares = list(in_shares(lengths, lambda n: n, Budget(128, Ceiling())))
     assert [n for share in shares for n in share] == sorted(lengths, reverse=True)
-    assert all(abs(sum(share) - 128) <= max(share) / 2 for share in shares[:-1])
+    assert all(128 - max(share) < sum(share) <= 128 for share in shares[:-1])
     assert list(in_shares([300, 7], lambda n: n, Budget(128, Ceiling()))) == [[300], [7]]
+
+
+def test_windows_of_a_text_on_several_threads(contextual: dict[str, ContextualEncoder]) -> None:
+    texts = [" ".join(f"river bank {at}" for at in range(30 + n)) for n in range(12)]
+    encoder = contextual["bert"].with_options(level="token", overflow="windows", max_tokens=16)
+    expected = encoder.encode(texts, backend="torch").vectors
+    np.testing.assert_allclose(encoder.encode(texts, batch_tokens=32).vectors, expected, atol=1e-5)
+
+
+def test_several_users_at_once(contextual: dict[str, ContextualEncoder]) -> None:
+    texts = [f"the river bank {at}" for at in range(80)]
+    expected = contextual["bert"].encode(texts).vectors
+    found: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: found.append(contextual["bert"].encode(texts).vectors)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    for its in found:
+        np.testing.assert_allclose(its, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("last", ["thread", "fork"])
+def test_at_the_end_of_a_process_and_in_a_child(folders: dict[str, Path], last: str) -> None:
+    """No thread takes work any more when the main one has ended; none lives on in a process that was forked."""
+    code = f"""
+import os, sys, threading, time
+from semvec.encoders.contextual import ContextualEncoder
+encoder = ContextualEncoder.from_pretrained({str(folders["bert"])!r}, device="cpu")
+texts = [f"the river bank {{at}}" for at in range(80)]
+encoder.encode(texts)
+def again():
+    time.sleep(0.3)
+    print(len(encoder.encode(texts)), flush=True)
+if {last!r} == "thread":
+    threading.Thread(target=again).start()
+elif os.fork() == 0:
+    import torch
+    torch.set_num_threads(1)  # torch's own threads are not there in a child
+    again()
+    os._exit(0)
+else:
+    os.wait()
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.strip() == "80", done.stderr
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

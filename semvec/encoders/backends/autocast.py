@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Autocast:
     """Runs windows of token ids (a `Runner`) as transformers does, with products in bfloat16."""
 
-    side_by_side = False
+    pads = True
 
     def __init__(self, transformer: Transformer) -> None:
         self._transformer, self.batch_tokens = transformer, transformer.batch_tokens

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from semvec.encoders.backends.autocast import Autocast
 from semvec.encoders.backends.bert import BertWeights
-from semvec.encoders.backends.engines import engine
+from semvec.encoders.backends.engines import TOLERANCE, engine
 from semvec.encoders.backends.packed import Packed, in_floats
 from semvec.encoders.backends.sample import SAMPLE
 from semvec.encoders.backends.unpadded import Runner
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 REFUSALS = (OptionError, ModelError, MissingExtra)
 Refusal: TypeAlias = "OptionError | ModelError | MissingExtra"
 """Why a model cannot be run some way."""
-
-TOLERANCE = 1e-4
-"""By how much of the largest number packed vectors may differ from those of transformers."""
 
 FLOORS = {Backend.BF16: 0.999, Backend.INT8: 0.99}
 """The mean cosine with float32, over texts, that must be reached."""
@@ -78,14 +75,13 @@ class Runners:
         except (AttributeError, NotImplementedError, RuntimeError) as error:
             raise OptionError(f"this build of torch has not what packed needs ({str(error).splitlines()[0]})") from error
         if not self._transformer.is_read:  # else all of its tensors are those of a BERT, and transformers may stay unloaded
-            self._compare(own, windows, Backend.PACKED)
+            theirs = self._eager(windows)
+            if not float((theirs - own).abs().max()) <= TOLERANCE * max(float(theirs.abs().max()), 1.0):
+                raise ModelError("run packed the model gives other vectors than by transformers: backend='torch'")
         return made
 
     def _engine(self, backend: Backend) -> Runner:
-        windows = self._windows()[:2]
-        made = engine(self._transformer, backend)
-        self._compare(made(windows)[0], windows, backend)
-        return made
+        return engine(self._transformer, backend, self._windows()[:2])
 
     def _bf16(self) -> Runner:
         its = self._transformer
@@ -95,9 +91,10 @@ class Runners:
         try:
             made = Autocast(its) if self._weights is None else in_floats(self._weights, half=True)
             own = made(windows)[0]
+            floats = self._eager(windows) if self._weights is None else in_floats(self._weights)(windows)[0]
         except (AttributeError, NotImplementedError, RuntimeError) as error:
             raise OptionError(f"this build of torch has not what bf16 needs ({str(error).splitlines()[0]})") from error
-        self._near(self._eager(windows), own, windows, Backend.BF16)
+        self._near(floats, own, windows, Backend.BF16)
         return made
 
     def _int8(self) -> Runner:
@@ -141,12 +138,6 @@ class Runners:
         room = most - len(tokenizer.prefix) - len(tokenizer.suffix)
         tokens = [its.ids[:room].tolist() for its in tokenizer(SAMPLE, offsets=False)]
         return sorted(([*tokenizer.prefix, *its, *tokenizer.suffix] for its in tokens), key=len, reverse=True)
-
-    def _compare(self, own: torch.Tensor, windows: list[list[int]], backend: Backend) -> None:
-        """Raise `ModelError` where what ``backend`` makes of ``windows`` differs by more than rounding from transformers."""
-        theirs = self._eager(windows)
-        if not float((theirs - own).abs().max()) <= TOLERANCE * max(float(theirs.abs().max()), 1.0):
-            raise ModelError(f"run by {backend} the model gives other vectors than by transformers: backend='torch'")
 
     def _eager(self, windows: list[list[int]]) -> torch.Tensor:
         """Return the last hidden states (tokens, dim) of ``windows`` as transformers computes them, each alone."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from importlib import import_module
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,66 +18,85 @@ from semvec.encoders.backends.unpadded import CACHED_TOKENS
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.transformer import Transformer
 from semvec.errors import MissingExtra, ModelError, OptionError
-from semvec.types import Backend
+from semvec.types import Backend, LayerMix
 
 if TYPE_CHECKING:
     import torch
+
+TOLERANCE = 1e-4
+"""By how much of the largest number vectors may differ from those of transformers."""
+
+_TURN = Lock()
+"""One model is converted at a time: what is kept quiet meanwhile is so for the whole process."""
 
 Infer: TypeAlias = "Callable[[NDArray[np.int64], NDArray[np.int64]], list[NDArray[np.float32]]]"
 """Gives hidden states, each (rows, length, dim), for ids and mask (rows, length)."""
 
 
 class Engine:
-    """Runs windows of token ids (a `Runner`) of ``transformer`` by what ``convert`` makes of it.
+    """Runs windows of token ids (a `Runner`) of ``transformer`` by what ``backend`` makes of it.
 
-    It is converted once for the last layer, and once more when others are asked for.
+    It is converted once for the last layer, and once more when others are asked for; each time what it makes of ``sample``, some
+    windows, is compared with transformers.
     """
 
-    side_by_side, batch_tokens = False, CACHED_TOKENS
+    pads, batch_tokens = True, CACHED_TOKENS
 
-    def __init__(self, transformer: Transformer, convert: Callable[[Any], Infer]) -> None:
-        self._transformer, self._convert = transformer, convert
+    def __init__(self, transformer: Transformer, backend: Backend, sample: Sequence[Sequence[int]]) -> None:
+        self._transformer, self._backend, self._sample = transformer, backend, sample
         self._made: dict[bool, Infer] = {}
+        self._infer(every=False)
 
     def __call__(self, windows: Sequence[Sequence[int]], wanted: Sequence[int] | None = None) -> list[torch.Tensor]:
         import torch
 
-        layers = self._transformer.n_layers
-        every = wanted is not None and list(wanted) != [layers]
-        if every not in self._made:
-            self._made[every] = self._convert(_hidden_states(self._transformer.model, every))
+        every = wanted is not None and list(wanted) != [self._transformer.n_layers]
         ids, mask = self._transformer.batch(windows)
-        states = self._made[every](ids, mask)
+        states = self._infer(every=every)(ids, mask)
         read = [states[number] for number in wanted or ()] if every else states
         return [torch.from_numpy(its[mask.astype(bool)]) for its in read]
 
+    def _infer(self, *, every: bool) -> Infer:
+        with _TURN:
+            if every not in self._made:
+                try:
+                    with _quiet():
+                        found = _ENGINES[self._backend][1](_hidden_states(self._transformer.model, every))
+                        layers = [*range(self._transformer.n_layers + 1)] if every else [self._transformer.n_layers]
+                        off = self._difference(found, layers)
+                except Exception as error:  # whatever an engine says of a model it cannot make sense of
+                    raise ModelError(f"{self._backend} cannot run this model ({first_line(error)}): backend='torch'") from error
+                if not off <= TOLERANCE:
+                    raise ModelError(f"by {self._backend} the vectors are {off:.1g} from those of transformers: backend='torch'")
+                self._made[every] = found
+            return self._made[every]
 
-def engine(transformer: Transformer, backend: Backend) -> Engine:
-    """Return what runs ``transformer`` by ``backend``, which needs its extra (`MissingExtra`).
+    def _difference(self, infer: Infer, layers: list[int]) -> float:
+        """Return by how much of the largest number hidden states differ at most from those of transformers."""
+        ids, mask = self._transformer.batch(self._sample)
+        theirs = self._transformer.hidden_states(ids, mask, layers, LayerMix.CONCAT).numpy()[mask.astype(bool)]
+        own = np.concatenate(infer(ids, mask), axis=-1)[mask.astype(bool)]
+        return float(np.abs(theirs - own).max()) / max(float(np.abs(theirs).max()), 1.0)
 
-    Raises `OptionError` for a model that it does not go with, and `ModelError` for one that cannot be converted, when it is
-    first run.
+
+def engine(transformer: Transformer, backend: Backend, sample: Sequence[Sequence[int]]) -> Engine:
+    """Return what runs ``transformer`` by ``backend``, which needs its extra (`MissingExtra`); it is tried on ``sample``.
+
+    Raises `OptionError` for a model that it does not go with, and `ModelError` for one that cannot be converted, or gives other
+    vectors then.
     """
     takes = inspect.signature(transformer.model.forward).parameters
     if transformer.device != "cpu" or transformer.is_live or not {"input_ids", "attention_mask"} <= set(takes):
         raise OptionError(f"backend {str(backend)!r} is for models loaded by semvec on the cpu that read a mask: backend='torch'")
     if not transformer.may_pad:
         raise OptionError(f"backend {str(backend)!r} pads, which changes the vectors of this model: backend='torch'")
-    libraries, convert = _ENGINES[backend]
-    for name in libraries:
+    for name in _ENGINES[backend][0]:
         try:
             import_module(name)
         except ImportError as error:
             raise MissingExtra(f'backend {backend} needs its library ({error}): pip install "semvec[{backend}]"') from error
 
-    def converted(model: Any) -> Infer:
-        try:
-            with _quiet():
-                return convert(model)
-        except Exception as error:  # whatever an engine says of a model it cannot make sense of
-            raise ModelError(f"{backend} cannot convert this model ({first_line(error)}): backend='torch'") from error
-
-    return Engine(transformer, converted)
+    return Engine(transformer, backend, sample)
 
 
 def _hidden_states(model: Any, every: bool) -> Any:
@@ -95,7 +114,7 @@ def _hidden_states(model: Any, every: bool) -> Any:
 
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             found = self.inner(input_ids=input_ids, attention_mask=attention_mask, **settings)
-            return (*found.hidden_states[:-1], found.last_hidden_state) if every else (found.last_hidden_state,)
+            return tuple(found.hidden_states) if every else (found.last_hidden_state,)
 
     return States().eval()
 
@@ -156,7 +175,7 @@ def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -105,7 +105,7 @@ class _Layer:
 class InBytes:
     """Runs windows of token ids (a `Runner`). How large its inputs are in each dimension ``floats`` sees from ``windows``."""
 
-    side_by_side, batch_tokens = True, CACHED_TOKENS
+    pads, batch_tokens = False, CACHED_TOKENS
 
     def __init__(self, weights: BertWeights, floats: Packed, windows: Sequence[Sequence[int]]) -> None:
         import torch

@@ -47,7 +47,7 @@ class _Layer:
 class Packed:
     """Runs windows of token ids (a `Runner`), with the linear layers of ``make`` (number of the layer, name, weights)."""
 
-    side_by_side, batch_tokens = True, CACHED_TOKENS
+    pads, batch_tokens = False, CACHED_TOKENS
 
     def __init__(self, weights: BertWeights, make: Callable[[int, str, Affine], Linear]) -> None:
         self._weights = weights

@@ -31,8 +31,8 @@ class Runner(Protocol):
     """What runs windows of token ids some other way than transformers does, best about ``batch_tokens`` at a time."""
 
     batch_tokens: int
-    side_by_side: bool
-    """Whether it computes on the cores that torch is given, so that several of it may run on one core each."""
+    pads: bool
+    """Whether windows of a batch are padded; what does not computes as torch is told to, so several may run on one core each."""
 
     def __call__(self, windows: Sequence[Sequence[int]], wanted: Sequence[int] | None = None) -> list[torch.Tensor]:
         """Return the hidden states, each (tokens, dim), of the layers ``wanted`` (0: of the embeddings; None: of the last).

@@ -1,0 +1,77 @@
+"""``semvec explain``: which words of two texts their similarity comes from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from semvec.search.explain import Explanation, Part
+
+SHADES = (254, 223, 217, 210, 203)
+"""Background colours of a terminal (of 256), from what adds next to nothing to what adds most."""
+
+ABOUT = {
+    "exact": "the shares of either text add up to the score",
+    "occlusion": "each share is what the score loses without the word: they do not add up",
+}
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("model")
+@click.argument("one", metavar="TEXT_A")
+@click.argument("other", metavar="TEXT_B")
+@click.option("-k", type=click.IntRange(0), default=5, help="How many pairs of words to print.")
+@click.option("--html", "page", type=click.Path(dir_okay=False), help="Write a page with the match in colours to this file.")
+@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the characters where each word stands.")
+def explain(model: str, one: str, other: str, k: int, page: str | None, device: str | None, as_json: bool) -> None:
+    """Print what each word of TEXT_A and TEXT_B adds to the similarity that MODEL gives them.
+
+    \b
+    Examples:
+      semvec explain minilm "How do I reset my password?" "Change your login credentials"
+      semvec explain glove-50d "a cat sat" "the dog lay" --json
+      semvec explain minilm "heart attack" "myocardial infarction" --html match.html
+    """
+    from semvec.encoders.catalog import load_encoder
+    from semvec.search.explain import explain as explained
+
+    found = explained(load_encoder(model, device=device), one, other)
+    if page is not None:
+        from semvec.search.explain_page import explain_page
+
+        Path(page).write_text(explain_page(found, one, other), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(_record(found), ensure_ascii=False, indent=1))
+        return
+    click.echo(f"{found.score:.4f}  {found.method}: {ABOUT[found.method]}")
+    for text, parts in ((one, found.one), (other, found.other)):
+        click.echo(f"\n{coloured(text, parts)}")
+        for part in sorted(parts, key=lambda its: -its.share):
+            click.echo(f"  {part.share:+.4f}  {' '.join(part.text.split()) or '(around the text)'}")
+    if strongest := found.strongest(k):
+        click.echo("\nwhat two words bring together")
+        for left, right, share in strongest:
+            click.echo(f"  {share:+.4f}  {left.text} – {right.text}")
+
+
+def coloured(text: str, parts: tuple[Part, ...]) -> str:
+    """Return ``text`` with its words the redder the more they add; a terminal that shows no colours gets none."""
+    most = max((part.share for part in parts if part.text), default=0.0)
+    shown, at = [], 0
+    for part in (part for part in parts if part.text):
+        level = int(max(part.share, 0.0) / most * (len(SHADES) - 1) + 0.5) if most > 0 else 0
+        shown += [text[at : part.start], click.style(part.text, bg=SHADES[level], fg=16) if level else part.text]
+        at = part.end
+    return " ".join("".join([*shown, text[at:]]).split("\n"))
+
+
+def _record(found: Explanation) -> dict[str, object]:
+    pairs = None if found.pairs is None else found.pairs.tolist()
+    sides = {name: [asdict(part) for part in its] for name, its in (("one", found.one), ("other", found.other))}
+    return {"score": found.score, "method": str(found.method), **sides, "pairs": pairs}
