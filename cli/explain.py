@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from semvec.search.explain import Explanation, Part
+from semvec_cli.colours import coloured
 
-SHADES = (254, 223, 217, 210, 203)
-"""Background colours of a terminal (of 256), from what adds next to nothing to what adds most."""
+if TYPE_CHECKING:
+    from semvec.search.explain import Explanation
 
 ABOUT = {
     "exact": "the shares of either text add up to the score",
@@ -58,17 +57,6 @@ def explain(model: str, one: str, other: str, k: int, page: str | None, device: 
         click.echo("\nwhat two words bring together")
         for left, right, share in strongest:
             click.echo(f"  {share:+.4f}  {left.text} – {right.text}")
-
-
-def coloured(text: str, parts: tuple[Part, ...]) -> str:
-    """Return ``text`` with its words the redder the more they add; a terminal that shows no colours gets none."""
-    most = max((part.share for part in parts if part.text), default=0.0)
-    shown, at = [], 0
-    for part in (part for part in parts if part.text):
-        level = int(max(part.share, 0.0) / most * (len(SHADES) - 1) + 0.5) if most > 0 else 0
-        shown += [text[at : part.start], click.style(part.text, bg=SHADES[level], fg=16) if level else part.text]
-        at = part.end
-    return " ".join("".join([*shown, text[at:]]).split("\n"))
 
 
 def _record(found: Explanation) -> dict[str, object]:

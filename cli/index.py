@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from semvec.types import Step
 from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
-    from semvec.search.index_files import IndexOptions
+    from semvec.search.index_files import IndexOptions, Size
     from semvec.store.local import LocalCollection
     from semvec.text.document import BadRow
 
@@ -65,14 +66,32 @@ def reading_options(command: Any) -> Any:
 @click.option("-m", "--model", default="minilm", help="A name that 'semvec models' lists, a path, or a hub id.")
 @click.option("--kind", default="auto", help="Kind of index: auto, flat, ivf, sq8, ivf-sq8, ivf-pq, rabitq, hnsw.")
 @click.option("--dtype", type=click.Choice(["float32", "float16", "int8"]), default="float32", help="How numbers are kept.")
+@click.option(
+    "--level",
+    type=click.Choice(["text", "token"]),
+    default="text",
+    help="token: keep the vectors of all tokens too, for late interaction and for finding words in context.",
+)
+@click.option("--bits", type=click.Choice(["1", "2", "4", "16"]), help="With --level token: bits a number.  [default: 2]")
 @reading_options
-def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: str, quiet: bool, **options: Any) -> None:
+def build(
+    inputs: tuple[str, ...],
+    output: str,
+    model: str,
+    kind: str,
+    dtype: str,
+    level: str,
+    bits: str | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Make a collection of the texts, or of the vectors files made by 'semvec encode', in INPUT... .
 
     \b
     Examples:
       semvec index build notes.txt -o notes.index
       semvec index build reviews.csv -o reviews.index --text-field review --id-field sku --fields lang,year
+      semvec index build notes.txt -o notes.index --level token --bits 4
       semvec encode notes.txt -o notes.parquet && semvec index build notes.parquet -o notes.index
     """
     from semvec.errors import CollectionNotFound, InputError, OutputExists
@@ -81,6 +100,8 @@ def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: st
     from semvec.store.collection import Collection
 
     choose_kind(kind, 0, 0)
+    if bits is not None and level == "text":
+        raise click.UsageError("--bits does nothing without --level token")
     try:
         Collection.open(output).close()
         raise OutputExists(
@@ -88,7 +109,7 @@ def build(inputs: tuple[str, ...], output: str, model: str, kind: str, dtype: st
         )
     except CollectionNotFound:
         pass
-    _write(inputs, output, model, quiet, options, new=True, dtype=dtype)
+    _write(inputs, output, model, quiet, options, new=True, dtype=dtype, bits=int(bits or 2) if level == "token" else None)
     with Collection.open(output) as collection:
         if not collection.count():
             raise InputError("there was no text to index")
@@ -116,6 +137,7 @@ def _write(
     *,
     new: bool,
     dtype: str = "float32",
+    bits: int | None = None,
 ) -> None:
     from semvec.embeddings.storage import holds_vectors
     from semvec.search.index_files import write_texts, write_vectors
@@ -126,13 +148,16 @@ def _write(
     vectors = [name for name in inputs if holds_vectors(name)]
     if vectors and len(vectors) < len(inputs):
         raise click.UsageError(f"{vectors[0]} holds vectors and others hold texts: one kind at a time")
+    if vectors and bits is not None:
+        raise click.UsageError("--level token takes texts, not vectors files")
     if vectors and options["fields"] is not None:
         raise click.UsageError("--fields does nothing for vectors files, which hold no other columns")
     with Bar(quiet) as bar:
         if vectors:
             written = write_vectors(inputs, output, new=new, dtype=dtype)
         else:
-            written = write_texts(inputs, output, _index_options(model, options, bad, dtype), new=new)
+            chosen = replace(_index_options(model, options, bad, dtype), bits=bits, sizes=None if quiet else _say_size)
+            written = write_texts(inputs, output, chosen, new=new)
         for one in written:
             new_items, replaced, left_out = new_items + one.new, replaced + one.replaced, left_out + one.left_out
             bar.to(Step("", new_items + replaced, None, "items"))
@@ -142,6 +167,10 @@ def _write(
         click.echo(f"{left_out:,} texts left out: nothing in them that the model knows", err=True)
     if not quiet:
         click.echo(f"{new_items:,} items new, {replaced:,} replaced, in {shown(output)}")
+
+
+def _say_size(size: Size) -> None:
+    click.echo(f"{size.texts:,} texts of {size.tokens:,} tokens: about {size.bytes / 1e6:,.1f} MB of vectors", err=True)
 
 
 class _BadRows:
@@ -254,6 +283,9 @@ def info(collection: str, as_json: bool) -> None:
     click.echo(f"{found['place']}: {found['items']:,} items of {found['dim']} numbers ({found['dtype']}), {found['metric']}")
     size = f", {found['bytes'] / 1e6:,.1f} MB on disk" if "bytes" in found else ""
     click.echo(f"made by {made.get('model', 'an encoder it was not told')}{size}")
+    if (tokens := found.get("tokens")) is not None:
+        each = f", {tokens['bytes'] / tokens['tokens']:.1f} bytes each" if tokens["tokens"] else ""
+        click.echo(f"tokens: {tokens['tokens']:,} vectors of {tokens['dim']} numbers in {tokens['bits']} bits{each}")
     click.echo(f"fields: {', '.join(found['fields']) or 'none'}")
     snapshot = found.get("snapshot")
     if snapshot is not None:

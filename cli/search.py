@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from semvec.types import Level
+from semvec_cli.colours import coloured
+
 if TYPE_CHECKING:
     from semvec.results import Hit, Hits
-    from semvec.search.fusion import Fusion
-    from semvec.search.searcher import Searcher
 
 ENDS = ("", "exit", "quit")
 
@@ -30,6 +33,14 @@ ENDS = ("", "exit", "quit")
 @click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, help="Prefer hits unlike each other (MMR): 0 to 1.")
 @click.option("--group-by", metavar="FIELD", help="Give only the best hit of every value of FIELD.")
 @click.option("--min-score", type=float, help="Leave out what scores less.")
+@click.option(
+    "--level",
+    type=click.Choice(["text", "token"]),
+    help="token: late interaction (MaxSim) of all tokens.  [default: token where the collection has them]",
+)
+@click.option("--exhaustive", is_flag=True, help="With --level token: score every text, not only the likely ones.")
+@click.option("--highlight", is_flag=True, help="With --level token: print the whole text, the words that met in colours.")
+@click.option("--html", "page", type=click.Path(dir_okay=False), help="With --level token: write a page of the matches there.")
 @click.option("-m", "--model", help="The encoder, if it is not found by the name the collection has for it.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
 @click.option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", help="How hits are printed.")
@@ -39,6 +50,12 @@ def search(
     words_weight: float | None,
     hybrid: bool,
     rerank: str | None,
+    diversity: float,
+    group_by: str | None,
+    level: str | None,
+    exhaustive: bool,
+    highlight: bool,
+    page: str | None,
     model: str | None,
     device: str | None,
     form: str,
@@ -53,12 +70,17 @@ def search(
       semvec search notes.index "how long must I work?" -k 3
       semvec search notes.index "refund" --where "lang = 'de' and year >= 2020" --format jsonl
       semvec search notes.index "error E1234" --hybrid --rerank maxsim
+      semvec search notes.index "rest and leisure" --level token --highlight
       semvec search notes.index                                  # asks, until an empty line
       cat questions.txt | semvec search notes.index - --format jsonl
     """
+    from semvec.embeddings.files import written_whole
+    from semvec.search.evidence import evidence_page
     from semvec.search.fusion import Fusion
     from semvec.search.index_files import open_searcher
     from semvec.search.rerank import reranker
+    from semvec.search.token_searcher import TokenSearcher
+    from semvec.store.collection import CANDIDATES
     from semvec.store.filter_text import parse_filter
 
     if options["where"] is not None:
@@ -68,13 +90,37 @@ def search(
     if not queries and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("what for? Give a QUERY, or - to read queries from standard input, one a line")
     asked = _asked(queries)
-    fusion: Fusion | bool = Fusion(words_weight) if hybrid else False
-    with open_searcher(collection, model, device=device) as searcher:
-        by = reranker(rerank, searcher.encoder, device=device) if rerank else None
-        if queries:
-            _print(searcher.search(asked, hybrid=fusion, rerank=by, **options), form)
+    of_texts = {"--hybrid": hybrid, "--rerank": rerank, "--diversity": diversity, "--group-by": group_by}
+    of_tokens = {"--exhaustive": exhaustive, "--highlight": highlight, "--html": page}
+    with open_searcher(collection, model, device=device, level=_level(level, of_texts, of_tokens)) as searcher:
+        if isinstance(searcher, TokenSearcher):
+            _refuse(of_texts, "token")
+            options |= {"candidates": None if exhaustive else CANDIDATES, "evidence": bool(highlight or page or form != "table")}
         else:
-            _converse(searcher, form, hybrid=fusion, rerank=by, **options)
+            _refuse(of_tokens, "text")
+            by = reranker(rerank, searcher.encoder, device=device) if rerank else None
+            fusion = Fusion(words_weight) if hybrid else False
+            options |= {"hybrid": fusion, "rerank": by, "diversity": diversity, "group_by": group_by}
+        if not queries:
+            _converse(lambda query: searcher.search([query], **options), searcher.collection.count(), form, highlight)
+            return
+        found = searcher.search(asked, **options)
+        if page is not None:
+            with written_whole(Path(page)) as (stream,):
+                stream.write(evidence_page(found).encode())
+        _print(found, form, highlight)
+
+
+def _level(asked: str | None, of_texts: dict[str, Any], of_tokens: dict[str, Any]) -> Level | None:
+    """Return the level that is asked for, or that the options are for; None leaves it to the collection."""
+    if asked is not None:
+        return Level(asked)
+    return Level.TEXT if any(of_texts.values()) else Level.TOKEN if any(of_tokens.values()) else None
+
+
+def _refuse(options: dict[str, Any], level: str) -> None:
+    if given := [name for name, value in options.items() if value]:
+        raise click.UsageError(f"{given[0]} does nothing at level {level}")
 
 
 def _asked(queries: Sequence[str]) -> list[str]:
@@ -89,14 +135,14 @@ def _asked(queries: Sequence[str]) -> list[str]:
     return asked
 
 
-def _converse(searcher: Searcher, form: str, **options: Any) -> None:
+def _converse(answer: Callable[[str], Sequence[Hits]], count: int, form: str, highlight: bool) -> None:
     """Ask for queries until an empty line; what cannot be answered is said, and the next one asked for."""
     from semvec.errors import SemvecError
 
-    click.echo(f"{searcher.collection.count():,} items; an empty line ends", err=True)
+    click.echo(f"{count:,} items; an empty line ends", err=True)
     while (query := _next_query()) not in ENDS:
         try:
-            _print(searcher.search([query], **options), form)
+            _print(answer(query), form, highlight)
         except SemvecError as error:
             click.echo(f"Error: {error}", err=True)
 
@@ -110,8 +156,7 @@ def _next_query() -> str:
         return ""
 
 
-def _print(found: Iterable[Hits], form: str) -> None:
-    found = list(found)
+def _print(found: Sequence[Hits], form: str, highlight: bool = False) -> None:
     if form != "table":
         records = [{"query": hits.query, "hits": [_record(hit) for hit in hits]} for hits in found]
         lines = [json.dumps(records, ensure_ascii=False, indent=1)] if form == "json" else map(_line, records)
@@ -128,10 +173,24 @@ def _print(found: Iterable[Hits], form: str) -> None:
             parts = " ".join(f"{name} {value:.4g}" for name, value in hit.parts.items())
             line = f"{hit.score:7.4f}  {hit.id}  {' '.join((hit.text or '').split())[:100]}"
             click.echo(line + (f"  [{fields[:80]}]" if fields else "") + (f"  ({parts})" if parts else ""))
+            if highlight:
+                _print_match(hits.query or "", hit)
+
+
+def _print_match(query: str, hit: Hit) -> None:
+    """Print the text of ``hit`` with the words that met the query in colours, and the nearest pairs."""
+    from semvec.search.evidence import heat, pairs
+
+    text = hit.text or ""
+    click.echo(f"    {coloured(text, heat(text, hit.evidence))}")
+    near = (f"{one} – {other} {score:.2f}" for one, other, score in pairs(query, text, hit.evidence))
+    click.echo(f"    {', '.join(near)}\n")
 
 
 def _record(hit: Hit) -> dict[str, Any]:
     record = {"id": hit.id, "score": hit.score, "text": hit.text, "metadata": hit.metadata}
+    if hit.evidence:
+        record["evidence"] = [asdict(its) for its in hit.evidence]
     return record | ({"parts": hit.parts} if hit.parts else {})
 
 

@@ -10,10 +10,23 @@ from semvec.types import JSON
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """A token of a query and the token of a text that is nearest to it: the characters of both, and their cosine ``score``."""
+
+    query_start: int
+    query_end: int
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
 class Hit:
     """One item that was found: its ``id``, its ``score`` (the greater the nearer), its text and metadata.
 
-    ``parts`` holds what a score was made of where several were joined: ``{"dense": 0.71, "dense_rank": 1, …}``.
+    ``parts`` holds what a score was made of where several were joined: ``{"dense": 0.71, "dense_rank": 1, …}``. ``evidence`` is
+    there where token vectors were searched and it was asked for, a piece for every token of the query: a MaxSim is the sum of
+    their scores.
     """
 
     id: str
@@ -21,6 +34,7 @@ class Hit:
     text: str | None = None
     metadata: Mapping[str, JSON] = field(default_factory=dict)
     parts: Mapping[str, float] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True)

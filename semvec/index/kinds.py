@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from semvec.errors import OptionError
 from semvec.types import did_you_mean
 
+WHOLE = 16
+"""The bits of a number that is kept as float16."""
+
+BITS = (1, 2, 4, WHOLE)
+"""The bits that a number of a token's vector may be kept in."""
+
 EXACT_UP_TO = 20_000_000
 """Numbers in all vectors up to which they are searched exactly unless asked otherwise: 50,000 × 384 take 5 milliseconds."""
 
@@ -80,3 +86,15 @@ def parts_for(dim: int) -> int:
     """Return how many parts product quantisation cuts ``dim`` numbers into: as near to dim / 8 as divides it."""
     wanted = max(1, dim // 8)
     return next(parts for parts in range(wanted, 0, -1) if dim % parts == 0)
+
+
+def check_bits(bits: int) -> int:
+    """Return ``bits``; raise `OptionError` where token vectors are not kept in so many."""
+    if bits not in BITS:
+        raise OptionError(f"bits must be {', '.join(map(str, BITS[:-1]))} or {WHOLE} (float16), not {bits!r}")
+    return bits
+
+
+def code_width(dim: int, bits: int) -> int:
+    """Return the bytes of a token vector of ``dim`` numbers, beside the two of its centroid."""
+    return -(-dim * bits // 8)

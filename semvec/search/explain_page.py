@@ -8,7 +8,7 @@ from semvec.search.explain import Explanation, Method, Part
 
 STYLE = """
 body { font: 16px/1.7 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
-h1 { font-size: 1.2rem } h2 { font-size: 1rem; margin-top: 2rem }
+h1 { font-size: 1.2rem } h2 { font-size: 1rem; margin-top: 2rem } h3 { font-size: .9rem; margin-bottom: 0 }
 .text { white-space: pre-wrap } .text span { border-radius: 3px; padding: 1px 2px }
 table { border-collapse: collapse; font-size: 12px }
 td { width: 2.2rem; height: 1.6rem; text-align: center; border: 1px solid #eee }
@@ -27,15 +27,23 @@ NOTES = {
 def explain_page(found: Explanation, one: str, other: str) -> str:
     """Return a page of HTML, complete in itself, that shows ``found`` of the texts ``one`` and ``other``."""
     most = max((abs(part.share) for part in (*found.one, *found.other)), default=0.0)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Similarity {found.score:.4f}</title>'
-        f"<style>{STYLE}</style></head><body>\n<h1>Similarity {found.score:.4f} ({escape(str(found.method))})</h1>\n"
-        f"<h2>First text</h2>{_text(one, found.one, most)}\n<h2>Second text</h2>{_text(other, found.other, most)}\n"
-        f'<p class="note">{escape(NOTES[found.method])}</p>\n{_pairs(found)}</body></html>\n'
+    return page(
+        f"Similarity {found.score:.4f} ({found.method})",
+        f"<h2>First text</h2>{in_colours(one, found.one, most)}\n<h2>Second text</h2>{in_colours(other, found.other, most)}\n"
+        f'<p class="note">{escape(NOTES[found.method])}</p>\n{_pairs(found)}',
     )
 
 
-def _text(text: str, parts: tuple[Part, ...], most: float) -> str:
+def page(title: str, body: str) -> str:
+    """Return a page of HTML, complete in itself, of a ``title`` and a ``body`` that is HTML."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n{body}</body></html>\n"
+    )
+
+
+def in_colours(text: str, parts: tuple[Part, ...], most: float) -> str:
+    """Return ``text`` as HTML, its ``parts`` in the colours of their shares on a scale of ``most``."""
     pieces, at = [], 0
     for part in (part for part in parts if part.text):
         pieces.append(escape(text[at : part.start]))
@@ -44,7 +52,8 @@ def _text(text: str, parts: tuple[Part, ...], most: float) -> str:
         )
         at = part.end
     rest = "".join(f" around the text {part.share:+.4f}" for part in parts if not part.text)
-    return f'<div class="text">{"".join(pieces)}{escape(text[at:])}</div><p class="note">{escape(rest)}</p>'
+    note = f'<p class="note">{escape(rest)}</p>' if rest else ""
+    return f'<div class="text">{"".join(pieces)}{escape(text[at:])}</div>{note}'
 
 
 def _pairs(found: Explanation) -> str:

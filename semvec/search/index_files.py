@@ -6,13 +6,19 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import ceil
 from pathlib import Path
+
+import numpy as np
 
 from semvec.embeddings.storage import read_embeddings, read_header
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, SemvecError, StoreError
 from semvec.search.searcher import Searcher, settings_for
+from semvec.search.token_searcher import BLOCK as TOGETHER
+from semvec.search.token_searcher import TokenSearcher, bytes_of, token_settings
 from semvec.store.address import shown
 from semvec.store.collection import Collection, Settings, Written, is_collection
 from semvec.text.document import BadRow, Document
@@ -22,6 +28,12 @@ from semvec.text.sources import find_sources
 from semvec.types import Dtype, Level, Overflow
 
 BLOCK = 4096
+SAMPLE = 1 << 17
+LEARNED = 0.2
+"""Tokens, and the share of all, that are enough to learn from how token vectors are kept."""
+
+SAMPLED = 1 << 15
+"""Texts that such a sample is drawn from, at most."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,9 @@ class IndexOptions:
     ``model`` is the encoder (None: the collection's own, or minilm for a new one); ``overflow`` what happens to texts longer
     than it reads. `ReadOptions.fields` become metadata. ``dtype`` is how a new collection keeps its numbers. ``bad`` is told
     of every bad row, which is then left out; without it the first one raises.
+
+    With ``bits`` (1, 2, 4 or 16) a new collection keeps the vectors of tokens too, in so many bits a number; ``sizes`` is told
+    how large it will be before anything is encoded.
     """
 
     model: str | None = None
@@ -39,6 +54,17 @@ class IndexOptions:
     overflow: Overflow = Overflow.TRUNCATE
     dtype: Dtype = Dtype.FLOAT32
     bad: Callable[[BadRow], None] | None = None
+    bits: int | None = None
+    sizes: Callable[[Size], None] | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many ``texts`` and ``tokens`` there are to index, and about how many ``bytes`` their vectors take."""
+
+    texts: int
+    tokens: int
+    bytes: int
 
 
 def write_texts(
@@ -70,12 +96,52 @@ def write_texts(
         raise InputError(f"{', '.join(source.name for source in sources[:3])}: no text there")
     if new:
         encoder = _able(load_encoder(options.model or "minilm", device=options.device), options)
-        collection = Collection.open(place, settings_for(encoder, options.dtype))
+        made = (
+            settings_for(encoder, options.dtype) if options.bits is None else token_settings(encoder, options.bits, options.dtype)
+        )
+        collection = Collection.open(place, made)
     else:
         collection = Collection.open(place)
         encoder = _able(_encoder(collection, options.model, options.device), options)
     with collection, _nothing_left(collection, place, new=new):
-        yield from Searcher(encoder, collection).add(documents(options.bad))
+        if collection.settings.tokens is None:
+            yield from Searcher(encoder, collection).add(documents(options.bad))
+            return
+        searcher = TokenSearcher(encoder, collection)
+        if new and not any(source.once for source in sources):
+            _learn(searcher, documents(skip or options.bad), options)
+        yield from searcher.add(documents(options.bad))
+
+
+def _learn(searcher: TokenSearcher, documents: Iterator[Document], options: IndexOptions) -> None:
+    """Go through the texts once: count their tokens, and learn from a sample of them how they are kept."""
+    drawn, rng = _Sample(SAMPLED), np.random.default_rng(0)
+    texts = tokens = 0
+    while block := [document.text for document in islice(documents, BLOCK)]:
+        counts, over = searcher.encoder.count_tokens(block)
+        texts, tokens = texts + len(block), tokens + int((counts - over).sum())
+        drawn.see(block, rng)
+    if options.sizes is not None:
+        options.sizes(Size(texts, tokens, bytes_of(searcher.collection.settings, texts, tokens)))
+    if texts > TOGETHER:  # else the first write is all there is to learn from
+        share = min(SAMPLE / tokens, LEARNED)
+        searcher.learn([drawn.texts[at] for at in rng.permutation(len(drawn.texts))[: ceil(share * texts)]], tokens)
+
+
+class _Sample:
+    """Some of many texts, each as likely as any other (Vitter's algorithm R)."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._seen = size, 0
+        self.texts: list[str] = []
+
+    def see(self, texts: Sequence[str], rng: np.random.Generator) -> None:
+        for text in texts:
+            self._seen += 1
+            if len(self.texts) < self._size:
+                self.texts.append(text)
+            elif (at := int(rng.integers(self._seen))) < self._size:
+                self.texts[at] = text
 
 
 def write_vectors(
@@ -102,10 +168,17 @@ def write_vectors(
 
 
 @contextmanager
-def open_searcher(place: str | os.PathLike[str], model: str | None = None, *, device: str | None = None) -> Iterator[Searcher]:
-    """Give a `Searcher` of the collection at ``place``, with the encoder called ``model``, or the one it names itself."""
+def open_searcher(
+    place: str | os.PathLike[str], model: str | None = None, *, device: str | None = None, level: Level | None = None
+) -> Iterator[Searcher | TokenSearcher]:
+    """Give what searches the collection at ``place``, with the encoder called ``model``, or the one it names itself.
+
+    By late interaction at ``level`` token, the default where the collection has token vectors, else by one vector a text.
+    """
     with Collection.open(place) as collection:
-        yield Searcher(_encoder(collection, model, device), collection)
+        level = level or (Level.TEXT if collection.settings.tokens is None else Level.TOKEN)
+        searcher = TokenSearcher if level == Level.TOKEN else Searcher
+        yield searcher(_encoder(collection, model, device), collection)
 
 
 def _encoder(collection: Collection, model: str | None, device: str | None) -> Encoder:

@@ -20,7 +20,7 @@ from typing_extensions import Self
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.errors import FilterError, InputError, OptionError, StoreError
-from semvec.index.kinds import AUTO, GOOD
+from semvec.index.kinds import AUTO, GOOD, check_bits
 from semvec.results import Hits
 from semvec.store.filter_text import parse_filter
 from semvec.store.filters import Filter
@@ -46,8 +46,36 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
 """What an address begins with; one letter would be a drive of Windows."""
 
 LONGEST = 1e18
+CANDIDATES = 128
+"""Items that are scored by the tokens they keep, where not all are."""
+
+NO_TOKENS = "{} keeps no token vectors: late interaction works on local collections"
+
 WITHIN = 64
 """Items looked at first where all of some score are wanted."""
+
+
+@dataclass(frozen=True)
+class TokenSettings:
+    """How a collection keeps a vector for every token: ``dim`` numbers in ``bits`` each, by the encoder of ``fingerprint``.
+
+    1, 2 or 4 bits a number stand for what is left of the nearest of some centroids (`ResidualCodec`); 16 are float16.
+    """
+
+    dim: int
+    bits: int = 2
+    fingerprint: Fingerprint | None = None
+
+    def __post_init__(self) -> None:
+        check_bits(self.bits)
+
+    def to_json(self) -> dict[str, JSON]:
+        return {"dim": self.dim, "bits": self.bits, "fingerprint": self.fingerprint and self.fingerprint.to_json()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, JSON]) -> TokenSettings:
+        made = record["fingerprint"]
+        return cls(record["dim"], record["bits"], made and Fingerprint.from_json(made))
 
 
 @dataclass(frozen=True)
@@ -55,13 +83,15 @@ class Settings:
     """What a collection is for, fixed when it is made.
 
     ``dim`` numbers a vector, compared by ``metric``, kept as ``dtype``: float32, float16, or int8 with a scale for every
-    vector; ``fingerprint`` is that of the encoder, where it is known: vectors of another are refused.
+    vector; ``fingerprint`` is that of the encoder, where it is known: vectors of another are refused. With ``tokens`` every
+    item has the vectors of its tokens too.
     """
 
     dim: int
     metric: Metric = Metric.COSINE
     dtype: Dtype = Dtype.FLOAT32
     fingerprint: Fingerprint | None = None
+    tokens: TokenSettings | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
@@ -72,17 +102,24 @@ class Settings:
             )
 
     def to_json(self) -> dict[str, JSON]:
-        return {
+        record = {
             "dim": self.dim,
             "metric": str(self.metric),
             "dtype": str(self.dtype),
             "fingerprint": self.fingerprint and self.fingerprint.to_json(),
         }
+        return record if self.tokens is None else record | {"tokens": self.tokens.to_json()}
 
     @classmethod
     def from_json(cls, record: Mapping[str, JSON]) -> Settings:
-        made = record["fingerprint"]
-        return cls(record["dim"], Metric(record["metric"]), Dtype(record["dtype"]), made and Fingerprint.from_json(made))
+        made, tokens = record["fingerprint"], record.get("tokens")
+        return cls(
+            record["dim"],
+            Metric(record["metric"]),
+            Dtype(record["dtype"]),
+            made and Fingerprint.from_json(made),
+            tokens and TokenSettings.from_json(tokens),
+        )
 
 
 @dataclass(frozen=True)
@@ -205,6 +242,45 @@ class Collection(ABC):
         A text without any word of the query is no hit. Raises `StoreError` where the store keeps no words.
         """
         raise StoreError(f"{type(self).__name__} keeps no words of its texts: hybrid search works on local collections")
+
+    def upsert_tokens(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors,
+        tokens: Embeddings,
+        texts: Sequence[str | None] | None = None,
+        metadata: Sequence[Mapping[str, JSON]] | None = None,
+    ) -> Written:
+        """Write items as `upsert` does, each with the vectors of its ``tokens`` (level token or word, a text an item).
+
+        Special tokens and those with no vector are left out. Raises `LevelError` for vectors of another level, or where the
+        collection was not made for tokens (``Settings.tokens``), and `FingerprintMismatch` where another encoder made them.
+        """
+        raise StoreError(NO_TOKENS.format(type(self).__name__))
+
+    def learn_tokens(self, sample: Embeddings, tokens: int, *, seed: int = 0) -> None:
+        """Learn from the tokens of a ``sample`` of texts how about so many ``tokens`` of their kind are kept.
+
+        To be called before anything is written, else the first write is what is learned from. Raises `StoreError` after.
+        """
+        raise StoreError(NO_TOKENS.format(type(self).__name__))
+
+    def search_tokens(
+        self,
+        queries: Embeddings,
+        k: int = 10,
+        *,
+        where: Filter | str | None = None,
+        candidates: int | None = CANDIDATES,
+        evidence: bool = False,
+    ) -> list[Hits]:
+        """Return the ``k`` items whose tokens fit the tokens of each of ``queries`` (level token or word) best: by MaxSim.
+
+        MaxSim is the sum over the query's tokens of the greatest cosine to a token of the text (Khattab and Zaharia, "ColBERT",
+        2020). ``candidates`` so many, the best by the centroids of their tokens, are scored; None scores all that ``where`` is
+        true of. With ``evidence`` every hit says which tokens met. Raises as `upsert_tokens` does.
+        """
+        raise StoreError(NO_TOKENS.format(type(self).__name__))
 
     def within(self, vectors: Vectors, score: float, *, where: Filter | str | None = None) -> list[Hits]:
         """Return every item that scores ``score`` or more for each of ``vectors`` (queries, dim), best first.

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -44,6 +46,9 @@ from semvec.types import JSON, Metric
 logger = logging.getLogger(__name__)
 
 LOCK = "writer.lock"
+WITH_TOKENS = "semvec.store.token_collection:TokenCollection"
+"""What opens a collection that keeps the vectors of tokens too."""
+
 BLOCK = 1 << 14
 PATIENCE = 5
 """Looks for a snapshot that a writer may be about to replace."""
@@ -126,7 +131,10 @@ class LocalCollection(Collection):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             database.close()
             raise CollectionDamaged(f"{folder}: damaged, it does not say what it is for ({error})") from error
-        return cls(folder, database, made)
+        if made.tokens is None:
+            return LocalCollection(folder, database, made)
+        module, name = WITH_TOKENS.split(":")
+        return cast("LocalCollection", getattr(import_module(module), name)(folder, database, made))
 
     def close(self) -> None:
         self._closed = True

@@ -7,14 +7,11 @@ Products come without the scales of their rows and without bias; whoever reads t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import f4, i8, njit, types, u1, void
-from numba.extending import intrinsic
+from numba import f4, i8, u1
 
+from semvec.embeddings.compiled import compiled, float_of, larger, wide
 from semvec.encoders.backends.linear import GELU_LOW, LEAST
 
 F = np.float32
@@ -30,46 +27,6 @@ P0, P1, P2, P3, P4 = POWER
 ONE, HALF, EDGE, LOW, TINY = F(1), F(0.5), F(3.9), F(GELU_LOW), F(LEAST)
 SIGNED, UNSIGNED, MIDDLE = F(127), F(255), F(128.5)
 LOG2_E, NEVER, BIAS, EXPONENT = F(math.log2(math.e)), F(-1e30), F(127), np.int32(23)
-
-
-def compiled(*kinds: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return what compiles a function for arguments of ``kinds``, once for this processor where a cache can be written."""
-
-    def make(function: Callable[..., None]) -> Callable[..., None]:
-        settings = {"fastmath": True, "nogil": True, "error_model": "numpy"}
-        try:
-            return njit(void(*kinds), cache=True, **settings)(function)  # type: ignore[no-any-return]
-        except RuntimeError:  # no folder that a cache could be in
-            return njit(void(*kinds), **settings)(function)  # type: ignore[no-any-return]
-
-    return make
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def wide(context: Any) -> Any:
-    """Let the function that calls this use vectors of 512 bits; LLVM keeps to 256 where it is not told so."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # a plain `add` knows no attributes with values
-        return context.get_dummy_value()
-
-    return types.none(), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def larger(context: Any, one: Any, other: Any) -> Any:
-    """Return the larger of two float32, neither of them NaN: numba's own `max` cares for NaN, and so never becomes vectors."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *args, flags=("fast",)), *args, flags=("fast",))
-
-    return types.float32(types.float32, types.float32), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def float_of(context: Any, bits: Any) -> Any:
-    """Return the float32 that ``bits`` are."""
-    return types.float32(types.int32), lambda context, builder, signature, args: builder.bitcast(args[0], ir.FloatType())
 
 
 MATRIX, ROW, CODES = f4[:, ::1], f4[::1], u1[:, ::1]

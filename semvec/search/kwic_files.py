@@ -1,0 +1,59 @@
+"""A corpus by its name → where a word stands in it: a collection with token vectors, or files of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.encoders.catalog import load_encoder
+from semvec.errors import InputError, OptionError
+from semvec.search.kwic import Concordance, in_collection, in_texts, use_of
+from semvec.store.collection import Collection, is_collection
+from semvec.store.token_collection import TokenCollection
+from semvec.text.document import BadRow, Document
+from semvec.text.documents import read_documents
+from semvec.text.readers import ReadOptions
+from semvec.text.sources import find_sources
+
+Found = tuple[Concordance, NDArray[np.float32], TokenCollection | None]
+
+
+@contextmanager
+def concordance(
+    corpus: str,
+    word: str,
+    like: str | None = None,
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    text_field: str | None = None,
+) -> Iterator[Found]:
+    """Give where ``word`` is in ``corpus``, the vector of the use ``like`` (empty for none), and the collection if it is one.
+
+    Raises `InputError` for files without texts, `OptionError` for a collection without token vectors.
+    """
+    if not is_collection(corpus):
+        encoder = load_encoder(model or "minilm", device=device)
+        use = np.zeros(0, np.float32) if like is None else use_of(encoder, like)
+        yield in_texts(_documents(corpus, ReadOptions(text_field=text_field, keep_blank=True)), word, encoder), use, None
+        return
+    with Collection.open(corpus) as collection:
+        if not isinstance(collection, TokenCollection):
+            raise OptionError(f"{corpus}: keeps no token vectors; 'semvec index build … --level token' makes one that does")
+        use = np.zeros(0, np.float32)
+        if like is not None:
+            made = collection.settings.fingerprint
+            encoder = load_encoder(model or (made.model if made else "minilm"), device=device)
+            collection.check_fingerprint(encoder.fingerprint)
+            use = use_of(encoder, like)
+        yield in_collection(collection, word), use, collection
+
+
+def _documents(corpus: str, read: ReadOptions) -> Iterator[Document]:
+    for item in read_documents(find_sources([corpus]), read):
+        if isinstance(item, BadRow):
+            raise InputError(f"{item.where}: {item.reason}")
+        yield item
