@@ -73,6 +73,12 @@ def reading_options(command: Any) -> Any:
     help="token: keep the vectors of all tokens too, for late interaction and for finding words in context.",
 )
 @click.option("--bits", type=click.Choice(["1", "2", "4", "16"]), help="With --level token: bits a number.  [default: 2]")
+@click.option(
+    "--keep-tokens", type=click.FloatRange(0, 1, min_open=True), help="Keep this share of each text's tokens.  [default: 1]"
+)
+@click.option(
+    "--keep-by", metavar="HOW", help="Which: idf, tf_idf, centroid, frequency, lead, random, or a scorer's file.  [default: idf]"
+)
 @reading_options
 def build(
     inputs: tuple[str, ...],
@@ -82,6 +88,8 @@ def build(
     dtype: str,
     level: str,
     bits: str | None,
+    keep_tokens: float | None,
+    keep_by: str | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -100,8 +108,11 @@ def build(
     from semvec.store.collection import Collection
 
     choose_kind(kind, 0, 0)
-    if bits is not None and level == "text":
-        raise click.UsageError("--bits does nothing without --level token")
+    of_tokens = {"--bits": bits, "--keep-tokens": keep_tokens, "--keep-by": keep_by}
+    if level == "text" and (given := [name for name, value in of_tokens.items() if value is not None]):
+        raise click.UsageError(f"{given[0]} does nothing without --level token")
+    if keep_by is not None and keep_tokens is None:
+        raise click.UsageError("--keep-by does nothing without --keep-tokens")
     try:
         Collection.open(output).close()
         raise OutputExists(
@@ -109,7 +120,7 @@ def build(
         )
     except CollectionNotFound:
         pass
-    _write(inputs, output, model, quiet, options, new=True, dtype=dtype, bits=int(bits or 2) if level == "token" else None)
+    _write(inputs, output, model, quiet, options, new=True, dtype=dtype, **_of_tokens(level, bits, keep_tokens, keep_by))
     with Collection.open(output) as collection:
         if not collection.count():
             raise InputError("there was no text to index")
@@ -137,7 +148,7 @@ def _write(
     *,
     new: bool,
     dtype: str = "float32",
-    bits: int | None = None,
+    **of_tokens: Any,
 ) -> None:
     from semvec.embeddings.storage import holds_vectors
     from semvec.search.index_files import write_texts, write_vectors
@@ -148,7 +159,7 @@ def _write(
     vectors = [name for name in inputs if holds_vectors(name)]
     if vectors and len(vectors) < len(inputs):
         raise click.UsageError(f"{vectors[0]} holds vectors and others hold texts: one kind at a time")
-    if vectors and bits is not None:
+    if vectors and of_tokens:
         raise click.UsageError("--level token takes texts, not vectors files")
     if vectors and options["fields"] is not None:
         raise click.UsageError("--fields does nothing for vectors files, which hold no other columns")
@@ -156,7 +167,7 @@ def _write(
         if vectors:
             written = write_vectors(inputs, output, new=new, dtype=dtype)
         else:
-            chosen = replace(_index_options(model, options, bad, dtype), bits=bits, sizes=None if quiet else _say_size)
+            chosen = replace(_index_options(model, options, bad, dtype), sizes=None if quiet else _say_size, **of_tokens)
             written = write_texts(inputs, output, chosen, new=new)
         for one in written:
             new_items, replaced, left_out = new_items + one.new, replaced + one.replaced, left_out + one.left_out
@@ -167,6 +178,27 @@ def _write(
         click.echo(f"{left_out:,} texts left out: nothing in them that the model knows", err=True)
     if not quiet:
         click.echo(f"{new_items:,} items new, {replaced:,} replaced, in {shown(output)}")
+
+
+def _of_tokens(level: str, bits: str | None, keep_tokens: float | None, keep_by: str | None) -> dict[str, Any]:
+    """Return what `IndexOptions` are told of token vectors, nothing where only whole texts are indexed."""
+    from semvec.search.index_files import BY_TEXTS
+    from semvec.selection.hard import Strategy
+    from semvec.selection.soft import LearnedScorer
+
+    if level == "text":
+        return {}
+    chosen = {"bits": int(bits or 2)}
+    if keep_tokens is None:
+        return chosen
+    if keep_by is not None and Path(keep_by).is_file():
+        return {**chosen, "keep_tokens": keep_tokens, "keep_by": LearnedScorer.load(Path(keep_by))}
+    by = Strategy(keep_by or "idf")
+    if by not in BY_TEXTS:
+        raise click.UsageError(
+            f"--keep-by {by} needs labels, which an index has none of: {', '.join(BY_TEXTS)}, or a scorer's file"
+        )
+    return {**chosen, "keep_tokens": keep_tokens, "keep_by": by}
 
 
 def _say_size(size: Size) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "copy": ("semvec_cli.copy", "Copy a collection to another store, without encoding again."),
     "explain": ("semvec_cli.explain", "Print which words of two texts their similarity comes from."),
     "kwic": ("semvec_cli.kwic", "Print where a word stands in a corpus, by sense, and what is used like it."),
+    "keyphrases": ("semvec_cli.keyphrases", "Print the phrases of texts that say best what they are about."),
     "similar": ("semvec_cli.similar", "Print, for every row of a file, the nearest ones of another."),
     "evaluate": ("semvec_cli.evaluate", "Examine models on data of yours: scores with intervals, differences tested."),
     "compare": ("semvec_cli.compare", "Say how alike two models see the same texts, without labels."),

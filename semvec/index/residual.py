@@ -38,7 +38,7 @@ class ResidualCodec:
     ``centroids`` (centroids, dim); ``steps`` (dim,) how far two neighbouring codes of a dimension are apart. A vector is
     ``(centroid + step · (code - middle)) · scale``: the marks are the number of the centroid and the scale, which makes it of
     length 1, in steps of `SCALE`. (After Santhanam et al., "ColBERTv2", 2022, with uniform steps that suit each dimension in
-    the place of one table of quantiles.) With 16 bits the codes are the numbers themselves; the centroid only serves to find them.
+    the place of one table of quantiles.) With 16 bits the codes are the numbers, and the centroid only serves to find them.
     """
 
     bits: int

@@ -19,6 +19,10 @@ from semvec.errors import InputError, SemvecError, StoreError
 from semvec.search.searcher import Searcher, settings_for
 from semvec.search.token_searcher import BLOCK as TOGETHER
 from semvec.search.token_searcher import TokenSearcher, bytes_of, token_settings
+from semvec.selection.hard import Known, Strategy
+from semvec.selection.keep import Selection
+from semvec.selection.soft import LearnedScorer
+from semvec.selection.terms import Corpus
 from semvec.store.address import shown
 from semvec.store.collection import Collection, Settings, Written, is_collection
 from semvec.text.document import BadRow, Document
@@ -31,6 +35,10 @@ BLOCK = 4096
 SAMPLE = 1 << 17
 LEARNED = 0.2
 """Tokens, and the share of all, that are enough to learn from how token vectors are kept."""
+
+BY_CORPUS = (Strategy.IDF, Strategy.TF_IDF)
+BY_TEXTS = (Strategy.LEAD, Strategy.RANDOM, Strategy.FREQUENCY, Strategy.CENTROID, *BY_CORPUS)
+"""What needs to know all texts, and what needs no labels."""
 
 SAMPLED = 1 << 15
 """Texts that such a sample is drawn from, at most."""
@@ -45,7 +53,8 @@ class IndexOptions:
     of every bad row, which is then left out; without it the first one raises.
 
     With ``bits`` (1, 2, 4 or 16) a new collection keeps the vectors of tokens too, in so many bits a number; ``sizes`` is told
-    how large it will be before anything is encoded.
+    how large it will be before anything is encoded. Of each text the ``keep_tokens`` (a share) are kept that are the most telling
+    ``keep_by`` (`Strategy`, by the words of all texts given).
     """
 
     model: str | None = None
@@ -56,6 +65,8 @@ class IndexOptions:
     bad: Callable[[BadRow], None] | None = None
     bits: int | None = None
     sizes: Callable[[Size], None] | None = None
+    keep_tokens: float = 1.0
+    keep_by: Strategy | LearnedScorer = Strategy.IDF
 
 
 @dataclass(frozen=True)
@@ -107,23 +118,30 @@ def write_texts(
         if collection.settings.tokens is None:
             yield from Searcher(encoder, collection).add(documents(options.bad))
             return
-        searcher = TokenSearcher(encoder, collection)
-        if new and not any(source.once for source in sources):
-            _learn(searcher, documents(skip or options.bad), options)
+        corpus = Corpus()
+        chosen = Selection(options.keep_by, options.keep_tokens, known=Known(corpus)) if options.keep_tokens < 1 else None
+        searcher = TokenSearcher(encoder, collection, chosen)
+        if any(source.once for source in sources):
+            if chosen is not None and chosen.by in BY_CORPUS:
+                raise InputError(f"{chosen.by} goes by the words of all texts, and standard input is read only once: name a file")
+        elif new or chosen is not None:
+            _survey(searcher, documents(skip or options.bad), options, corpus, new=new)
         yield from searcher.add(documents(options.bad))
 
 
-def _learn(searcher: TokenSearcher, documents: Iterator[Document], options: IndexOptions) -> None:
-    """Go through the texts once: count their tokens, and learn from a sample of them how they are kept."""
+def _survey(searcher: TokenSearcher, documents: Iterator[Document], options: IndexOptions, corpus: Corpus, *, new: bool) -> None:
+    """Go through the texts once: count their words and tokens, and for a new collection learn from a sample how they are kept."""
     drawn, rng = _Sample(SAMPLED), np.random.default_rng(0)
     texts = tokens = 0
     while block := [document.text for document in islice(documents, BLOCK)]:
+        corpus.see(block)
         counts, over = searcher.encoder.count_tokens(block)
         texts, tokens = texts + len(block), tokens + int((counts - over).sum())
         drawn.see(block, rng)
     if options.sizes is not None:
-        options.sizes(Size(texts, tokens, bytes_of(searcher.collection.settings, texts, tokens)))
-    if texts > TOGETHER:  # else the first write is all there is to learn from
+        kept = ceil(tokens * options.keep_tokens)
+        options.sizes(Size(texts, kept, bytes_of(searcher.collection.settings, texts, kept)))
+    if new and texts > TOGETHER:  # else the first write is all there is to learn from
         share = min(SAMPLE / tokens, LEARNED)
         searcher.learn([drawn.texts[at] for at in rng.permutation(len(drawn.texts))[: ceil(share * texts)]], tokens)
 

@@ -16,6 +16,7 @@ from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import InputError, LevelError
 from semvec.index.kinds import code_width
 from semvec.results import Hits
+from semvec.selection.keep import Selection
 from semvec.store.codec import Codec
 from semvec.store.collection import CANDIDATES, Collection, Settings, TokenSettings, Written
 from semvec.store.filters import Filter
@@ -37,11 +38,12 @@ class TokenSearcher:
     """Searches a collection of token vectors by texts, and writes texts into it, by one encoder of any family.
 
     The encoder must be the one that made the collection's vectors, else `FingerprintMismatch`. Raises `LevelError` for an
-    encoder that has no vectors of tokens or words.
+    encoder that has no vectors of tokens or words. With a ``selection`` only some tokens of what is added are kept.
     """
 
-    def __init__(self, encoder: Encoder, collection: Collection) -> None:
+    def __init__(self, encoder: Encoder, collection: Collection, selection: Selection | None = None) -> None:
         self.encoder = token_encoder(encoder)
+        self.selection = selection
         self.collection = collection
         if collection.settings.tokens is not None and collection.settings.tokens.fingerprint is not None:
             collection.settings.tokens.fingerprint.require_comparable(self.encoder.fingerprint)
@@ -92,6 +94,7 @@ class TokenSearcher:
             able = np.bincount(tokens.text_index[tokens.oov != Oov.ZERO], minlength=len(texts)) > 0
             able &= vectors.any(axis=1) | (self.collection.settings.metric != Metric.COSINE)
             kept = np.flatnonzero(able).tolist()
+            tokens = tokens if self.selection is None else self.selection.kept(tokens, texts)
             written = self.collection.upsert_tokens(
                 [block[at].id for at in kept],
                 vectors[kept],

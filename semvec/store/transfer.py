@@ -26,6 +26,9 @@ def copy_collection(
     """
     if os.path.realpath(source) == os.path.realpath(target):
         raise OptionError(f"{shown(target)}: a collection is not copied onto itself")
+    with Collection.open(source) as whole:
+        if whole.settings.tokens is not None:
+            raise OptionError(f"{shown(source)}: keeps token vectors, which other stores do not: copy the folder itself")
     with Collection.open(source) as one, Collection.open(target, one.settings) as other:
         if not add and other.count():
             raise OutputExists(f"{shown(target)}: holds {other.count():,} items already; --add adds to them")

@@ -140,6 +140,8 @@ def test_commands(tmp_path: Path, glove_file: Path) -> None:
     (tmp_path / "more.txt").write_text("the river\n", encoding="utf-8")
     assert "1 items new" in run("index", "add", tmp_path / "c", tmp_path / "more.txt").stdout
     assert "sound" in run("index", "check", tmp_path / "c").stdout
+    refused(run("copy", tmp_path / "c", tmp_path / "d"), "copy the folder itself")
+    assert not (tmp_path / "d").exists()
 
 
 def test_commands_refuse(tmp_path: Path, glove_file: Path) -> None:
