@@ -24,7 +24,9 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/collections.md", "docs/evaluate.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/collections.md", "docs/evaluate.md", "docs/late-interaction.md", "docs/kwic.md"]
+)
 def test_the_python_of_a_page_runs(tmp_path: Path, page: str) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     for block in blocks("python", (ROOT / page).read_text(encoding="utf-8")):
