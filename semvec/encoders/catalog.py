@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from semvec.encoders.model_folder import first_line, module_folders, weight_files
+from semvec.encoders.model_folder import first_line, is_multi_vector, module_folders, weight_files
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Encoder
 from semvec.encoders.static_table import is_static, read_package
@@ -18,7 +18,7 @@ from semvec.encoders.word_folder import is_word_folder
 from semvec.errors import ModelError, ModelNotFound, OptionError
 from semvec.types import did_you_mean
 
-FAMILIES = ("word", "static", "sentence", "contextual")
+FAMILIES = ("word", "static", "sentence", "contextual", "multi_vector")
 TRANSFORMERS = ("sentence", "contextual")
 """The families that a known model of either can be read as."""
 NOT_NEEDED = [
@@ -245,7 +245,7 @@ def load_encoder(
     """Return the encoder called ``model``, recognised by what its folder or file holds.
 
     ``model`` is a path, a name that ``semvec models`` lists, or a hub id. ``family`` (word, static,
-    sentence, contextual) insists on one: ``family="contextual"`` reads the transformer inside a sentence model.
+    sentence, contextual, multi_vector) insists on one: "contextual" reads the transformer inside a sentence model.
     ``device`` is cpu, cuda, mps, …, or the best there is. Any field of `EncodeOptions` becomes the
     encoder's default. Nothing is unpickled without ``trust_pickle``, no code of a model's own run without
     ``trust_remote_code``.
@@ -273,6 +273,8 @@ def recognise(path: Path) -> str:
         return "word"
     if is_static(path):
         return "static"
+    if is_multi_vector(path):
+        return "multi_vector"
     if (path / "modules.json").is_file():
         return "sentence"
     if (path / "config.json").is_file():
@@ -322,9 +324,18 @@ def _contextual(found: Found, name: str, device: str | None, trust_pickle: bool,
     )
 
 
+def _multi_vector(found: Found, name: str, device: str | None, trust_pickle: bool, trust_remote_code: bool) -> Encoder:
+    from semvec.encoders.multi_vector import MultiVectorEncoder
+
+    return MultiVectorEncoder.from_pretrained(
+        found.path, name=name, device=device, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code
+    )
+
+
 LOADERS: dict[str, Callable[[Found, str, str | None, bool, bool], Encoder]] = {
     "word": _word,
     "static": _static,
     "sentence": _sentence,
     "contextual": _contextual,
+    "multi_vector": _multi_vector,
 }

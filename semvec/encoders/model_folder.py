@@ -119,3 +119,9 @@ def first_line(error: BaseException) -> str:
     """Return what ``error`` is and the first line of what it says."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]:.200}" if lines else type(error).__name__
+
+
+def is_multi_vector(folder: Path) -> bool:
+    """Whether sentence-transformers saved a model for late interaction there."""
+    name = "config_sentence_transformers.json"
+    return (folder / name).is_file() and read_config(folder, name).get("model_type") == "MultiVectorEncoder"

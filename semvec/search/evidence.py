@@ -12,6 +12,9 @@ from semvec.search.explain_page import in_colours, page
 STRONGEST = 8
 """Pairs of words shown of a hit."""
 
+AROUND = "(around the text)"
+"""What is said of a token that stands for no characters, such as a model's markers."""
+
 NOTE = (
     "Every token of the query was joined with the token of the text that is nearest to it. The fuller a colour, the more of the "
     "score was found there; a token's vector has its surroundings in it."
@@ -29,7 +32,7 @@ def heat(text: str, evidence: Sequence[Evidence]) -> tuple[Part, ...]:
 def pairs(query: str, text: str, evidence: Sequence[Evidence], count: int = STRONGEST) -> list[tuple[str, str, float]]:
     """Return the ``count`` nearest pairs of a word of ``query`` and one of ``text``, and their cosine, the greatest first."""
     best = sorted(evidence, key=lambda its: -its.score)[:count]
-    return [(query[its.query_start : its.query_end], text[its.start : its.end], its.score) for its in best]
+    return [(query[its.query_start : its.query_end] or AROUND, text[its.start : its.end] or AROUND, its.score) for its in best]
 
 
 def evidence_page(found: Sequence[Hits]) -> str:
