@@ -265,6 +265,68 @@ def encode_speed(results: dict[str, Any]) -> list[str]:
     ]
 
 
+def late_interaction(results: dict[str, Any]) -> list[str]:
+    def more(one: dict[str, float]) -> str:
+        return f"{one['more']:+.3f} [{one['more_low']:.3f}, {one['more_high']:.3f}]" if "more" in one else "–"
+
+    def plain(one: dict[str, float], name: str, form: str) -> str:
+        return format(one[name], form) if name in one else "–"
+
+    lines = ["| set | search | nDCG@10 | to one vector a text | of exhaustive | its ten found | ms a query | bytes a token |",
+             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for name, found in results["retrieval"].items():
+        lines += [
+            f"| {name} | {way} | {one['ndcg']:.3f} [{one['low']:.3f}, {one['high']:.3f}] | {more(one)} | "
+            f"{plain(one, 'share_of_exhaustive', '.1%')} | {plain(one, 'recall_of_exhaustive', '.3f')} | {plain(one, 'ms', '.1f')} | "
+            f"{plain(one, 'bytes_a_token', '.0f')} |"
+            for way, one in found["rows"].items()
+        ]
+    sizes = "; ".join(
+        f"{name} {its['texts']:,} texts, {its['tokens']:,} tokens, {its['queries']:,} queries"
+        for name, its in results["retrieval"].items()
+    )
+    lines += ["", f"{sizes}. Differences with 95 % intervals over queries.", "", *_pruned(results["pruning"])]
+    worst = ", ".join(f"{name} {value:.0e}" for name, value in results["oracle"].items())
+    explained, words, phrases = results["explain"], results["wic"], results["keyphrases"]
+    accuracy = ", ".join(
+        f"{name} {one['accuracy']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+        for name, one in words.items()
+        if name != "published"
+    )
+    published = ", ".join(f"{name} {value:.3f}" for name, value in words["published"].items())
+    ranked = ", ".join(
+        f"{name} {one['F1@10']:.3f} [{one['low']:.3f}, {one['high']:.3f}] in {one['seconds']:.0f} s"
+        for name, one in phrases["rows"].items()
+    )
+    return [
+        *lines,
+        "",
+        f"MaxSim of all of ADI's queries and texts, largest differences of 16 bits: {worst}. Explanations of {explained['pairs']} pairs of STS-B add "
+        f"up to the score within {explained['largest_difference']:.0e}; two texts of {explained['words']} words take {explained['ms']:.0f} ms, "
+        f"leaving each word out {explained['ms_leaving_each_out']:,.0f} ms. WiC dev, threshold from its training pairs: {accuracy}; published: "
+        f"{published}. Keyphrases of {phrases['documents']} abstracts of Inspec, one to three words, F1@10 (stems; {phrases['gold_in_text']:.0%} of "
+        f"the gold phrases, which join two sets of keys, stand in the text): {ranked}.",
+    ]
+
+
+def _pruned(results: dict[str, Any]) -> list[str]:
+    """A line a share of the tokens kept, a column a strategy; what differs from chance is marked."""
+    first = next(iter(results.values()))
+    ways = list(next(its for share, its in first.items() if share != "all"))
+    lines = [f"| set | tokens kept | {' | '.join(ways)} |", "|---" * (len(ways) + 2) + "|"]
+    for name, found in results.items():
+        lines.append(f"| {name} | all | {found['all']['ndcg']:.3f} |" + " |" * (len(ways) - 1))
+        for share, its in found.items():
+            if share != "all":
+                cells = (f"{one['ndcg']:.3f}" + "²" * (one["more_low"] > 0 or one["more_high"] < 0) for one in its.values())
+                lines.append(f"| {name} | {float(share):.0%} | {' | '.join(cells)} |")
+    return [
+        *lines,
+        "",
+        "nDCG@10 of the tokens kept. ² Differs from random (95 % of the queries' draws). Learned: from SciFact's training queries.",
+    ]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
@@ -273,6 +335,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "encode_speed": ("How fast do texts become vectors?", encode_speed),
     "kill": ("Does an interrupted run end with the same bytes?", kill),
     "search": ("How fast and how exact is the search of a collection?", search),
+    "late_interaction": ("Late interaction: how good, how small, how fast?", late_interaction),
     "kill_store": ("Does a collection keep what it acknowledged?", kill_store),
     "quality": ("How good are the bundled models?", quality),
     "evaluators": ("Does semvec evaluate as others do on the same files?", evaluators),

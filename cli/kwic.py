@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from semvec.search.kwic import Concordance, Occurrence
 
 
+LINES = 20
+
+
 @click.command(context_settings={"show_default": True})
 @click.argument("corpus")
 @click.argument("word")
 @click.option("--like", metavar="TEXT", help="Order by this use: the word in brackets, 'the [bank] of the river'.")
 @click.option("--senses", metavar="NUMBER", help="Tell senses apart: so many, or auto.")
 @click.option("--words", type=click.IntRange(1), help="Print so many other words that are used like it (collections only).")
-@click.option("-k", type=click.IntRange(1), default=20, help="How many lines, of each sense.")
+@click.option("-k", type=click.IntRange(1), help="How many lines, of each sense.  [default: 20; jsonl: all]")
 @click.option("--width", type=click.IntRange(1), default=40, help="Characters before and behind the word.")
 @click.option("-m", "--model", help="The encoder.  [default: minilm, or the collection's own]")
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
@@ -30,7 +33,7 @@ def kwic(
     like: str | None,
     senses: str | None,
     words: int | None,
-    k: int,
+    k: int | None,
     width: int,
     form: str,
     **options: Any,
@@ -61,11 +64,14 @@ def kwic(
             return
         others = [] if words is None or collection is None else used_like(collection, use, words, without=[word])
     found = found.like(use) if like is not None else found.senses(groups) if senses is not None else found
+    shown = _first(found, k or (len(found) if form == "jsonl" else LINES))
     if form == "jsonl":
-        for one in _first(found, k):
-            click.echo(json.dumps(_record(one), ensure_ascii=False))
+        for record in (*map(_record, shown), *({"used_like_it": its.word, **_record(its.nearest)} for its in others)):
+            click.echo(json.dumps(record, ensure_ascii=False))
         return
-    _print(found, k, width)
+    _print(found, shown, width)
+    if len(shown) < len(found):
+        click.echo(f"{len(shown):,} of {len(found):,} lines; -k prints more", err=True)
     if others:
         click.echo("\nused like it")
         for other in others:
@@ -91,10 +97,10 @@ def _first(found: Concordance, k: int) -> list[Occurrence]:
     return shown
 
 
-def _print(found: Concordance, k: int, width: int) -> None:
+def _print(found: Concordance, shown: list[Occurrence], width: int) -> None:
     sizes = Counter(one.sense for one in found.occurrences)
     told: int | None = None
-    for one in _first(found, k):
+    for one in shown:
         if one.sense != told:
             told = one.sense
             click.echo(f"{chr(10) if told != 1 else ''}sense {told}: {sizes[told]:,} of {len(found):,}")

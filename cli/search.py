@@ -89,6 +89,8 @@ def search(
         raise click.UsageError("--words-weight does nothing without --hybrid")
     if not queries and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("what for? Give a QUERY, or - to read queries from standard input, one a line")
+    if page is not None and not queries:
+        raise click.UsageError("--html wants a QUERY whose hits it shows")
     asked = _asked(queries)
     of_texts = {"--hybrid": hybrid, "--rerank": rerank, "--diversity": diversity, "--group-by": group_by}
     of_tokens = {"--exhaustive": exhaustive, "--highlight": highlight, "--html": page}

@@ -28,6 +28,10 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "s
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+LATE_INTERACTION, STANFORD = ("MultiVectorEncoder", "ColBERT"), "HF_ColBERT"
+"""What sentence-transformers and PyLate call models for late interaction, and what Stanford's config does."""
+
+
 def read_config(folder: Path, name: str = "config.json") -> dict[str, JSON]:
     """Return a JSON file of the folder; raise `ModelError` where it is missing or damaged."""
     try:
@@ -122,6 +126,8 @@ def first_line(error: BaseException) -> str:
 
 
 def is_multi_vector(folder: Path) -> bool:
-    """Whether sentence-transformers saved a model for late interaction there."""
+    """Whether a model for late interaction was saved there, by sentence-transformers, PyLate or Stanford's ColBERT."""
     name = "config_sentence_transformers.json"
-    return (folder / name).is_file() and read_config(folder, name).get("model_type") == "MultiVectorEncoder"
+    if (folder / name).is_file():
+        return read_config(folder, name).get("model_type") in LATE_INTERACTION
+    return (folder / "config.json").is_file() and STANFORD in (read_config(folder).get("architectures") or ())

@@ -14,7 +14,7 @@ from typing_extensions import Self, Unpack
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.base import BaseEncoder, TextInput
-from semvec.encoders.model_folder import check_folder, config_hash, first_line, weights_hash
+from semvec.encoders.model_folder import check_folder, config_hash, first_line, is_multi_vector, weights_hash
 from semvec.encoders.options import EncodeOptions, OptionChanges, shared_settings
 from semvec.encoders.quiet import quiet_loading
 from semvec.encoders.rows import RowBatch
@@ -65,6 +65,8 @@ class MultiVectorEncoder(BaseEncoder):
         """
         folder = Path(path)
         check_folder(folder, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
+        if not is_multi_vector(folder):  # sentence-transformers would put a layer of random numbers behind it
+            raise ModelError(f"{folder}: was not made for late interaction; any encoder does that by the vectors of its tokens")
         try:
             with quiet_loading():
                 import torch

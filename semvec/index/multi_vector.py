@@ -91,11 +91,11 @@ class MultiVectors:
         scores[full] = found
         return scores
 
-    def matches(self, query: NDArray[np.float32], item: int) -> tuple[Items, NDArray[np.float32]]:
-        """Return which token of ``item`` each token of ``query`` (tokens, dim) is nearest to, and their cosines (tokens,)."""
-        sims, _ = self._cosines(self.codec.asked(normalize(query)), np.array([item]))
+    def matches(self, asked: Asked, item: int) -> tuple[Items, NDArray[np.float32]]:
+        """Return which token of ``item`` each token of a query is nearest to, and their cosines (query tokens,)."""
+        sims, _ = self._cosines(asked, np.array([item]))
         best = sims.argmax(axis=0)
-        return best, sims[best, np.arange(len(query))]
+        return best, sims[best, np.arange(sims.shape[1])]
 
     def vectors(self, item: int) -> NDArray[np.float32]:
         """Return the token vectors (tokens, dim) that are kept of ``item``, of length 1."""

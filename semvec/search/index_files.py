@@ -18,13 +18,14 @@ from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, SemvecError, StoreError
 from semvec.search.searcher import Searcher, settings_for
 from semvec.search.token_searcher import BLOCK as TOGETHER
-from semvec.search.token_searcher import TokenSearcher, bytes_of, token_settings
+from semvec.search.token_searcher import CHARACTERS, TokenSearcher, bytes_of, token_settings
 from semvec.selection.hard import Known, Strategy
 from semvec.selection.keep import Selection
 from semvec.selection.soft import LearnedScorer
 from semvec.selection.terms import Corpus
 from semvec.store.address import shown
 from semvec.store.collection import Collection, Settings, Written, is_collection
+from semvec.store.tokens import ENOUGH
 from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
 from semvec.text.readers import ReadOptions
@@ -40,8 +41,8 @@ BY_CORPUS = (Strategy.IDF, Strategy.TF_IDF)
 BY_TEXTS = (Strategy.LEAD, Strategy.RANDOM, Strategy.FREQUENCY, Strategy.CENTROID, *BY_CORPUS)
 """What needs to know all texts, and what needs no labels."""
 
-SAMPLED = 1 << 15
-"""Texts that such a sample is drawn from, at most."""
+SAMPLED, LONGEST = 1 << 15, 1 << 13
+"""Texts that such a sample is drawn from, and characters of each, at most."""
 
 
 @dataclass(frozen=True)
@@ -119,30 +120,32 @@ def write_texts(
             yield from Searcher(encoder, collection).add(documents(options.bad))
             return
         corpus = Corpus()
-        chosen = Selection(options.keep_by, options.keep_tokens, known=Known(corpus)) if options.keep_tokens < 1 else None
-        searcher = TokenSearcher(encoder, collection, chosen)
+        searcher, chooses = TokenSearcher(encoder, collection), options.keep_tokens < 1
         if any(source.once for source in sources):
-            if chosen is not None and chosen.by in BY_CORPUS:
-                raise InputError(f"{chosen.by} goes by the words of all texts, and standard input is read only once: name a file")
-        elif new or chosen is not None:
+            if chooses and options.keep_by in BY_CORPUS:
+                raise InputError(f"{options.keep_by} goes by the words of all texts, and this is read only once: name a file")
+        elif new or chooses:
             _survey(searcher, documents(skip or options.bad), options, corpus, new=new)
+        if chooses:
+            searcher.selection = Selection(options.keep_by, options.keep_tokens, known=Known(corpus))
         yield from searcher.add(documents(options.bad))
 
 
 def _survey(searcher: TokenSearcher, documents: Iterator[Document], options: IndexOptions, corpus: Corpus, *, new: bool) -> None:
     """Go through the texts once: count their words and tokens, and for a new collection learn from a sample how they are kept."""
     drawn, rng = _Sample(SAMPLED), np.random.default_rng(0)
-    texts = tokens = 0
+    texts = tokens = size = 0
     while block := [document.text for document in islice(documents, BLOCK)]:
         corpus.see(block)
         counts, over = searcher.encoder.count_tokens(block)
         texts, tokens = texts + len(block), tokens + int((counts - over).sum())
-        drawn.see(block, rng)
+        size += sum(map(len, block))
+        drawn.see([text[:LONGEST] for text in block], rng)
     if options.sizes is not None:
         kept = ceil(tokens * options.keep_tokens)
         options.sizes(Size(texts, kept, bytes_of(searcher.collection.settings, texts, kept)))
-    if new and texts > TOGETHER:  # else the first write is all there is to learn from
-        share = min(SAMPLE / tokens, LEARNED)
+    if new and tokens >= ENOUGH and (texts > TOGETHER or size > CHARACTERS):  # else the first write is all there is to learn from
+        share = max(min(SAMPLE / tokens, LEARNED), 2 * ENOUGH / tokens)
         searcher.learn([drawn.texts[at] for at in rng.permutation(len(drawn.texts))[: ceil(share * texts)]], tokens)
 
 

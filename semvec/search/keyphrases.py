@@ -15,8 +15,9 @@ from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.results import Hit, Hits
 from semvec.search.diversity import diverse
+from semvec.search.token_searcher import whole_texts
 from semvec.text.words import Span, Splitter, find_words
-from semvec.types import Dtype, Level, Overflow
+from semvec.types import Dtype, Level
 
 BETWEEN = re.compile(r"\s*[-‐‑/]?\s*")
 """What may stand between two words of one phrase."""
@@ -59,13 +60,13 @@ def keyphrases(
     if k < 1:
         raise OptionError(f"k must be at least 1, not {k!r}")
     stops = english_stop_words() if stop_words is None else {word.lower() for word in stop_words}
-    able = encoder.with_options(level=Level.TEXT, dtype=Dtype.FLOAT32, calibration=None)
+    able = whole_texts(encoder.with_options(level=Level.TEXT, dtype=Dtype.FLOAT32, calibration=None))
     found = [candidates(text, least, most, stops, splitter) for text in texts]
     names = list(dict.fromkeys(name for its in found for name in its))
     if not names:
         return [[] for _ in texts]
     phrases = dict(zip(names, normalize(able.encode(names).floats()), strict=True))
-    wholes = normalize(able.encode(list(texts), overflow=Overflow.WINDOWS).floats())
+    wholes = normalize(able.encode(list(texts)).floats())
     ranked = []
     for text, its, whole in zip(texts, found, wholes, strict=True):
         vectors = np.stack([phrases[name] for name in its]) if its else np.zeros((0, len(whole)), np.float32)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +11,21 @@ from numpy.typing import NDArray
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError
-from semvec.search.token_searcher import token_encoder
+from semvec.errors import InputError, OptionError
+from semvec.search.token_searcher import in_blocks, token_encoder, whole_texts
 from semvec.store.token_collection import TokenCollection
 from semvec.text.brackets import read_brackets
 from semvec.text.document import Document
 from semvec.text.words import Span, split_words
-from semvec.types import JSON, Overflow
+from semvec.types import JSON
 
-BLOCK = 256
 MOST_SENSES = 6
+NEAREST = 1024
+"""Tokens looked at first for words of like use."""
+
+MOST_GROUPED = 3000
+"""Occurrences that groups are made of; all others join the nearest group."""
+
 CLEAR = 0.05
 """The silhouette from which on senses are told apart; below, they are one."""
 
@@ -58,11 +60,10 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Use:
-    """Another ``word`` used like the one asked for: the cosine of its ``nearest`` occurrence, and how many come near."""
+    """Another ``word``, used like the one asked for: the cosine of its ``nearest`` occurrence (of the nearest of its tokens)."""
 
     word: str
     score: float
-    count: int
     nearest: Occurrence
 
 
@@ -111,7 +112,7 @@ def use_of(encoder: Encoder, text: str) -> NDArray[np.float32]:
     bare, spans, _ = read_brackets(text)
     if len(spans) != 1:
         raise InputError(f"{text!r:.60}: one word in brackets says which use is meant, not {len(spans)}")
-    vector: NDArray[np.float32] = _span_vectors(token_encoder(encoder).encode([bare]), [spans])[0]
+    vector: NDArray[np.float32] = _span_vectors(token_encoder(encoder).encode_document([bare]), [spans])[0]
     if not vector.any():
         raise InputError(f"{text!r:.60}: the model knows nothing of what is in the brackets")
     return vector
@@ -119,15 +120,15 @@ def use_of(encoder: Encoder, text: str) -> NDArray[np.float32]:
 
 def in_texts(documents: Iterable[Document], word: str, encoder: Encoder) -> Concordance:
     """Return where ``word`` stands in ``documents``; only texts that have it are encoded, whole ones in windows."""
-    able, find = token_encoder(encoder).with_options(overflow=Overflow.WINDOWS), _finder(word)
-    having = ((document, spans) for document in documents if (spans := find(document.text)))
+    able, find = whole_texts(token_encoder(encoder)), _finder(word)
     found: list[Occurrence] = []
     vectors = [np.zeros((0, able.dim), np.float32)]
-    while block := list(islice(having, BLOCK)):
-        its = _span_vectors(able.encode([document.text for document, _ in block]), [spans for _, spans in block])
+    for block in in_blocks(document for document in documents if find(document.text)):
+        where = [find(document.text) for document in block]
+        its = _span_vectors(able.encode_document([document.text for document in block]), where)
         each = [
             Occurrence(document.id, document.text, start, end, document.metadata)
-            for document, spans in block
+            for document, spans in zip(block, where, strict=True)
             for start, end in spans
         ]
         known = np.flatnonzero(its.any(axis=1))
@@ -138,36 +139,30 @@ def in_texts(documents: Iterable[Document], word: str, encoder: Encoder) -> Conc
 
 def in_collection(collection: TokenCollection, word: str) -> Concordance:
     """Return where ``word`` stands in the texts of ``collection``, by the token vectors it keeps; nothing is encoded."""
-    found: list[Occurrence] = []
-    vectors = [np.zeros((0, collection.token_dim), np.float32)]
-    for item, tokens, where in collection.tokens_of(_finder(word)):
-        for start, end in where:
-            inside = (tokens.spans[:, 0] < end) & (tokens.spans[:, 1] > start)
-            if inside.any():
-                found.append(Occurrence(item.id, item.text or "", start, end, item.metadata))
-                vectors.append(normalize(tokens.vectors[inside].mean(axis=0, keepdims=True)))
-    return Concordance(tuple(found), np.concatenate(vectors))
+    found = collection.occurrences(_finder(word))
+    vectors = [np.zeros((0, collection.token_dim), np.float32), *(vector[None] for _, _, vector in found)]
+    each = (Occurrence(item.id, item.text or "", start, end, item.metadata) for item, (start, end), _ in found)
+    return Concordance(tuple(each), np.concatenate(vectors))
 
 
 def used_like(collection: TokenCollection, vector: NDArray[np.float32], k: int = 10, *, without: Sequence[str] = ()) -> list[Use]:
     """Return the ``k`` words of ``collection`` one of whose occurrences comes nearest to ``vector`` (dim,), each once.
 
-    Every token there is is compared. Words in ``without`` are left out, whatever their case.
+    Every token there is is compared. The words of ``without`` are left out, whatever their case.
     """
-    left_out = {word.lower() for word in without}
-    best: dict[str, Use] = {}
-    counts: dict[str, int] = defaultdict(int)
-    for item, (start, _), score in collection.nearest_tokens(vector):
-        text = item.text or ""
-        word = next(((low, high) for low, high in split_words(text) if low <= start < high), None)
-        if word is None or (name := text[word[0] : word[1]].lower()) in left_out:
-            continue
-        counts[name] += 1
-        if name not in best:
-            if len(best) == k:
-                break
-            best[name] = Use(name, score, 1, Occurrence(item.id, text, *word, item.metadata, score))
-    return [replace(use, count=counts[name]) for name, use in best.items()]
+    left_out = {part.lower() for word in without for part in word.split()}
+    among = NEAREST
+    while True:
+        best: dict[str, Use] = {}
+        tokens = collection.nearest_tokens(vector, among)
+        for item, (start, end), score in tokens:
+            text = item.text or ""
+            word = next(((low, high) for low, high in split_words(text) if low < end and high > start), None)
+            if word is not None and (name := text[word[0] : word[1]].lower()) not in left_out and name not in best:
+                best[name] = Use(name, score, Occurrence(item.id, text, *word, item.metadata, score))
+        if len(best) >= k or len(tokens) < among:
+            return list(best.values())[:k]
+        among *= 8
 
 
 def _finder(word: str) -> Callable[[str], list[Span]]:
@@ -178,9 +173,12 @@ def _finder(word: str) -> Callable[[str], list[Span]]:
     parts = word.split()
     if not parts:
         raise InputError("the word to look for is empty")
-    body = r"\s+".join(map(re.escape, parts))
-    before, after = (r"(?<!\w)" if _joins(parts[0][0]) else ""), (r"(?!\w)" if _joins(parts[-1][-1]) else "")
-    pattern = re.compile(before + body + after, re.IGNORECASE)
+    import regex
+
+    body = r"\s+".join(map(regex.escape, parts))
+    letter = r"[\p{L}\p{N}\p{M}_]"
+    before, after = (f"(?<!{letter})" if _joins(parts[0][0]) else ""), (f"(?!{letter})" if _joins(parts[-1][-1]) else "")
+    pattern = regex.compile(before + body + after, regex.IGNORECASE)
     return lambda text: [match.span() for match in pattern.finditer(text)]
 
 
@@ -206,8 +204,15 @@ def _groups(vectors: NDArray[np.float32], count: int | None) -> NDArray[np.int64
     from sklearn.cluster import AgglomerativeClustering
     from sklearn.metrics import silhouette_score
 
-    if len(vectors) < 3 or count == 1:
+    if count is not None and count < 1:
+        raise OptionError(f"the number of senses must be at least 1, not {count!r}")
+    if len(vectors) < (3 if count is None else 2) or count == 1:
         return np.zeros(len(vectors), dtype=np.int64)
+    if len(vectors) > MOST_GROUPED:
+        drawn = np.sort(np.random.default_rng(0).choice(len(vectors), MOST_GROUPED, replace=False))
+        known = _groups(vectors[drawn], count)
+        centres = np.stack([vectors[drawn][known == group].mean(axis=0) for group in range(int(known.max()) + 1)])
+        return np.asarray((vectors @ normalize(centres).T).argmax(axis=1), dtype=np.int64)
 
     def grouped(into: int) -> NDArray[np.int64]:
         made = AgglomerativeClustering(into, metric="cosine", linkage="average").fit_predict(vectors)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.transforms import normalize
+from semvec.encoders.multi_vector import MultiVectorEncoder
 from semvec.encoders.protocol import Encoder
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import InputError, LevelError
@@ -20,12 +20,15 @@ from semvec.selection.keep import Selection
 from semvec.store.codec import Codec
 from semvec.store.collection import CANDIDATES, Collection, Settings, TokenSettings, Written
 from semvec.store.filters import Filter
+from semvec.store.tokens import bits_for
 from semvec.text.document import Document
-from semvec.types import Dtype, Level, Metric, Oov
+from semvec.types import Dtype, Level, Metric, Oov, Overflow
 
-BLOCK = 512
-PER_TOKEN = 4
-"""Bytes a token takes beside its codes: two of its centroid, and about two for where it stands."""
+BLOCK, CHARACTERS = 512, 1 << 20
+"""Texts, and characters in them, that are encoded and written together."""
+
+PER_TOKEN = 6
+"""Bytes a token takes beside its codes: four of its marks, and about two for where it stands."""
 
 PROBED = 16
 CLOSE = 1e-4
@@ -44,8 +47,10 @@ class TokenSearcher:
     def __init__(self, encoder: Encoder, collection: Collection, selection: Selection | None = None) -> None:
         self.encoder = token_encoder(encoder)
         self.selection = selection
+        if collection.settings.tokens is None:
+            raise LevelError("the collection keeps no token vectors: 'semvec index build … --level token' makes one that does")
         self.collection = collection
-        if collection.settings.tokens is not None and collection.settings.tokens.fingerprint is not None:
+        if collection.settings.tokens.fingerprint is not None:
             collection.settings.tokens.fingerprint.require_comparable(self.encoder.fingerprint)
         self._texts = _TextVectors(encoder.with_options(level=Level.TEXT, dtype=Dtype.FLOAT32))
 
@@ -86,8 +91,7 @@ class TokenSearcher:
         What was given is kept, whatever happens after. Texts with nothing in them that the model knows are left out
         (``Written.left_out``); an item of that id goes.
         """
-        stream = iter(documents)
-        while block := list(islice(stream, BLOCK)):
+        for block in in_blocks(documents):
             texts = [document.text for document in block]
             tokens = self._texts.tokens(self.encoder, texts)
             vectors = self._texts.of(texts, tokens)
@@ -95,6 +99,10 @@ class TokenSearcher:
             able &= vectors.any(axis=1) | (self.collection.settings.metric != Metric.COSINE)
             kept = np.flatnonzero(able).tolist()
             tokens = tokens if self.selection is None else self.selection.kept(tokens, texts)
+            if not kept:
+                self.collection.delete([document.id for document in block])
+                yield Written(0, 0, len(block))
+                continue
             written = self.collection.upsert_tokens(
                 [block[at].id for at in kept],
                 vectors[kept],
@@ -107,6 +115,20 @@ class TokenSearcher:
             yield replace(written, left_out=len(block) - len(kept))
 
 
+def in_blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Give ``documents`` some at a time: memory holds the vectors of all their tokens."""
+    block: list[Document] = []
+    size = 0
+    for document in documents:
+        if block and (len(block) == BLOCK or size + len(document.text) > CHARACTERS):
+            yield block
+            block, size = [], 0
+        block.append(document)
+        size += len(document.text)
+    if block:
+        yield block
+
+
 def token_encoder(encoder: Encoder) -> Encoder:
     """Return ``encoder`` giving vectors of tokens, or of words where it has none of tokens."""
     level = next((its for its in TOKEN_LEVELS if its in encoder.levels), None)
@@ -114,6 +136,11 @@ def token_encoder(encoder: Encoder) -> Encoder:
         given = ", ".join(encoder.levels)
         raise LevelError(f"late interaction wants vectors of tokens, and {encoder.fingerprint.model} gives {given}")
     return encoder.with_options(level=level, dtype=Dtype.FLOAT32, calibration=None, special=False)
+
+
+def whole_texts(encoder: Encoder) -> Encoder:
+    """Return ``encoder`` reading long texts whole, in windows, where it can."""
+    return encoder.with_options(overflow=Overflow.WINDOWS) if not isinstance(encoder, MultiVectorEncoder) else encoder
 
 
 def token_settings(encoder: Encoder, bits: int = 2, dtype: Dtype = Dtype.FLOAT32) -> Settings:
@@ -130,7 +157,7 @@ def bytes_of(settings: Settings, texts: int, tokens: int) -> int:
     """Return about how many bytes the vectors of so many ``texts`` and ``tokens`` take on the disk, snapshot included."""
     assert settings.tokens is not None
     each = Codec(settings.dtype, settings.dim).size
-    return tokens * (code_width(settings.tokens.dim, settings.tokens.bits) + PER_TOKEN) + texts * 2 * each
+    return tokens * (code_width(settings.tokens.dim, bits_for(settings.tokens, tokens)) + PER_TOKEN) + texts * 2 * each
 
 
 @dataclass
@@ -151,7 +178,11 @@ class _TextVectors:
             return self.encoder.encode_document(texts).floats()
         means = _means(tokens)
         if self.means is None:
-            probed = sorted(range(len(texts)), key=lambda at: len(texts[at]))[:PROBED]
+            able = np.flatnonzero((np.bincount(tokens.text_index[tokens.oov != Oov.ZERO], minlength=len(texts)) > 1)
+                                  & (tokens.n_truncated == 0))  # fmt: skip
+            probed = sorted(able.tolist(), key=lambda at: -len(texts[at]))[:PROBED]
+            if not probed:
+                return self.encoder.encode_document(texts).floats()
             true = self.encoder.encode_document([texts[at] for at in probed]).floats()
             fits = self.encoder.metric == Metric.COSINE and true.shape[1] == means.shape[1]
             self.means = fits and bool(np.abs(normalize(true) - normalize(means[probed])).max() <= CLOSE)

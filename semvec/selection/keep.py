@@ -30,6 +30,10 @@ class Selection:
             raise OptionError("a selection keeps a share of the tokens or k of them, one of the two")
         if self.share is not None and not 0 < self.share <= 1:
             raise OptionError(f"the share of tokens to keep must be more than 0 and at most 1, not {self.share!r}")
+        if self.by in (Strategy.IDF, Strategy.TF_IDF) and not self.known.corpus.texts:
+            raise OptionError(f"{self.by} wants to know how rare words are: Known(corpus), which has seen the texts")
+        if self.by == Strategy.CHI2 and not self.known.chi2:
+            raise OptionError("chi2 wants to know what words depend on: Known(chi2=chi_squared(texts, labels))")
         if self.k is not None and self.k < 1:
             raise OptionError(f"k must be at least 1, not {self.k!r}")
 

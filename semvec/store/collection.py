@@ -164,6 +164,8 @@ class Collection(ABC):
         scheme = match[1] if (match := SCHEME.match(text)) and not Path(text).exists() else ""
         if scheme and scheme not in STORES:
             raise OptionError(f"no store is called {scheme!r}: there are {', '.join(STORES)}, and folders")
+        if scheme and settings is not None and settings.tokens is not None:
+            raise OptionError(f"{scheme}: keeps no token vectors: late interaction works on local collections, in a folder")
         module, name = STORES.get(scheme, LOCAL).split(":")
         store = cast("type[Collection]", getattr(import_module(module), name))
         collection = store._open(text, settings)
@@ -334,6 +336,12 @@ class Collection(ABC):
             mine, theirs = getattr(self.settings, name), getattr(settings, name)
             if mine != theirs:
                 raise OptionError(f"the collection was made with {name} {mine}, not {theirs}")
+        mine, theirs = self.settings.tokens, settings.tokens
+        if (mine and (mine.dim, mine.bits)) != (theirs and (theirs.dim, theirs.bits)):
+            said = [
+                f"{its.bits} bits for a number of a token's {its.dim}" if its else "no token vectors" for its in (mine, theirs)
+            ]
+            raise OptionError(f"the collection was made with {said[0]}, not {said[1]}")
         self.check_fingerprint(settings.fingerprint)
 
     def __enter__(self) -> Self:

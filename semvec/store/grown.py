@@ -27,7 +27,12 @@ class Grown:
     width: int
 
     def append(self, rows: NDArray[Any], at: int) -> None:
-        """Write ``rows`` (rows, width) behind the first ``at`` rows; on the disk when this returns."""
+        """Write ``rows`` (rows, width) behind the first ``at`` rows; on the disk when this returns.
+
+        Raises `CollectionDamaged` where there are fewer.
+        """
+        if at and (not self.path.exists() or self.path.stat().st_size < at * self._size):
+            raise CollectionDamaged(f"{self.path}: is shorter than it should be")
         with open(self.path, "r+b" if self.path.exists() else "w+b") as stream:
             stream.truncate(at * self._size)
             stream.seek(at * self._size)

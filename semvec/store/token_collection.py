@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import plain_errors
+from semvec.embeddings.transforms import normalize
 from semvec.errors import CollectionDamaged, InputError, StoreError
 from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hits
@@ -24,7 +26,10 @@ from semvec.text.words import Span
 from semvec.types import JSON
 
 Items = NDArray[np.int64]
+Result = TypeVar("Result")
 MANY = 1024
+NOTHING: Vectors = np.zeros(0, dtype=np.float32)
+"""In the place of the vector of a text, where it is not asked for."""
 
 
 class TokenCollection(LocalCollection):
@@ -86,60 +91,80 @@ class TokenCollection(LocalCollection):
         asked, wanted, k = list(checked(queries, self.settings).each()), as_filter(where), check_k(k)
         if candidates is not None:
             check_k(candidates)
+
+        def search(tokens: TokenRows, items: Items) -> list[Hits]:
+            return [self._found(tokens, items, one, k, candidates, evidence) for one in asked]
+
+        return self._at_a_moment(search, [Hits(()) for _ in asked], wanted)
+
+    def _at_a_moment(self, work: Callable[[TokenRows, Items], Result], nothing: Result, wanted: Filter | None = None) -> Result:
+        """Return what ``work`` makes of the token vectors of one moment and the items that ``wanted`` is true of.
+
+        ``nothing`` where there are none yet. Looked for again where a writer has just put others in their place.
+        """
         for left in reversed(range(PATIENCE + 1)):
             with self._moment() as state:
                 try:
-                    found = self._tokens_at(state)
-                except FileNotFoundError as error:  # a writer has just put others in their place
+                    if (found := self._tokens_at(state)) is None:
+                        return nothing
+                except FileNotFoundError as error:
                     if not left:
-                        raise CollectionDamaged(f"{self.folder}: damaged, {error.filename} is missing") from error
+                        raise CollectionDamaged(f"{self.folder}: damaged, files of its token vectors are missing") from error
                     continue
-                if found is None:
-                    return [Hits(()) for _ in asked]
                 tokens, items = found
                 if wanted is not None:
                     items = items[self._allowed(state, wanted).mask[tokens.rows[items]]]
-                return [self._found(tokens, items, one, k, candidates, evidence) for one in asked]
+                return work(tokens, items)
         raise AssertionError
 
-    def tokens_of(self, find: Callable[[str], list[Span]]) -> Iterator[tuple[Stored, TokenBlock, list[Span]]]:
-        """Give every item in whose text ``find`` finds something, with its tokens and what was found.
+    def occurrences(self, find: Callable[[str], list[Span]]) -> list[tuple[Stored, Span, Vectors]]:
+        """Return all that ``find`` finds in the texts: the item, the characters, and the mean direction (dim,) of its tokens.
 
-        The vectors of tokens are of length 1, and as exact as they are kept.
+        As exact as tokens are kept; what none is kept of is left out.
         """
-        with self._moment() as state:
-            if (found := self._tokens_at(state)) is None:
-                return
-            tokens, items = found
+        found: list[tuple[Stored, Span, Vectors]] = []
+
+        def look(tokens: TokenRows, items: Items) -> list[tuple[Stored, Span, Vectors]]:
             for at in range(0, len(items), MANY):
                 rows = tokens.rows[items[at : at + MANY]].tolist()
                 contents = self._database.contents_of(rows)
                 for item, row in zip(items[at : at + MANY].tolist(), rows, strict=True):
                     name, text, metadata = contents[row]
-                    if text and (where := find(text)):
-                        stored = Stored(name, np.zeros(0, np.float32), text, metadata)
-                        yield stored, tokens.block(item), where
+                    if not text or not (where := find(text)):
+                        continue
+                    block = tokens.block(item)
+                    for start, end in where:
+                        inside = (block.spans[:, 0] < end) & (block.spans[:, 1] > start)
+                        if inside.any():
+                            mean = normalize(block.vectors[inside].sum(axis=0, keepdims=True))[0]
+                            found.append((Stored(name, NOTHING, text, metadata), (start, end), mean))
+            return found
+
+        return self._at_a_moment(look, found)
 
     def nearest_tokens(
         self, vector: NDArray[np.float32], k: int = 4096, *, where: Filter | str | None = None
-    ) -> Iterator[tuple[Stored, Span, float]]:
-        """Give the ``k`` tokens nearest to ``vector`` (dim,), nearest first: their item, the characters and the cosine.
+    ) -> list[tuple[Stored, Span, float]]:
+        """Return the ``k`` tokens nearest to ``vector`` (dim,), nearest first: their item, the characters and the cosine.
 
-        Every token is compared.
+        Every token is compared. Raises `InputError` for a vector of another dim.
         """
-        wanted = as_filter(where)
-        with self._moment() as state:
-            if (found := self._tokens_at(state)) is None:
-                return
-            tokens, items = found
-            if wanted is not None:
-                items = items[self._allowed(state, wanted).mask[tokens.rows[items]]]
-            best = tokens.vectors.nearest(vector, items, check_k(k))
+        wanted, k = as_filter(where), check_k(k)
+        if vector.shape != (self.token_dim,):
+            raise InputError(f"a vector of shape {vector.shape} where tokens have ({self.token_dim},)")
+
+        def look(tokens: TokenRows, items: Items) -> list[tuple[Stored, Span, float]]:
+            best = tokens.vectors.nearest(vector, items, k)
             contents = self._database.contents_of(sorted({int(tokens.rows[item]) for item, _, _ in best}))
+            spans = {item: tokens.spans(item).tolist() for item in {item for item, _, _ in best}}
+            found = []
             for item, token, score in best:
                 name, text, metadata = contents[int(tokens.rows[item])]
-                start, end = tokens.spans(item)[token].tolist()
-                yield Stored(name, np.zeros(0, np.float32), text, metadata), (start, end), score
+                start, end = spans[item][token]
+                found.append((Stored(name, NOTHING, text, metadata), (start, end), score))
+            return found
+
+        return self._at_a_moment(look, [], wanted)
 
     @property
     def token_dim(self) -> int:
@@ -153,8 +178,9 @@ class TokenCollection(LocalCollection):
         hits = self._hits([tokens.rows[best].tolist()], [scores.tolist()])[0]
         if not evidence:
             return hits
+        asked = tokens.vectors.codec.asked(normalize(query.vectors))
         each = zip(hits, best.tolist(), strict=True)
-        return Hits(tuple(replace(hit, evidence=evidence_of(tokens, item, query)) for hit, item in each))
+        return Hits(tuple(replace(hit, evidence=evidence_of(tokens, item, query, asked)) for hit, item in each))
 
     def _tokens_at(self, state: State) -> tuple[TokenRows, Items] | None:
         """Return the token vectors of the moment of ``state``, and which of their items are still there."""

@@ -38,6 +38,11 @@ class TokenBlock:
     vectors: NDArray[np.float32]
     spans: NDArray[np.int32]
 
+    @classmethod
+    def joined(cls, parts: Sequence[TokenBlock]) -> TokenBlock:
+        """Return the tokens of the texts of all ``parts``, of which there is one at least."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("counts", "vectors", "spans")))
+
     def each(self) -> Iterator[TokenBlock]:
         """Give the tokens of each text."""
         for end, count in zip(np.cumsum(self.counts).tolist(), self.counts.tolist(), strict=True):
@@ -80,6 +85,16 @@ class TokenRows:
     def block(self, item: int) -> TokenBlock:
         """Return the tokens of ``item``, their vectors of length 1."""
         return TokenBlock(self.vectors.count[item : item + 1], self.vectors.vectors(item), self.spans(item))
+
+    def sample(self, keep: NDArray[np.bool_], most: int) -> NDArray[np.float32]:
+        """Return the vectors (tokens, dim) of about ``most`` tokens of the items to ``keep``, of whole items drawn by chance."""
+        drawn, size, found = np.random.default_rng(0).permutation(np.flatnonzero(keep)), 0, []
+        for item in drawn.tolist():
+            if size >= most:
+                break
+            found.append(self.vectors.vectors(item))
+            size += len(found[-1])
+        return np.concatenate(found)
 
     def damage(self) -> list[str]:
         """Return what is wrong with them: items whose codes are not what was written."""
@@ -157,23 +172,39 @@ class TokenFiles:
         self._marks.append(marks, extent.tokens)
         self._places.append(np.frombuffer(spans, np.uint8)[:, None], extent.spans)
         self._items.append(items, extent.items)
+        if not extent.items:
+            sync_folder(self.folder)  # the names of new files
         return Extent(extent.folder, extent.items + len(items), extent.tokens + len(codes), extent.spans + len(spans))
 
     def read(self, extent: Extent) -> TokenRows:
         """Return what counts of the files, memory-mapped."""
         rows, first, count, spans_end, crc = np.ascontiguousarray(self._items.read(extent.items).T)
-        if (np.diff(rows) <= 0).any() or (len(rows) and int((first + count).max()) > extent.tokens):
+        marks = self._marks.read(extent.tokens)
+        outside = len(rows) and (int((first + count).max()) > extent.tokens or int(min(first.min(), count.min())) < 0)
+        if outside or (np.diff(rows) <= 0).any() or (np.diff(spans_end) < 0).any():
             raise CollectionDamaged(f"{self.folder}: damaged, its items are in no order")
-        vectors = MultiVectors(self.codec, self._marks.read(extent.tokens), self._codes.read(extent.tokens), first, count)
+        if len(marks) and int(marks[:, 0].max()) >= len(self.codec.centroids):
+            raise CollectionDamaged(f"{self.folder}: damaged, a token has a centroid that is not there")
+        vectors = MultiVectors(self.codec, marks, self._codes.read(extent.tokens), first, count)
         return TokenRows(rows, vectors, self._places.read(extent.spans)[:, 0], spans_end, crc)
 
-    def copy(self, extent: Extent, keep: NDArray[np.bool_], folder: Path, block: int = 1024) -> Extent:
-        """Write the items to ``keep`` (items,) into another ``folder``, with nothing between them; return how far it is."""
-        held, other = self.read(extent), TokenFiles.create(folder, self.codec)
+    def copy(
+        self, extent: Extent, keep: NDArray[np.bool_], folder: Path, codec: ResidualCodec | None = None, block: int = 256
+    ) -> Extent:
+        """Write the items to ``keep`` (items,) into another ``folder``, with nothing between them; return how far it is.
+
+        With a ``codec`` they are encoded anew by it.
+        """
+        held, other = self.read(extent), TokenFiles.create(folder, codec or self.codec)
         to = Extent(folder.name)
         kept = np.flatnonzero(keep)
         for at in range(0, len(kept), block):
             chosen = kept[at : at + block]
+            if codec is not None:
+                to = other.append(
+                    to, held.rows[chosen].tolist(), TokenBlock.joined([held.block(item) for item in chosen.tolist()])
+                )
+                continue
             places, starts = held.vectors.places(chosen)
             packed = [_packed(held.spans(int(item))) for item in chosen]
             ends_of_spans = to.spans + np.cumsum([len(its) for its in packed], dtype=np.int64)

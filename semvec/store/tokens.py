@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.errors import CollectionDamaged, InputError, LevelError
-from semvec.index.residual import ResidualCodec
+from semvec.index.kinds import WHOLE
+from semvec.index.residual import Asked, ResidualCodec, centroid_count
 from semvec.results import Evidence
 from semvec.store.collection import Settings, TokenSettings
 from semvec.store.database import Database
@@ -21,6 +22,8 @@ from semvec.types import JSON, Level, Oov
 PREFIX = "tokens-"
 NAMES = re.compile(rf"{PREFIX}\d{{6,}}")
 LEVELS = (Level.TOKEN, Level.WORD)
+ENOUGH, SAMPLE = 1 << 14, 1 << 17
+"""Tokens from which on it is learned how they are kept in few bits, and how many are learned from at most."""
 
 
 def checked(tokens: Embeddings, settings: Settings) -> TokenBlock:
@@ -60,19 +63,29 @@ class Tokens:
         return read_extent(self._database.about().get("tokens"))
 
     def learn(self, sample: NDArray[np.float32], tokens: int, seed: int = 0) -> None:
-        """Learn from a ``sample`` (rows, dim) how about ``tokens`` of its kind are kept (inside `Database.writing`)."""
-        number = self._database.about().get("tokens_made", 0) + 1
-        name = f"{PREFIX}{number:06d}"
-        codec = ResidualCodec.learned(sample, self._settings.bits, tokens=tokens, seed=seed)
+        """Learn from a ``sample`` (rows, dim) how about ``tokens`` of its kind are kept (inside `Database.writing`).
+
+        Of fewer than `ENOUGH` nothing is learned for good: tokens are kept as float16 until `compact` finds that many.
+        """
+        if not len(sample):
+            return
+        name = self._next()
+        codec = ResidualCodec.learned(sample, bits_for(self._settings, len(sample)), tokens=tokens, seed=seed)
         self._open = TokenFiles.create(self._folder / name, codec)
-        self._database.set_about(tokens=Extent(name).to_json(), tokens_made=number)
+        self._database.set_about(tokens=Extent(name).to_json())
+
+    def _next(self) -> str:
+        """Return the name of the next folder, which none ever had."""
+        number = self._database.about().get("tokens_made", 0) + 1
+        self._database.set_about(tokens_made=number)
+        return f"{PREFIX}{number:06d}"
 
     def write(self, block: TokenBlock) -> None:
         """Write the tokens of the items that get the next rows (inside `Database.writing`)."""
         if (extent := self.extent()) is None:
             self.learn(block.vectors, len(block.vectors))
-            extent = self.extent()
-            assert extent is not None
+            if (extent := self.extent()) is None:
+                return  # no item has a token, so there is nothing to keep
         first = self._database.last_row() + 1
         rows = range(first, first + len(block.counts))
         extent = self._files(extent).append(extent, rows, block)
@@ -85,16 +98,24 @@ class Tokens:
         return self._rows[1]
 
     def compact(self, gone: NDArray[np.int64]) -> None:
-        """Write them anew without those of the rows ``gone`` (inside `Database.writing`); the former go with `clear`."""
+        """Write them anew without those of the rows ``gone`` (inside `Database.writing`); the former go with `clear`.
+
+        What is kept exactly is learned from again where that is due: the first time there are `ENOUGH`, and when there are so
+        many more that twice the centroids suit them.
+        """
         if (extent := self.extent()) is None or not extent.items:
             return
-        keep = ~np.isin(self.at(extent).rows, gone)
-        if keep.all():
+        rows, codec = self.at(extent), self._files(extent).codec
+        keep = ~np.isin(rows.rows, gone)
+        count = int(rows.vectors.count[keep].sum())
+        bits = bits_for(self._settings, count)
+        few = codec.bits == WHOLE and centroid_count(count, count) >= 2 * len(codec.centroids)
+        anew = ResidualCodec.learned(rows.sample(keep, SAMPLE), bits, tokens=count) if bits < codec.bits or few else None
+        if keep.all() and anew is None:
             return
-        number = self._database.about().get("tokens_made", 0) + 1
-        name = f"{PREFIX}{number:06d}"
-        new = self._files(extent).copy(extent, keep, self._folder / name)
-        self._database.set_about(tokens=new.to_json(), tokens_made=number)
+        name = self._next()
+        new = self._files(extent).copy(extent, keep, self._folder / name, anew)
+        self._database.set_about(tokens=new.to_json())
 
     def clear(self, keep: str | None) -> None:
         """Remove every folder of token vectors but the one called ``keep``."""
@@ -115,8 +136,9 @@ class Tokens:
         found = {"dim": self._settings.dim, "bits": self._settings.bits, "tokens": 0, "bytes": 0}
         if extent is None:
             return found
-        size = sum(path.stat().st_size for path in (self._folder / extent.folder).iterdir())
-        return {**found, "tokens": extent.tokens, "centroids": len(self._files(extent).codec.centroids), "bytes": size}
+        size = sum(path.stat().st_size for path in (self._folder / extent.folder).glob("*"))
+        codec = self._files(extent).codec
+        return {**found, "bits": codec.bits, "tokens": extent.tokens, "centroids": len(codec.centroids), "bytes": size}
 
     def _files(self, extent: Extent) -> TokenFiles:
         if self._open is None or self._open.folder.name != extent.folder:
@@ -124,10 +146,15 @@ class Tokens:
         return self._open
 
 
-def evidence_of(rows: TokenRows, item: int, query: TokenBlock) -> tuple[Evidence, ...]:
-    """Return which token of ``item`` each token of ``query`` is nearest to."""
+def bits_for(settings: TokenSettings, tokens: int) -> int:
+    """Return the bits that a number of so many ``tokens`` is kept in: float16 for too few to learn from."""
+    return settings.bits if tokens >= ENOUGH else WHOLE
+
+
+def evidence_of(rows: TokenRows, item: int, query: TokenBlock, asked: Asked) -> tuple[Evidence, ...]:
+    """Return which token of ``item`` each token of ``query``, made ready as ``asked``, is nearest to."""
     if not rows.vectors.count[item]:
         return ()
-    best, scores = rows.vectors.matches(query.vectors, item)
+    best, scores = rows.vectors.matches(asked, item)
     each = np.concatenate([query.spans, rows.spans(item)[best]], axis=1).tolist()
     return tuple(Evidence(a, b, start, end, score) for (a, b, start, end), score in zip(each, scores.tolist(), strict=True))

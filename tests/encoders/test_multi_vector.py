@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 
 import semvec
 from semvec.embeddings.transforms import normalize
+from semvec.encoders.model_folder import is_multi_vector
 from semvec.encoders.multi_vector import MultiVectorEncoder
 from semvec.errors import LevelError, ModelError, OptionError, TextsCut
+from semvec.search.keyphrases import keyphrases
+from semvec.search.kwic import in_texts, use_of
 from semvec.search.token_searcher import TokenSearcher, token_settings
 from semvec.store.collection import Collection
 from semvec.text.document import Document
@@ -105,7 +109,7 @@ def test_maxsim_is_the_models_own(tmp_path: Path, encoder: MultiVectorEncoder, p
     assert len(hits[0].evidence) == 12
 
 
-def test_fingerprints_and_options(encoder: MultiVectorEncoder, tmp_path: Path) -> None:
+def test_fingerprints_and_options(encoder: MultiVectorEncoder, folder: Path, tmp_path: Path) -> None:
     query, document = encoder.prompted("query").fingerprint, encoder.prompted("document").fingerprint
     assert query != document
     query.require_comparable(document)
@@ -120,3 +124,19 @@ def test_fingerprints_and_options(encoder: MultiVectorEncoder, tmp_path: Path) -
     (tmp_path / "x" / "config_sentence_transformers.json").write_text('{"model_type": "MultiVectorEncoder"}')
     with pytest.raises(ModelError):
         semvec.load_encoder(tmp_path / "x")
+    with pytest.raises(ModelError, match="was not made for late interaction"):
+        semvec.load_encoder(folder.parent / "bert", family="multi_vector")
+    settings = json.loads((folder / "config_sentence_transformers.json").read_text())
+    for name in ("ColBERT", "SentenceTransformer"):
+        (tmp_path / "x" / "config_sentence_transformers.json").write_text(json.dumps({**settings, "model_type": name}))
+        assert is_multi_vector(tmp_path / "x") == (name == "ColBERT")
+    (tmp_path / "y").mkdir()
+    (tmp_path / "y" / "config.json").write_text('{"architectures": ["HF_ColBERT"]}')
+    assert is_multi_vector(tmp_path / "y")
+
+
+def test_words_in_context(encoder: MultiVectorEncoder) -> None:
+    documents = [Document("a", "the bank of the river"), Document("b", "Paris")]
+    found = in_texts(documents, "river", encoder).like(use_of(encoder, "of the [river]"))
+    assert [(one.id, one.word) for one in found.occurrences] == [("a", "river")]
+    assert keyphrases(["the river bank"], encoder, 2, ngrams=(1, 2))[0]

@@ -76,7 +76,7 @@ def test_scores_are_those_of_the_oracle(bits: int, tokens: int) -> None:
     assert scores == pytest.approx([maxsim(query, its) for its in held], abs=1e-4 * tokens)
     true = [(normalize(query) @ its.T).max(axis=1).sum() if len(its) else 0 for its in held]
     assert scores == pytest.approx(true, abs=1e-4)
-    best, cosines = index.matches(query, 2)
+    best, cosines = index.matches(asked, 2)
     assert (best == (normalize(query) @ held[2].T).argmax(axis=1)).all()
     assert cosines.sum() == pytest.approx(true[2], abs=1e-4)
     assert index.vectors(4) == pytest.approx(held[4])

@@ -11,7 +11,7 @@ import pytest
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.word import WordEncoder
-from semvec.errors import InputError
+from semvec.errors import InputError, OptionError
 from semvec.search.kwic import Concordance, Occurrence, _finder, in_collection, in_texts, use_of, used_like
 from semvec.search.token_searcher import TokenSearcher, token_settings
 from semvec.store.collection import Collection
@@ -29,6 +29,7 @@ def test_whole_words_are_found() -> None:
     assert _finder("river bank")("the river  bank, river-bank") == [(4, 15)]
     assert _finder("银行")("我在银行工作") == [(2, 4)]
     assert _finder("C++")("in C++ and C") == [(3, 6)]
+    assert _finder("cafe")("cafe\u0301 cafe") == [(6, 10)]  # an accent is part of its letter
     with pytest.raises(InputError, match="empty"):
         _finder("  ")
 
@@ -38,7 +39,7 @@ def test_an_occurrence_and_its_vector(sentence: SentenceEncoder) -> None:
     assert [(one.id, one.start) for one in found.occurrences] == WHERE
     assert found.occurrences[1].word == "Bank"
     assert found.occurrences[1].metadata == {"at": 1}
-    tokens = sentence.encode([TEXTS[1]], level="token")
+    tokens = sentence.encode_document([TEXTS[1]], level="token")
     inside = (tokens.start < 17) & (tokens.end > 13)
     true = normalize(tokens.vectors)[inside].mean(axis=0)
     assert found.vectors[1] == pytest.approx(true / np.linalg.norm(true), abs=1e-5)
@@ -54,10 +55,8 @@ def test_a_collection_gives_the_same(tmp_path: Path, sentence: SentenceEncoder) 
         list(TokenSearcher(sentence, collection).add(DOCUMENTS))
         found = in_collection(collection, "bank")
         assert found.occurrences == true.occurrences
-        asked = sentence.encode_document(TEXTS, level="token")  # documents have a prompt of their own
-        assert found.vectors.shape == true.vectors.shape
-        block = normalize(asked[0].vectors)[(asked[0].start < 8) & (asked[0].end > 4)].mean(axis=0)
-        assert found.vectors[0] == pytest.approx(block / np.linalg.norm(block), abs=1e-3)
+        assert found.vectors == pytest.approx(true.vectors, abs=1e-3)
+        asked = sentence.encode_document(TEXTS, level="token")
         use = use_of(sentence, "the [river] of")
         cosines = normalize(asked.vectors) @ use
         words = used_like(collection, use, 3)
@@ -92,12 +91,27 @@ def test_senses_are_told_apart() -> None:
     one = normalize(middles[np.zeros(30, int)] + rng.standard_normal((30, 12)) * 0.3)
     assert {its.sense for its in Concordance(found.occurrences[:30], one).senses(1).occurrences} == {1}
     assert [its.sense for its in Concordance(found.occurrences[:1], one[:1]).senses().occurrences] == [1]
+    assert [its.sense for its in Concordance(found.occurrences[:2], vectors[[0, 25]]).senses(2).occurrences] == [1, 2]
+    with pytest.raises(OptionError, match="at least 1"):
+        found.senses(0)
+
+
+def test_many_occurrences_join_the_groups_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semvec.search.kwic.MOST_GROUPED", 50)
+    rng = np.random.default_rng(0)
+    group = rng.integers(2, size=400)
+    vectors = normalize(normalize(rng.standard_normal((2, 12)))[group] + 0.1 * rng.standard_normal((400, 12)))
+    found = Concordance(tuple(Occurrence(f"{its}", "bank", 0, 4) for its in group), vectors).senses()
+    assert {(one.id, one.sense) for one in found.occurrences} in ({("0", 1), ("1", 2)}, {("0", 2), ("1", 1)})
 
 
 def test_commands(tmp_path: Path, glove_file: Path) -> None:
     (tmp_path / "t.txt").write_text("\n\n".join(["the bank of the river", "Paris bank", "the of"]), encoding="utf-8")
     done = run("kwic", tmp_path / "t.txt", "bank", "-m", glove_file, "--format", "jsonl", "--like", "the [bank]")
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["1", "3"]
+    few = run("kwic", tmp_path / "t.txt", "bank", "-m", glove_file, "-k", "1")
+    assert len(few.stdout.splitlines()) == 1
+    assert "1 of 2 lines" in few.stderr
     shown = run("kwic", tmp_path / "t.txt", "bank", "-m", glove_file, "--senses", "1", "--width", "9").stdout
     assert shown.splitlines()[0] == "sense 1: 2 of 2"
     assert "     the bank of the r" in shown

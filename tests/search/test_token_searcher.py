@@ -80,6 +80,15 @@ def test_pooling_that_is_no_mean_is_computed(tmp_path: Path, contextual: dict[st
     assert item.vector == pytest.approx(true, abs=1e-5)
 
 
+def test_nothing_that_is_known(tmp_path: Path, word: WordEncoder) -> None:
+    with Collection.open(tmp_path / "c", token_settings(word, 2)) as collection:
+        searcher = TokenSearcher(word, collection)
+        assert [done.left_out for done in searcher.add([Document("a", "zzz"), Document("b", "")])] == [2]
+        assert searcher.search(["bank"])[0].ids == []
+        assert sum(done.new for done in searcher.add(DOCUMENTS)) == len(TEXTS)
+        assert len(searcher.search(["bank"])[0]) == len(TEXTS)
+
+
 def test_what_is_refused(tmp_path: Path, word: WordEncoder, static: StaticEncoder, sentence: SentenceEncoder) -> None:
     searcher = filled(tmp_path / "c", word)
     with pytest.raises(InputError, match="nothing that the model knows"):
@@ -98,8 +107,10 @@ def test_what_is_refused(tmp_path: Path, word: WordEncoder, static: StaticEncode
 
 def test_sizes(word: WordEncoder) -> None:
     two, four = (bytes_of(token_settings(word, bits), 10, 1000) for bits in (2, 4))
-    assert four - two == 1000  # a byte more for the four numbers of each token
-    assert two == 1000 * (1 + 4) + 10 * 2 * 16
+    assert four == two == 1000 * (8 + 6) + 10 * 2 * 16  # few tokens are kept as float16
+    two, four = (bytes_of(token_settings(word, bits), 10, 100_000) for bits in (2, 4))
+    assert four - two == 100_000  # a byte more for the four numbers of each token
+    assert two == 100_000 * (1 + 6) + 10 * 2 * 16
 
 
 EVIDENCE = (Evidence(0, 4, 4, 8, 0.5), Evidence(5, 7, 0, 3, 0.25), Evidence(8, 11, 4, 8, 0.75))
@@ -127,7 +138,7 @@ def test_commands(tmp_path: Path, glove_file: Path) -> None:
     done = run("index", "build", tmp_path / "t.jsonl", "-o", tmp_path / "c", "-m", glove_file, "--level", "token", "--bits", "4")
     assert done.exit_code == 0, done.output
     assert "5 texts of 19 tokens: about 0.0 MB" in done.stderr
-    assert "in 4 bits" in run("index", "info", tmp_path / "c").stdout
+    assert "in 16 bits" in run("index", "info", tmp_path / "c").stdout  # few tokens are kept exactly
     done = run("search", tmp_path / "c", "bank river", "-k", 2, "--format", "json", "--html", tmp_path / "x.html")
     hits = json.loads(done.stdout)[0]["hits"]
     assert hits[0]["id"] == "d0"
@@ -149,6 +160,9 @@ def test_commands_refuse(tmp_path: Path, glove_file: Path) -> None:
     refused(run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "c", "--bits", "2"), "--bits", "--level token")
     assert run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "c", "-m", glove_file).exit_code == 0
     refused(run("search", tmp_path / "c", "bank", "--level", "token"), "keeps no token vectors")
-    refused(run("search", tmp_path / "c", "bank", "--level", "token", "--hybrid"), "--hybrid does nothing at level token")
+    refused(run("search", tmp_path / "c", "--html", "x.html", stdin=b""), "QUERY")
+    build = ("index", "build", tmp_path / "t.txt", "-o", tmp_path / "d", "-m", glove_file, "--level", "token")
+    assert run(*build).exit_code == 0
+    refused(run("search", tmp_path / "d", "bank", "--level", "token", "--hybrid"), "--hybrid does nothing at level token")
     refused(run("search", tmp_path / "c", "bank", "--highlight"), "keeps no token vectors")
     refused(run("search", tmp_path / "c", "bank", "--highlight", "--level", "text"), "--highlight does nothing at level text")

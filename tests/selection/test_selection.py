@@ -103,6 +103,9 @@ def test_the_best_are_kept_in_their_order(word: WordEncoder) -> None:
     one = Selection(Strategy.LEAD, k=1).kept(tokens, TEXTS)
     assert [str(its) for its in one.surface] == ["the", "Paris", "the"]
     assert Selection(Strategy.LEAD, share=1).kept(tokens, TEXTS) == tokens
+    for way in (Strategy.IDF, Strategy.TF_IDF, Strategy.CHI2):
+        with pytest.raises(OptionError, match="wants to know"):
+            Selection(way, k=1)
     for wrong in ({}, {"share": 0.5, "k": 1}, {"share": 0}, {"share": 1.5}, {"k": 0}):
         with pytest.raises(OptionError):
             Selection(Strategy.LEAD, **wrong)  # type: ignore[arg-type]

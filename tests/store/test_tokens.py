@@ -126,9 +126,11 @@ def test_tokens_without_a_vector_are_left_out(tmp_path: Path) -> None:
     with opened(tmp_path / "c") as collection:
         write(collection, "ab", its)
         assert collection.info()["tokens"]["tokens"] == 5
-        block = {item.id: tokens for item, tokens, _ in collection.tokens_of(lambda text: [(0, 1)])}
-        assert block["a"].spans.tolist() == [[0, 2], [6, 8], [9, 11]]
-        assert block["b"].spans.tolist() == [[0, 2], [6, 8]]
+        where = sorted((item.id, span) for item, span, _ in collection.nearest_tokens(its.vectors[0], 100))
+        assert where == [("a", (0, 2)), ("a", (6, 8)), ("a", (9, 11)), ("b", (0, 2)), ("b", (6, 8))]
+        found = collection.occurrences(lambda text: [(3, 7), (3, 5)])
+        assert [(item.id, span) for item, span, _ in found] == [("a", (3, 7)), ("b", (3, 7))]
+        assert found[0][2] == pytest.approx(its.vectors[2] / np.linalg.norm(its.vectors[2]), abs=1e-3)
 
 
 def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
@@ -153,6 +155,7 @@ def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
             collection.search_tokens(tokens_of([2]), candidates=0)
         assert collection.count() == 0
         collection.learn_tokens(tokens_of([200]), 10_000)
+        assert collection.info()["tokens"]["bits"] == 16  # too few to learn from for good
         write(collection, "a", tokens_of([3]))
         with pytest.raises(StoreError, match="settled"):
             collection.learn_tokens(tokens_of([200]), 10_000)
@@ -160,6 +163,47 @@ def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
         plain.search_tokens(tokens_of([2]))
     with pytest.raises(OptionError, match="bits must be"):
         TokenSettings(DIM, 3)
+
+
+def test_few_tokens_are_kept_exactly_until_there_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semvec.store.tokens.ENOUGH", 300)
+    query, first, second = tokens_of([4], seed=5), tokens_of([1]), tokens_of([200, 180], seed=1)
+    with opened(tmp_path / "c", bits=4) as collection:
+        write(collection, "a", first)
+        write(collection, "bc", second)
+        held = {"a": first[0].vectors, "b": second[0].vectors, "c": second[1].vectors}
+        assert collection.info()["tokens"]["bits"] == 16
+        assert found(collection, query) == oracle(query, held)
+        collection.optimise()
+        told = collection.info()["tokens"]
+        assert (told["bits"], told["tokens"]) == (4, 381)
+        assert told["centroids"] > 20  # not those of the one token that came first
+        assert [name for name, _ in found(collection, query)] == [name for name, _ in oracle(query, held)]
+        hits = collection.search_tokens(query, evidence=True)[0]
+        assert all(its.end - its.start == 2 for hit in hits for its in hit.evidence)
+        assert not collection.check()
+        collection.optimise()
+        assert [path.name for path in (tmp_path / "c").glob("tokens-*")] == ["tokens-000002"]
+
+
+def test_items_without_tokens(tmp_path: Path) -> None:
+    with opened(tmp_path / "c") as collection:
+        collection.upsert_tokens(["x"], np.ones((1, DIM)), tokens_of([0]))
+        assert found(collection, tokens_of([2])) == []
+        write(collection, "a", tokens_of([3]))
+        assert [name for name, _ in found(collection, tokens_of([2]))] == ["a"]
+        collection.optimise()
+        assert not collection.check()
+
+
+def test_settings_must_agree(tmp_path: Path) -> None:
+    opened(tmp_path / "c", bits=2).close()
+    with pytest.raises(OptionError, match="2 bits .* not 4 bits"):
+        opened(tmp_path / "c", bits=4)
+    with pytest.raises(OptionError, match="not no token vectors"):
+        Collection.open(tmp_path / "c", Settings(DIM))
+    with pytest.raises(OptionError, match="late interaction works on local"):
+        Collection.open("chroma:x#y", Settings(DIM, tokens=TokenSettings(DIM)))
 
 
 def test_what_was_not_committed_is_written_over(tmp_path: Path) -> None:
@@ -187,7 +231,14 @@ def test_damage_is_told(tmp_path: Path) -> None:
     (folder / "codes.bin").write_bytes(codes)
     with opened(tmp_path / "c", bits=4) as collection:
         assert collection.check() == ["the token vectors of 1 items are not what was written"]
+    marks = bytearray((folder / "marks.bin").read_bytes())
+    (folder / "marks.bin").write_bytes(b"\xff" * len(marks))
+    with opened(tmp_path / "c", bits=4) as collection, pytest.raises(CollectionDamaged, match="centroid that is not there"):
+        collection.search_tokens(tokens_of([2]))
+    (folder / "marks.bin").write_bytes(marks)
     (folder / "codes.bin").write_bytes(codes[:-1])
+    with opened(tmp_path / "c", bits=4) as collection, pytest.raises(CollectionDamaged, match="shorter"):
+        write(collection, "c", tokens_of([3]))  # what is missing is not filled up
     with opened(tmp_path / "c", bits=4) as collection:
         assert "shorter" in collection.check()[0]
         with pytest.raises(CollectionDamaged, match=r"codes\.bin"):
