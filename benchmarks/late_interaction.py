@@ -145,9 +145,10 @@ def built(its: Held, encoder: Encoder, bits: int, folder: Path) -> TokenCollecti
     drawn = np.sort(rng.permutation(len(its.ids))[: max(1, len(its.ids) // 5)])
     collection.learn_tokens(Embeddings.concatenate([its.documents[int(at)] for at in drawn]), its.documents.rows)
     texts = list(its.data.documents.values())
+    vectors = np.where(its.texts.any(axis=1, keepdims=True), its.texts, 1)  # an empty text has no direction of its own
     for at in range(0, len(its.ids), BLOCK):
         part = slice(at, at + BLOCK)
-        collection.upsert_tokens(its.ids[part], its.texts[part], its.documents[part], texts[part])
+        collection.upsert_tokens(its.ids[part], vectors[part], its.documents[part], texts[part])
     return collection
 
 
