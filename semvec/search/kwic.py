@@ -138,7 +138,10 @@ def in_texts(documents: Iterable[Document], word: str, encoder: Encoder) -> Conc
 
 
 def in_collection(collection: TokenCollection, word: str) -> Concordance:
-    """Return where ``word`` stands in the texts of ``collection``, by the token vectors it keeps; nothing is encoded."""
+    """Return where ``word`` stands in the texts of ``collection``, by the token vectors it keeps; nothing is encoded.
+
+    Where none of its tokens was kept (``keep_tokens``) it is not found.
+    """
     found = collection.occurrences(_finder(word))
     vectors = [np.zeros((0, collection.token_dim), np.float32), *(vector[None] for _, _, vector in found)]
     each = (Occurrence(item.id, item.text or "", start, end, item.metadata) for item, (start, end), _ in found)
