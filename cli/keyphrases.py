@@ -55,12 +55,9 @@ def keyphrases(
       semvec keyphrases news_zh.txt --splitter jieba:cut --stop-words stop_zh.txt -m e5-small
     """
     from semvec.encoders.catalog import load_encoder
-    from semvec.errors import InputError
     from semvec.search.keyphrases import keyphrases as found_in
-    from semvec.text.document import BadRow
-    from semvec.text.documents import read_documents
+    from semvec.text.documents import sound_documents
     from semvec.text.readers import ReadOptions
-    from semvec.text.sources import find_sources
 
     options: dict[str, Any] = {
         "ngrams": _range(ngrams),
@@ -68,15 +65,12 @@ def keyphrases(
         "stop_words": None if stop_words is None else Path(stop_words).read_text(encoding="utf-8").split(),
         "splitter": None if splitter is None else _function(splitter),
     }
-    rows = read_documents(find_sources(list(inputs)), ReadOptions(id_field=id_field, text_field=text_field))
+    rows = sound_documents(inputs, ReadOptions(id_field=id_field, text_field=text_field))
     encoder, done = load_encoder(model, device=device), 0
     with Bar(quiet) as bar:
         while block := list(islice(rows, BLOCK)):
-            if bad := next((row for row in block if isinstance(row, BadRow)), None):
-                raise InputError(f"{bad.where}: {bad.reason}")
-            texts = [row.text for row in block if not isinstance(row, BadRow)]
-            for row, its in zip(block, found_in(texts, encoder, k, **options), strict=True):
-                _print(getattr(row, "id", ""), its, form)
+            for row, its in zip(block, found_in([row.text for row in block], encoder, k, **options), strict=True):
+                _print(row.id, its, form)
             done += len(block)
             bar.to(Step("", done, None, "texts"))
 

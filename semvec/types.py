@@ -69,6 +69,10 @@ class Level(Choice):
     TOKEN = "token"
 
 
+TOKEN_LEVELS = (Level.TOKEN, Level.WORD)
+"""The levels at which a text has a row for every piece of it, the finer first."""
+
+
 class Pooling(Choice):
     """How the token vectors of a text, chunk or span become one vector."""
 

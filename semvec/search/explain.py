@@ -14,12 +14,10 @@ from semvec.encoders.protocol import Encoder
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import InputError, OptionError
 from semvec.text.words import Span, find_words
-from semvec.types import Choice, Dtype, Level, Metric
+from semvec.types import TOKEN_LEVELS, Choice, Dtype, Level, Metric
 
 EXACT = 1e-5
 """How far a text's vector may be, in any dimension of unit vectors, from the mean of its tokens' to be taken for it."""
-
-LEVELS = (Level.TOKEN, Level.WORD)
 
 
 class Method(Choice):
@@ -103,7 +101,7 @@ def _sides(
     encoder: Encoder, texts: tuple[str, str], tops: NDArray[np.float32]
 ) -> list[tuple[list[Span | None], NDArray[np.float64]]] | None:
     """Return the parts of each text and what each adds to its vector (parts, dim); None where that is not the sum of any."""
-    level = next((its for its in LEVELS if its in encoder.levels), None)
+    level = next((its for its in TOKEN_LEVELS if its in encoder.levels), None)
     if level is None:
         return None
     special = isinstance(encoder, TransformerEncoder)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.embeddings import Embeddings
-from semvec.embeddings.transforms import normalize
+from semvec.embeddings.transforms import normalize, span_directions
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.search.token_searcher import in_blocks, token_encoder, whole_texts
@@ -193,13 +193,12 @@ def _joins(character: str) -> bool:
 
 def _span_vectors(tokens: Embeddings, spans: Sequence[Sequence[Span]]) -> NDArray[np.float32]:
     """Return for each of the ``spans`` of each text the mean direction (spans, dim) of its tokens; zeros where there are none."""
-    found = [np.zeros((0, tokens.dim), np.float32)]
-    for its, where in zip(tokens, spans, strict=True):
-        vectors = normalize(its.floats())
-        for start, end in where:
-            inside = (its.start < end) & (its.end > start)
-            found.append(normalize(vectors[inside].sum(axis=0, keepdims=True)))
-    return np.concatenate(found)
+    return np.concatenate(
+        [
+            span_directions(its.floats(), np.stack([its.start, its.end], axis=1), where)
+            for its, where in zip(tokens, spans, strict=True)
+        ]
+    )
 
 
 def _groups(vectors: NDArray[np.float32], count: int | None) -> NDArray[np.int64]:

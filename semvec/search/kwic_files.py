@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.encoders.catalog import load_encoder
-from semvec.errors import InputError, OptionError
+from semvec.errors import OptionError
 from semvec.search.kwic import Concordance, in_collection, in_texts, use_of
 from semvec.store.collection import Collection, is_collection
 from semvec.store.token_collection import TokenCollection
-from semvec.text.document import BadRow, Document
-from semvec.text.documents import read_documents
+from semvec.text.documents import sound_documents
 from semvec.text.readers import ReadOptions
-from semvec.text.sources import find_sources
 
 Found = tuple[Concordance, NDArray[np.float32], TokenCollection | None]
 
@@ -38,7 +36,7 @@ def concordance(
     if not is_collection(corpus):
         encoder = load_encoder(model or "minilm", device=device)
         use = np.zeros(0, np.float32) if like is None else use_of(encoder, like)
-        yield in_texts(_documents(corpus, ReadOptions(text_field=text_field, keep_blank=True)), word, encoder), use, None
+        yield in_texts(sound_documents(corpus, ReadOptions(text_field=text_field, keep_blank=True)), word, encoder), use, None
         return
     with Collection.open(corpus) as collection:
         if not isinstance(collection, TokenCollection):
@@ -50,10 +48,3 @@ def concordance(
             collection.check_fingerprint(encoder.fingerprint)
             use = use_of(encoder, like)
         yield in_collection(collection, word), use, collection
-
-
-def _documents(corpus: str, read: ReadOptions) -> Iterator[Document]:
-    for item in read_documents(find_sources([corpus]), read):
-        if isinstance(item, BadRow):
-            raise InputError(f"{item.where}: {item.reason}")
-        yield item

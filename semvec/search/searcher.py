@@ -83,7 +83,7 @@ class Searcher:
         chooses = bool(fusion or rerank or diversity or group_by)
         if not chooses:
             hits = self.collection.search(vectors, k, where=wanted)
-            return [_cut(replace(its, query=query), min_score) for its, query in zip(hits, queries, strict=True)]
+            return [cut(replace(its, query=query), min_score) for its, query in zip(hits, queries, strict=True)]
         return [
             self._chosen(
                 query, vectors[at : at + 1] if known[at] else None, k, wanted, fusion, rerank, diversity, group_by, min_score
@@ -119,7 +119,7 @@ class Searcher:
                 hits = fusion.joined(hits, words, FLOORS.get(self.collection.settings.metric))
             if reranker is not None:
                 hits = rerank_hits(query, hits, reranker, scored)
-            hits = _cut(hits, min_score)
+            hits = cut(hits, min_score)
             if group_by is not None:
                 hits = best_of_groups(hits, group_by)
             if len(hits) >= k or all_there or group_by is None:
@@ -160,6 +160,6 @@ def settings_for(encoder: Encoder, dtype: Dtype = Dtype.FLOAT32) -> Settings:
     return Settings(able.dim, able.metric, dtype, able.prompted("document").fingerprint)
 
 
-def _cut(hits: Hits, min_score: float | None) -> Hits:
+def cut(hits: Hits, min_score: float | None) -> Hits:
     """Return the hits that score ``min_score`` or more."""
     return hits if min_score is None else Hits(tuple(hit for hit in hits if hit.score >= min_score), hits.query)

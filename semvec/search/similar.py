@@ -13,10 +13,8 @@ from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.results import Hit, Hits
 from semvec.search.index_files import check_no_collection
-from semvec.text.document import BadRow
-from semvec.text.documents import read_documents
+from semvec.text.documents import sound_documents
 from semvec.text.readers import ReadOptions
-from semvec.text.sources import find_sources
 from semvec.types import Level
 
 BLOCK = 512
@@ -62,11 +60,7 @@ def _vectors(path: str | Path, encoder: Encoder | None, read: ReadOptions | None
             raise InputError(f"{path}: holds vectors of a {found.level} each; --level text makes those of whole texts")
         return found
     assert encoder is not None
-    documents = []
-    for item in read_documents(find_sources([path]), read):
-        if isinstance(item, BadRow):
-            raise InputError(f"{item.where}: {item.reason}")
-        documents.append(item)
+    documents = list(sound_documents(path, read))
     if not documents:
         raise InputError(f"{path}: holds no texts")
     return encoder.encode([item.text for item in documents], level=Level.TEXT).with_ids([item.id for item in documents])

@@ -16,13 +16,14 @@ from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import InputError, LevelError
 from semvec.index.kinds import code_width
 from semvec.results import Hits
+from semvec.search.searcher import cut
 from semvec.selection.keep import Selection
 from semvec.store.codec import Codec
 from semvec.store.collection import CANDIDATES, Collection, Settings, TokenSettings, Written
 from semvec.store.filters import Filter
 from semvec.store.tokens import bits_for
 from semvec.text.document import Document
-from semvec.types import Dtype, Level, Metric, Oov, Overflow
+from semvec.types import TOKEN_LEVELS, Dtype, Level, Metric, Oov, Overflow
 
 BLOCK, CHARACTERS = 512, 1 << 20
 """Texts, and characters in them, that are encoded and written together."""
@@ -33,8 +34,6 @@ PER_TOKEN = 6
 PROBED = 16
 CLOSE = 1e-4
 """How far a number of a text's vector of length 1 may be from the mean of its tokens' to be taken for it."""
-
-TOKEN_LEVELS = (Level.TOKEN, Level.WORD)
 
 
 class TokenSearcher:
@@ -76,10 +75,7 @@ class TokenSearcher:
             if (its.oov == Oov.ZERO).all():
                 raise InputError(f"query {query!r:.80} holds nothing that the model knows")
         hits = self.collection.search_tokens(asked, k, where=where, candidates=candidates, evidence=evidence)
-        return [
-            Hits(tuple(hit for hit in its if min_score is None or hit.score >= min_score), query)
-            for its, query in zip(hits, queries, strict=True)
-        ]
+        return [cut(replace(its, query=query), min_score) for its, query in zip(hits, queries, strict=True)]
 
     def learn(self, texts: Sequence[str], tokens: int, *, seed: int = 0) -> None:
         """Learn from a sample of ``texts`` how about so many ``tokens`` of their kind are kept; before anything is written."""

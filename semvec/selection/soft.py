@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,6 @@ class LearnedScorer:
 
     def save(self, path: Path) -> None:
         """Write the scorer to ``path``, a .safetensors file."""
-        import json
-
         made = json.dumps(self.fingerprint and self.fingerprint.to_json())
         about = {"format": FORMAT, "version": "1", "bias": repr(self.bias), "fingerprint": made}
         with written_whole(path) as (stream,):
@@ -67,8 +66,6 @@ class LearnedScorer:
     @classmethod
     def load(cls, path: Path) -> LearnedScorer:
         """Return the scorer in ``path``; raise `FormatError` where there is none."""
-        import json
-
         try:
             with safe_open(path, framework="numpy") as stored:
                 about = stored.metadata() or {}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import plain_errors
-from semvec.embeddings.transforms import normalize
+from semvec.embeddings.transforms import normalize, span_directions
 from semvec.errors import CollectionDamaged, InputError, StoreError
 from semvec.index.kinds import AUTO, GOOD
 from semvec.results import Hits
@@ -133,11 +133,9 @@ class TokenCollection(LocalCollection):
                     if not text or not (where := find(text)):
                         continue
                     block = tokens.block(item)
-                    for start, end in where:
-                        inside = (block.spans[:, 0] < end) & (block.spans[:, 1] > start)
-                        if inside.any():
-                            mean = normalize(block.vectors[inside].sum(axis=0, keepdims=True))[0]
-                            found.append((Stored(name, NOTHING, text, metadata), (start, end), mean))
+                    for span, mean in zip(where, span_directions(block.vectors, block.spans, where), strict=True):
+                        if mean.any():
+                            found.append((Stored(name, NOTHING, text, metadata), span, mean))
             return found
 
         return self._at_a_moment(look, found)

@@ -79,8 +79,12 @@ class TokenRows:
 
     def spans(self, item: int) -> Spans:
         """Return the characters (tokens, 2) that the tokens of ``item`` stand at, start and end."""
+        return _unpacked(self.packed_spans(item))
+
+    def packed_spans(self, item: int) -> bytes:
+        """Return the same as it is kept."""
         start = int(self._spans_end[item - 1]) if item else 0
-        return _unpacked(self._spans[start : int(self._spans_end[item])].tobytes())
+        return self._spans[start : int(self._spans_end[item])].tobytes()
 
     def block(self, item: int) -> TokenBlock:
         """Return the tokens of ``item``, their vectors of length 1."""
@@ -160,14 +164,22 @@ class TokenFiles:
         parts = [slice(end - count, end) for end, count in zip(ends.tolist(), block.counts.tolist(), strict=True)]
         packed = [_packed(block.spans[part]) for part in parts]
         checks = [_checksum(marks[part], codes[part]) for part in parts]
-        ends_of_spans = extent.spans + np.cumsum([len(its) for its in packed], dtype=np.int64)
-        first = extent.tokens + ends - block.counts
-        items = np.stack([np.array(rows), first, block.counts, ends_of_spans, np.array(checks)], axis=1)
-        return self._write(extent, items, marks, codes, b"".join(packed))
+        return self._write(extent, np.array(rows), block.counts, np.array(checks), marks, codes, packed)
 
     def _write(
-        self, extent: Extent, items: NDArray[np.int64], marks: NDArray[np.uint16], codes: NDArray[np.uint8], spans: bytes
+        self,
+        extent: Extent,
+        rows: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        checks: NDArray[np.int64],
+        marks: NDArray[np.uint16],
+        codes: NDArray[np.uint8],
+        packed: Sequence[bytes],
     ) -> Extent:
+        """Write items at ``rows``, of so many token ``counts``, checksums and ``packed`` spans, behind those of ``extent``."""
+        first = extent.tokens + np.cumsum(counts) - counts
+        ends_of_spans = extent.spans + np.cumsum([len(its) for its in packed], dtype=np.int64)
+        items, spans = np.stack([rows, first, counts, ends_of_spans, checks], axis=1), b"".join(packed)
         self._codes.append(codes, extent.tokens)
         self._marks.append(marks, extent.tokens)
         self._places.append(np.frombuffer(spans, np.uint8)[:, None], extent.spans)
@@ -205,18 +217,16 @@ class TokenFiles:
                     to, held.rows[chosen].tolist(), TokenBlock.joined([held.block(item) for item in chosen.tolist()])
                 )
                 continue
-            places, starts = held.vectors.places(chosen)
-            packed = [_packed(held.spans(int(item))) for item in chosen]
-            ends_of_spans = to.spans + np.cumsum([len(its) for its in packed], dtype=np.int64)
-            items = np.stack(
-                [held.rows[chosen], to.tokens + starts, held.vectors.count[chosen], ends_of_spans, held._crc[chosen]], axis=1
+            its, (places, _) = held.vectors, held.vectors.places(chosen)
+            packed = [held.packed_spans(item) for item in chosen.tolist()]
+            to = other._write(
+                to, held.rows[chosen], its.count[chosen], held._crc[chosen], its.marks[places], its.codes[places], packed
             )
-            to = other._write(to, items, held.vectors.marks[places], held.vectors.codes[places], b"".join(packed))
         return to
 
 
 def read_extent(record: JSON) -> Extent | None:
-    """Return what a collection says of its token vectors, None where it has none yet; for messages, as JSON text."""
+    """Return what a collection says of its token vectors, None where it has none yet."""
     try:
         return None if record is None else Extent.from_json(record)
     except TypeError as error:

@@ -17,11 +17,10 @@ from semvec.results import Evidence
 from semvec.store.collection import Settings, TokenSettings
 from semvec.store.database import Database
 from semvec.store.token_files import Extent, TokenBlock, TokenFiles, TokenRows, read_extent
-from semvec.types import JSON, Level, Oov
+from semvec.types import JSON, TOKEN_LEVELS, Oov
 
 PREFIX = "tokens-"
 NAMES = re.compile(rf"{PREFIX}\d{{6,}}")
-LEVELS = (Level.TOKEN, Level.WORD)
 ENOUGH, SAMPLE = 1 << 14, 1 << 17
 """Tokens from which on it is learned how they are kept in few bits, and how many are learned from at most."""
 
@@ -34,7 +33,7 @@ def checked(tokens: Embeddings, settings: Settings) -> TokenBlock:
     """
     if settings.tokens is None:
         raise LevelError("the collection was made for vectors of whole texts; one for those of tokens is made with --level token")
-    if tokens.level not in LEVELS:
+    if tokens.level not in TOKEN_LEVELS:
         raise LevelError(f"these are vectors of level {tokens.level} where those of tokens or words are wanted")
     if settings.tokens.fingerprint is not None:
         settings.tokens.fingerprint.require_comparable(tokens.fingerprint)

@@ -39,14 +39,18 @@ def read_documents(sources: Sequence[Source], options: ReadOptions | None = None
                 yield _document(source, row, options, seen, several)
 
 
+def sound_documents(inputs: str | Path | Sequence[str | Path], options: ReadOptions | None = None) -> Iterator[Document]:
+    """Give the documents in ``inputs`` (see `find_sources`); raise `InputError` at the first bad row."""
+    for item in read_documents(find_sources(inputs), options):
+        if isinstance(item, BadRow):
+            raise InputError(f"{item.where}: {item.reason}")
+        yield item
+
+
 def texts_of(inputs: str | Path | Sequence[str | Path], options: ReadOptions | None = None) -> Iterator[str]:
     """Give the texts in ``inputs`` (see `find_sources`), blank ones left out; raise `InputError` at the first bad row."""
     reading = replace(options or ReadOptions(), keep_blank=True)
-    for item in read_documents(find_sources(inputs), reading):
-        if isinstance(item, BadRow):
-            raise InputError(f"{item.where}: {item.reason}")
-        if item.text.strip():
-            yield item.text
+    return (item.text for item in sound_documents(inputs, reading) if item.text.strip())
 
 
 def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, several: bool) -> Document | BadRow:
