@@ -22,8 +22,8 @@ HOMES = {
     "sentence_transformers": "semvec/encoders/", "transformers": "semvec/encoders/", "torch": "semvec/encoders/",
     "chromadb": "semvec/store/chroma", "lancedb": "semvec/store/lance", "qdrant_client": "semvec/store/qdrant.py", "qdrant_edge": "semvec/store/qdrant_edge",
     "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": "semvec/evaluate/mteb",
-    "numba": ("semvec/embeddings/compiled.py", "semvec/encoders/backends/kernels.py", "semvec/index/multi_vector_kernels.py"),
-    "llvmlite": ("semvec/embeddings/compiled.py", "semvec/index/multi_vector_kernels.py"),
+    "numba": ("semvec/embeddings/compiled.py", "semvec/encoders/backends/kernels.py", "semvec/index/intrinsics.py", "semvec/index/multi_vector_kernels.py"),
+    "llvmlite": ("semvec/embeddings/compiled.py", "semvec/index/intrinsics.py"),
     "openvino": "semvec/encoders/backends/engines.py", "onnxruntime": "semvec/encoders/backends/engines.py",
 }  # fmt: skip
 

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.transforms import normalize
-from semvec.index.multi_vector_kernels import COLUMNS, by_centroids, late_interaction
+from semvec.index.intrinsics import COLUMNS
+from semvec.index.multi_vector_kernels import by_centroids
 from semvec.index.residual import Asked, ResidualCodec
 from semvec.index.side_by_side import side_by_side
 
 BLOCK = 512
 """Tokens compared with a query at a time: what a core's own cache holds."""
 
-READ, SCORED = 1 << 18, 1 << 11
-"""Tokens up to which calling another thread takes longer than it helps, to look at their centroids or to compare them."""
+READ = 1 << 18
+"""Tokens up to which calling another thread takes longer than it helps to look at their centroids."""
 
 STEP = 127.5
 """Steps of a byte from a cosine of 0 to one of 1."""
@@ -64,8 +65,8 @@ class MultiVectors:
         first, count = (self.first, self.count) if items is None else (self.first[items], self.count[items])
         out = np.zeros(len(first), dtype=np.int32)
         tables = []
-        for at in range(0, near.shape[1], COLUMNS):
-            columns = min(COLUMNS, near.shape[1] - at)
+        for at in range(0, asked.tokens, COLUMNS):
+            columns = min(COLUMNS, asked.tokens - at)
             table = np.zeros((len(near), COLUMNS), dtype=np.uint8)
             table[:, :columns] = near[:, at : at + columns]
             tables.append((table, columns))
@@ -75,20 +76,13 @@ class MultiVectors:
                 by_centroids(table, self.marks, first[part], count[part], columns, out[part])
 
         side_by_side(some, count, READ)
-        return np.where(count > 0, out, np.int32(STEP * near.shape[1]))  # without tokens a MaxSim is 0
+        return np.where(count > 0, out, np.int32(STEP * asked.tokens))  # without tokens a MaxSim is 0
 
     def exact(self, asked: Asked, items: Items) -> NDArray[np.float32]:
         """Return the MaxSim with what is kept of each of ``items``; 0 for one without tokens."""
         scores = np.zeros(len(items), dtype=np.float32)
         full = np.flatnonzero(self.count[items] > 0)
-        first, count, found = self.first[items[full]], self.count[items[full]], np.zeros(len(full), dtype=np.float32)
-        steps = np.ascontiguousarray(asked.steps.T)
-
-        def some(part: slice) -> None:
-            late_interaction(self.codes, self.marks, self.codec.bits, first[part], count[part], steps, asked.base, found[part])
-
-        side_by_side(some, count, SCORED)
-        scores[full] = found
+        scores[full] = asked.late_interaction(self.marks, self.codes, self.first[items[full]], self.count[items[full]])
         return scores
 
     def matches(self, asked: Asked, item: int) -> tuple[Items, NDArray[np.float32]]:

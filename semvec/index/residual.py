@@ -9,8 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.transforms import normalize
+from semvec.index.intrinsics import FILL, OF_BYTES
 from semvec.index.kinds import WHOLE, check_bits, code_width
-from semvec.index.multi_vector_kernels import SCALE, add_centroids, products, unpack
+from semvec.index.multi_vector_kernels import (
+    SCALE,
+    add_centroids,
+    late_interaction,
+    late_interaction_of_bytes,
+    products,
+    unpack,
+)
 from semvec.index.side_by_side import side_by_side
 
 STEPS = {1: 1.596, 2: 0.9957, 4: 0.3352}
@@ -29,6 +37,9 @@ TINY = 1e-20
 
 BLOCK = 512
 """Rows compared with all centroids at a time."""
+
+SCORED = 1 << 11
+"""Tokens up to which calling another thread takes longer than it helps to compare them."""
 
 
 @dataclass(frozen=True)
@@ -107,44 +118,81 @@ class ResidualCodec:
         return np.asarray((self.centroids[marks[:, 0]] + left) * scales, dtype=np.float32)
 
     def _numbers(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if self.bits == WHOLE:
-            return np.ascontiguousarray(codes).view("<f2").astype(np.float32)
         out = np.empty((len(codes), self.width * 8 // self.bits), dtype=np.float32)
         unpack(np.ascontiguousarray(codes), self.bits, out)
         return out
 
     def asked(self, query: NDArray[np.float32]) -> Asked:
         """Return ``query`` (tokens, dim), of length 1, made ready to be compared with codes."""
-        near = np.empty((len(self.centroids), len(query)), dtype=np.float32)
-        query = np.ascontiguousarray(query)
+        columns = -(-len(query) // FILL) * FILL
+        across = np.zeros((self.dim, columns), dtype=np.float32)
+        across[:, : len(query)] = query.T
+        near = np.empty((len(self.centroids), columns), dtype=np.float32)
         each = np.ones(len(near), dtype=np.int64)
-        side_by_side(lambda part: products(self.centroids[part], query, near[part]), each, BLOCK)
+        side_by_side(lambda part: products(self.centroids[part], across, near[part]), each, BLOCK)
         if self.bits == WHOLE:
-            return Asked(self, np.ascontiguousarray(query.T), near, np.zeros_like(near))
-        steps = query * self.steps
-        steps[np.abs(steps) < TINY] = 0
-        scaled = np.zeros((self.width * 8 // self.bits, len(query)), dtype=np.float32)
-        scaled[: self.dim] = steps.T
-        return Asked(self, scaled, near, near - self._middle * steps.sum(axis=1))
+            return Asked(self, len(query), across, near, np.zeros_like(near))
+        across *= self.steps[:, None]
+        across[np.abs(across) < TINY] = 0
+        steps = np.zeros((self.width * 8 // self.bits, columns), dtype=np.float32)
+        steps[: self.dim] = across
+        return Asked(self, len(query), steps, near, near - self._middle * across.sum(axis=0))
 
 
 @dataclass(frozen=True)
 class Asked:
     """A query as it is compared with codes: a token's cosine is ``(codes · steps + base of its centroid) · scale``.
 
-    ``near`` (centroids, tokens) are the products with the centroids themselves.
+    ``steps`` (numbers, columns) and ``base`` (centroids, columns) have a column for each of the ``tokens``, and some of zeros
+    after them; ``near`` (centroids, columns) are the products with the centroids themselves.
     """
 
     codec: ResidualCodec
+    tokens: int
     steps: NDArray[np.float32]
     near: NDArray[np.float32]
     base: NDArray[np.float32]
 
     def cosines(self, marks: NDArray[np.uint16], codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the cosines (rows, query tokens) of what ``marks`` and ``codes`` stand for: the products with `decode`."""
-        sims = self.codec._numbers(codes) @ self.steps
+        """Return the cosines (rows, tokens) of what ``marks`` and ``codes`` stand for: the products with `decode`."""
+        sims = self.codec._numbers(codes) @ self.steps[:, : self.tokens]
         add_centroids(sims, self.base, np.ascontiguousarray(marks), _scales_of(marks))
         return sims
+
+    def late_interaction(
+        self, marks: NDArray[np.uint16], codes: NDArray[np.uint8], first: NDArray[np.int64], count: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the MaxSim (items,) with item ``i``: its tokens, one or more, are ``first[i]`` up to ``first[i] + count[i]``."""
+        out, bits = np.zeros(len(first), dtype=np.float32), self.codec.bits
+        if OF_BYTES and bits != WHOLE:
+            query, units, kept = in_bytes(self.steps)
+            base = self.near - self.codec._middle * kept
+
+            def some(part: slice) -> None:
+                its = (first[part], count[part], query, units, base, self.tokens, out[part])
+                late_interaction_of_bytes(codes, marks, bits, *its)
+        else:
+
+            def some(part: slice) -> None:
+                late_interaction(codes, marks, bits, first[part], count[part], self.steps, self.base, self.tokens, out[part])
+
+        side_by_side(some, count, SCORED)
+        return out
+
+
+def in_bytes(steps: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return ``steps`` (numbers, columns) in two bytes each, their units (columns,), and the sums (columns,) of what is kept.
+
+    They come as int32 (quarters, 2 · columns) of four bytes below each other: the 256s of all columns, then the ones. A number is
+    kept to 1/65,000 of the greatest of its column.
+    """
+    units = np.maximum(np.abs(steps).max(axis=0) / np.float32(127 * 256), np.float32(TINY))
+    whole = np.zeros((-(-len(steps) // 4) * 4, steps.shape[1]), dtype=np.int32)
+    whole[: len(steps)] = np.rint(steps / units)
+    high = (whole + 128) >> 8
+    both = np.concatenate([high, whole - 256 * high], axis=1).astype(np.int8)
+    fours = np.ascontiguousarray(both.reshape(-1, 4, both.shape[1]).transpose(0, 2, 1))
+    return fours.view("<i4")[:, :, 0], units, (whole.sum(axis=0) * units).astype(np.float32)
 
 
 def centroid_count(tokens: int, sample: int) -> int:
