@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,10 +75,12 @@ def folder_written_whole(path: Path, check: Callable[[], None]) -> Iterator[Path
     place = Path(os.path.realpath(path))  # what a link leads to is replaced, not the link
     spare, old = temporary(place), place.with_name(f".{place.name}.old")
     with plain_errors(path), ExitStack() as cleanup:
+        lock = _lock_of(place)
         try:
-            cleanup.enter_context(FileLock(_lock_of(place), timeout=0))
+            cleanup.enter_context(FileLock(lock, timeout=0))
         except Timeout:
             raise OutputError(f"{path}: another run is writing it") from None
+        cleanup.callback(_unlink, lock)  # while it is held: whoever opened it meanwhile sees that it is gone
         if old.exists() and not place.exists():
             old.rename(place)
         check()
@@ -116,10 +118,15 @@ def _mode_of_new_files(folder: Path) -> int:
         probe.unlink()
 
 
-def _lock_of(place: Path) -> str:
+def _lock_of(place: Path) -> Path:
     """Return a lock file for ``place`` that does not lie beside it."""
     name = hashlib.sha256(os.fsencode(place)).hexdigest()[:24]
-    return os.path.join(tempfile.gettempdir(), f"semvec-{name}.lock")
+    return Path(tempfile.gettempdir()) / f"semvec-{name}.lock"
+
+
+def _unlink(lock: Path) -> None:
+    with suppress(OSError):  # Windows keeps what is open
+        lock.unlink()
 
 
 def flush(stream: IO[bytes]) -> None:

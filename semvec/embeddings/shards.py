@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from semvec.types import JSON
 MANIFEST = "job.json"
 STOPPED = "stopped"
 LOCK = "lock"
+OURS = re.compile(rf"{LOCK}|{STOPPED}|\.?({re.escape(MANIFEST)}|\d{{8}}\.safetensors)(\.tmp)?")
+"""The names of what is in a folder of an unfinished output."""
 
 
 def unfinished(path: Path) -> Path:
@@ -149,6 +152,8 @@ def check_unfinished(path: Path, *, resume: bool, overwrite: bool) -> None:
     folder = unfinished(path)
     if folder.exists() and not folder.is_dir():
         raise OutputExists(f"{folder}: is in the way, it is not a folder of an unfinished run")
+    if folder.exists() and (other := next((its.name for its in sorted(folder.iterdir()) if not OURS.fullmatch(its.name)), None)):
+        raise OutputExists(f"{folder}: is in the way, it holds what no run wrote ({other}); move it away")
     if folder.exists() and not (resume or overwrite):
         raise OutputExists(
             f"{path}: an unfinished run is there ({folder.name}); --resume goes on with it, --overwrite starts again"
@@ -179,7 +184,11 @@ def compare_jobs(there: Mapping[str, JSON], asked: Mapping[str, JSON]) -> list[s
             continue
         if isinstance(old, list) and isinstance(new, list) and all(isinstance(one, dict) for one in old + new):
             old, new = ({one.get(name, str(i)): one for i, one in enumerate(several)} for several in (old, new))
-        if isinstance(old, dict) and isinstance(new, dict):
+        if old is None and isinstance(new, dict):
+            lines.append(f"{name}: new")
+        elif new is None and isinstance(old, dict):
+            lines.append(f"{name}: gone")
+        elif isinstance(old, dict) and isinstance(new, dict):
             lines += [f"{name} {line}" for line in compare_jobs(old, new)]
         else:
             lines.append(f"{name}: {_short(old)} then, {_short(new)} now")

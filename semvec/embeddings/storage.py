@@ -53,6 +53,11 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     return cast(Format, import_module(FORMATS[suffix]))
 
 
+def errors_path(path: Path) -> Path:
+    """Return where the bad rows that were left out of an output at ``path`` are listed."""
+    return path.with_name(path.name + ".errors.jsonl")
+
+
 def files_of(path: Path) -> list[Path]:
     """Return every file that an output at ``path`` may consist of, the main one first."""
     return [path, header_path(path), rows_path(path)]
@@ -68,8 +73,8 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
         raise OutputError(f"{target}: the folder {target.parent} does not exist")
     if not os.access(target.parent, os.W_OK):
         raise OutputError(f"{target}: no permission to write into {target.parent}")
-    if target.exists() and not overwrite:
-        raise OutputExists(f"{target}: exists already; --overwrite replaces it")
+    if there := next((path for path in (*files_of(target), errors_path(target)) if path.exists() and not overwrite), None):
+        raise OutputExists(f"{there}: exists already; --overwrite replaces it")
     return target
 
 

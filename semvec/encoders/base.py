@@ -23,7 +23,7 @@ from semvec.embeddings.transforms import normalize
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Text
 from semvec.encoders.rows import RowBatch
-from semvec.errors import InputError, LevelError, OptionError, TextsCut
+from semvec.errors import InputError, LevelError, ModelError, OptionError, TextsCut
 from semvec.text.brackets import read_brackets
 from semvec.text.document import flaw
 from semvec.text.words import Span, check_span, join_words
@@ -223,6 +223,8 @@ class BaseEncoder(ABC):
         return inputs, shown
 
     def _result(self, found: RowBatch, inputs: list[TextInput], surfaces: list[str]) -> Embeddings:
+        if not np.isfinite(found.vectors).all():
+            raise ModelError(f"{self.fingerprint.model}: gives numbers that are not finite: are its weights damaged?")
         vectors, calibration = self._finish(found.vectors)
         owner = np.repeat(np.arange(len(inputs), dtype=np.int64), found.counts)
         if any(one.shown for one in inputs):

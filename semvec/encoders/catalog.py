@@ -84,7 +84,7 @@ KNOWN = {
             "wordllama",
             "static",
             256,
-            "WordLlama, English static vectors, 199 times as fast as minilm on 2 CPU cores",
+            "WordLlama, English static vectors, 66 times as fast as minilm on 2 CPU cores",
             package="wordllama",
             module="wordllama",
         ),

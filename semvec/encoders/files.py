@@ -18,8 +18,8 @@ import numpy as np
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import written_whole
 from semvec.embeddings.formats.layout import Header
-from semvec.embeddings.shards import ShardWriter, check_unfinished, compare_jobs, discard, finished_job
-from semvec.embeddings.storage import check_output, read_header
+from semvec.embeddings.shards import ShardWriter, check_unfinished, compare_jobs, discard, finished_job, unfinished
+from semvec.embeddings.storage import check_output, errors_path, read_header
 from semvec.encoders.protocol import Encoder
 from semvec.errors import FormatError, InputError, OptionError, OverflowRefused, ResumeMismatch, TextsCut
 from semvec.text.document import BadRow, Document
@@ -130,6 +130,7 @@ def encode_files(
             "level 'span' needs spans for each text, which files do not hold: use the library's encode(texts, spans=…)"
         )
     target = Path(output)
+    check_unfinished(target, resume=resume, overwrite=overwrite)
     check_output(target, overwrite=overwrite or resume)
     sources = find_sources(inputs, kind=input_format, output=target)
     records, total = identify(sources)
@@ -181,9 +182,10 @@ def check_run(
 
     Of every source but standard input the first row is read, so that a missing column shows at once.
     """
-    target = None if output is None else check_output(output, overwrite=overwrite or resume)
+    target = None if output is None else Path(output)
     if target is not None:
         check_unfinished(target, resume=resume, overwrite=overwrite)
+        check_output(target, overwrite=overwrite or resume)
     sources = find_sources(inputs, kind=input_format, output=target)
     for source in sources:
         if not source.once and source.kind not in PLAIN:
@@ -200,6 +202,14 @@ def _job(encoder: Encoder, options: ReadOptions, records: list[JSON]) -> dict[st
     return json.loads(json.dumps({"input": records, "reading": asdict(options), "model": model, "run": run}))  # type: ignore[no-any-return]
 
 
+REPLACE = "--overwrite replaces it"
+
+
+def resuming(target: Path) -> str:
+    """Return the options that go on with an unfinished run for ``target``."""
+    return "--resume --overwrite" if target.exists() else "--resume"
+
+
 def _already_done(target: Path, job: Mapping[str, JSON], *, overwrite: bool) -> Report | None:
     """Return a report of the finished output at ``target``, or None if it is to be replaced."""
     there = finished_job(target)
@@ -209,9 +219,10 @@ def _already_done(target: Path, job: Mapping[str, JSON], *, overwrite: bool) -> 
         return Report(target, header, texts=header.texts, rows=header.rows, resumed=header.texts)
     if overwrite:
         return None
+    way = "--resume --overwrite goes on with the unfinished one and replaces it" if unfinished(target).exists() else REPLACE
     if there is None:
-        raise ResumeMismatch(f"{target}: exists, but was not made by a run that could go on; --overwrite replaces it")
-    raise ResumeMismatch(f"{target}: was made by another run ({'; '.join(compare_jobs(there, job))}); --overwrite replaces it")
+        raise ResumeMismatch(f"{target}: exists, but was not made by a run that could go on; {way}")
+    raise ResumeMismatch(f"{target}: was made by another run ({'; '.join(compare_jobs(there, job))}); {way}")
 
 
 def _skip_done(items: Iterator[Document | BadRow], writer: ShardWriter) -> tuple[Report, hashlib._Hash]:
@@ -251,7 +262,8 @@ def _sifted(items: Iterable[Document | BadRow], on_error: OnError, report: Repor
 
 
 def _stop(kind: type[InputError] | type[OverflowRefused], bad: BadRow, report: Report) -> Exception:
-    kept = f"; {report.texts:,} texts are done and kept, --resume goes on from there" if report.texts else ""
+    way = resuming(report.output)
+    kept = f"; {report.texts:,} texts are done and kept, {way} goes on from there" if report.texts else ""
     return kind(f"{bad.where}: {bad.reason}; mend it, or --on-error skip leaves such rows out{kept}")
 
 
@@ -305,7 +317,7 @@ def _note(block: Block, report: Report, digest: hashlib._Hash) -> dict[str, JSON
 
 
 def _write_errors(target: Path, writer: ShardWriter, report: Report) -> Path | None:
-    path = target.with_name(target.name + ".errors.jsonl")
+    path = errors_path(target)
     if not report.skipped:
         path.unlink(missing_ok=True)
         return None

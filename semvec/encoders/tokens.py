@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from semvec.errors import ModelError
 
 PROBES = ("a", "hello world", "1")
+COMMON = "the of and 1 . , a e 的 一 и в"
+"""What a tokenizer of any language knows something of."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class Tokenizer:
             if made._encoded([probe], special=True)[0].ids != tokenizer(probe)["input_ids"]:
                 raise ModelError(f"the tokenizer {type(tokenizer).__name__} does more in Python than its tokenizer.json says")
         return made
+
+    def check(self, vectors: int) -> None:
+        """Raise `ModelError` where it knows no word though the model has so many ``vectors``: it was made without its files."""
+        met = {number for its in self._encoded([COMMON]) for number in its.ids}
+        if len(met) < 2 and 2 * self._backend.get_vocab_size() < vectors:
+            raise ModelError("the tokenizer knows no word: is tokenizer.json, or vocab.txt, missing from the model's folder?")
 
     @cached_property
     def inner(self) -> Any:

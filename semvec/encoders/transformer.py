@@ -61,6 +61,7 @@ class Transformer:
         live: bool = False,
     ) -> None:
         self.tokenizer, self.device, self._load, self._weights, self._live = tokenizer, device, load, weights, live
+        tokenizer.check(int(getattr(config, "vocab_size", 0) or 0))
         self.limit = model_limit(config)
         self.max_tokens = min(self.limit, max_tokens)
         self.n_layers, self.hidden = int(config.num_hidden_layers), int(config.hidden_size)
@@ -209,7 +210,8 @@ def choose_device(device: str | None) -> str:
     if device is None or device == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise OptionError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        said = str(error).splitlines()[0].split(". ")[0]
+        raise OptionError(f"device {device!r} cannot be used here: {said:.120}; cpu always can") from error
     return device

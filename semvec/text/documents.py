@@ -14,6 +14,9 @@ from semvec.text.readers import ALL_FIELDS, NO_ID, PLAIN, READERS, ReadOptions, 
 from semvec.text.sources import Source, find_sources
 from semvec.types import JSON
 
+KEEPING = " (--keep-blank takes it for a text)"
+"""What commands that encode or index files can do about a blank row."""
+
 
 def read_documents(sources: Sequence[Source], options: ReadOptions | None = None) -> Iterator[Document | BadRow]:
     """Give a `Document` or a `BadRow` for every row of ``sources``, in order, holding one row at a time.
@@ -24,11 +27,15 @@ def read_documents(sources: Sequence[Source], options: ReadOptions | None = None
     be read.
     """
     options = options or ReadOptions()
-    named = options.text_field or options.id_field or set(options.fields) - {ALL_FIELDS}
-    if named and all(source.kind in PLAIN for source in sources):
-        raise InputError(
-            f"{sources[0].name}: has no columns, so --text-field, --id-field and --fields name nothing; --format says what it is"
-        )
+    named = {
+        "--text-field": options.text_field,
+        "--id-field": options.id_field,
+        "--fields": set(options.fields) - {ALL_FIELDS},
+        "--delimiter": options.delimiter,
+    }
+    if (given := [name for name, value in named.items() if value]) and all(source.kind in PLAIN for source in sources):
+        idle = " and ".join(given)
+        raise InputError(f"{sources[0].name}: has no columns, so {idle} would do nothing; --format says what it is")
     for name in (options.text_field, options.id_field):
         if name is not None and flaw(name):
             raise InputError(f"the name of a column: {flaw(name)}")
@@ -43,7 +50,7 @@ def sound_documents(inputs: str | Path | Sequence[str | Path], options: ReadOpti
     """Give the documents in ``inputs`` (see `find_sources`); raise `InputError` at the first bad row."""
     for item in read_documents(find_sources(inputs), options):
         if isinstance(item, BadRow):
-            raise InputError(f"{item.where}: {item.reason}")
+            raise InputError(f"{item.where}: {item.reason.removesuffix(KEEPING)}")
         yield item
 
 
@@ -59,7 +66,7 @@ def _document(source: Source, row: Row, options: ReadOptions, seen: SeenIds, sev
     reason = row.problem or reason or flaw(row.text) or _flaw_of(row.metadata)
     if not reason and isinstance(row.text, str):
         if not options.keep_blank and not row.text.strip():
-            reason = f"the row is {'blank' if row.text else 'empty'} (--keep-blank takes it for a text)"
+            reason = f"the row is {'blank' if row.text else 'empty'}{KEEPING}"
         elif len(row.text) > options.max_chars:
             reason = f"{len(row.text):,} characters, over the limit of {options.max_chars:,} (--max-chars)"
         elif row.id is not NO_ID and (first := seen.add(name, where)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import warnings
@@ -11,6 +12,7 @@ from typing import IO, Any
 
 from semvec.errors import FieldNotThere, InputError, OptionError
 from semvec.text.cells import json_value, typed_cell
+from semvec.text.document import flaw
 from semvec.text.sources import Source
 from semvec.types import JSON
 
@@ -171,6 +173,8 @@ def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting
     csv.field_size_limit(max(csv.field_size_limit(), _limit(options)))
     too_long: set[int] = set()
     with source.open() as stream:
+        if getattr(stream, "peek", lambda size: b"")(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise InputError(f"{source.name}: is in UTF-16: save it as UTF-8")
         lines = _table_lines(stream, options, too_long)
         table = csv.reader(lines, delimiter=options.delimiter or delimiter, quoting=quoting, strict=True)
         try:
@@ -184,6 +188,10 @@ def _read_table(source: Source, options: ReadOptions, *, delimiter: str, quoting
         text_field, id_field = choose_fields(source.name, header, options)
         text_at, id_at = header.index(text_field), header.index(id_field) if id_field else None
         require_fields(source.name, header, options)
+        if reason := next((found for cell in header if (found := flaw(cell))), None):
+            raise InputError(f"{source.name}: the name of a column: {reason}")
+        if twice := next((name for name in (text_field, id_field) if name is not None and header.count(name) > 1), None):
+            raise InputError(f"{source.name}: two columns are called {twice!r}")
         kept = [(name, header.index(name)) for name in kept_fields(header, (text_field, id_field), options)]
         while True:
             line = table.line_num + 1

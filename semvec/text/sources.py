@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import gzip
 import hashlib
@@ -10,10 +11,10 @@ import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from semvec.errors import InputError, OptionError
 from semvec.types import JSON, did_you_mean
@@ -107,11 +108,17 @@ def find_sources(
 
 
 def _belongs(path: str, output: Path | None) -> bool:
-    """Return whether ``path`` is ``output`` or one of the files that are written beside it."""
-    if output is None or Path(path).parent.resolve() != output.parent.resolve():
+    """Return whether ``path`` is ``output`` or one of the files that are written beside it, be it by a link."""
+    if output is None:
         return False
-    name = os.path.basename(path)
-    return name == output.name or name.startswith((output.name + ".", f".{output.name}."))
+    real = Path(os.path.realpath(output))
+    if os.path.realpath(path) == str(real):
+        return True
+    folder, name = Path(path).parent.resolve(), os.path.basename(path)
+    return any(
+        folder == place.parent.resolve() and (name == place.name or name.startswith((place.name + ".", f".{place.name}.")))
+        for place in (output, real)
+    )
 
 
 def _expand(name: str, kind: str | None, output: Path | None) -> list[Source]:
@@ -128,6 +135,8 @@ def _expand(name: str, kind: str | None, output: Path | None) -> list[Source]:
     elif glob.has_magic(name):
         found = glob.glob(name, recursive=True)
     else:
+        with _plain_errors(printable(name)), suppress(FileNotFoundError):
+            Path(name).stat()
         raise InputError(f"{name}: no such file or folder")
     found = [path for path in found if f"{os.sep}{output.name}.part{os.sep}" not in path] if output else found
     paths = sorted(
@@ -135,13 +144,18 @@ def _expand(name: str, kind: str | None, output: Path | None) -> list[Source]:
         for path in found
         if os.path.isfile(path) and not os.path.basename(path).startswith(".") and not _belongs(path, output)
     )
+    if astray := next((path for path in found if Path(path).is_symlink() and not os.path.exists(path)), None):
+        raise InputError(f"{printable(astray)}: cannot be read: the link leads nowhere")
     if not paths:
         raise InputError(f"{name}: no files there")
     return [Source(path, kind or _kind(path) or "file", printable(path), name) for path in paths]
 
 
 def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    for at, folders, files in os.walk(folder):
+    def refuse(error: OSError) -> NoReturn:
+        raise InputError(f"{printable(error.filename)}: cannot be read: {os.strerror(error.errno or errno.EIO)}") from error
+
+    for at, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield at, folders, files
 

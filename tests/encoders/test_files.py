@@ -411,3 +411,41 @@ def test_names_that_are_not_utf8(tmp_path: Path, word: WordEncoder) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path / "d") + b"/na\xefve.txt")).write_text("the bank")
     with pytest.raises(InputError, match="the name of the file: not UTF-8"):
         encode_files([tmp_path / "d"], tmp_path / "x.npy", word)
+
+
+def test_what_a_link_leads_to_is_not_written_over(tmp_path: Path, word: WordEncoder) -> None:
+    data, link = tmp_path / "data.jsonl", tmp_path / "latest.jsonl"
+    data.write_text('{"text": "the only copy"}\n')
+    link.symlink_to(data)
+    for one, other in ((data, link), (link, data)):
+        with pytest.raises(InputError, match="is what would be written"):
+            encode_files([one], other, word, overwrite=True)
+    assert data.read_text() == '{"text": "the only copy"}\n'
+
+
+@pytest.mark.parametrize("name", ["x.npy.json", "x.npy.rows.parquet", "x.npy.errors.jsonl"])
+def test_files_beside_an_output_are_not_replaced_unasked(tmp_path: Path, source: Path, word: WordEncoder, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputExists, match=name):
+        encode_files([source], tmp_path / "x.npy", word)
+    assert (tmp_path / name).read_text() == "mine"
+    assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}])
+def test_a_folder_of_somebody_else_stays(tmp_path: Path, source: Path, word: WordEncoder, options: Any) -> None:
+    folder = tmp_path / "x.npy.part"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(OutputExists, match=r"holds what no run wrote \(mine.txt\)"):
+        encode_files([source], tmp_path / "x.npy", word, **options)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+def test_the_advice_goes_on_with_a_run_that_replaces_another(tmp_path: Path, source: Path, word: WordEncoder) -> None:
+    out = tmp_path / "x.npy"
+    encode_files([source], out, word.with_options(normalize=True))
+    interrupted(out, source, word, overwrite=True)
+    with pytest.raises(ResumeMismatch, match="--resume --overwrite goes on with the unfinished one"):
+        encode_files([source], out, word, resume=True)
+    assert 0 < encode_files([source], out, word, resume=True, overwrite=True).resumed < 64

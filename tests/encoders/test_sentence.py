@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers
 
 from semvec.encoders.sentence import SentenceEncoder
+from semvec.encoders.tokens import Tokenizer
 from semvec.errors import ModelError, OptionError
 from semvec.types import Oov
 from tests import tiny
@@ -135,3 +140,25 @@ def test_dense_refuses_other_layers(tmp_path: Path) -> None:
     assert encoder.encode(["a"], level="token").dim == tiny.HIDDEN
     with pytest.raises(OptionError, match=r"dense\+normalize wants 32"):
         encoder.encode(["a"], layers=[-1, -2], layer_mix="concat")
+
+
+def test_vectors_that_are_not_finite_are_refused(sentence_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(sentence_folder, tmp_path / "m")
+    [path] = (tmp_path / "m").rglob("model.safetensors")
+    weights = load_file(path)
+    name = next(name for name in weights if name.endswith("LayerNorm.weight"))
+    weights[name] = np.full_like(weights[name], np.nan)
+    save_file(weights, path, metadata={"format": "pt"})
+    for backend in ("auto", "torch"):
+        with pytest.raises(ModelError, match="numbers that are not finite"):
+            SentenceEncoder.from_pretrained(tmp_path / "m", device="cpu", backend=backend).encode(["the bank"])
+
+
+def test_a_tokenizer_made_of_nothing_is_refused(sentence: SentenceEncoder) -> None:
+    backend = Backend(models.WordPiece({name: at for at, name in enumerate(("[PAD]", "[UNK]", "[CLS]"))}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made = Tokenizer(backend, 0, lambda: None)  # what transformers makes of a folder without tokenizer.json and vocab.txt
+    made.check(5)
+    with pytest.raises(ModelError, match="the tokenizer knows no word: is tokenizer.json, or vocab.txt, missing"):
+        made.check(30_522)
+    sentence.transformer.tokenizer.check(30_522)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +288,8 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         (tmp_path / "out").rmdir()
 
 
-def test_two_runs_do_not_mix_and_a_killed_one_is_put_right(tmp_path: Path) -> None:
+def test_two_runs_do_not_mix_and_a_killed_one_is_put_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     table = WordTable.of([WordBatch(WORDS, VECTORS)], Flaws())
 
     def nested() -> Any:
@@ -296,6 +298,7 @@ def test_two_runs_do_not_mix_and_a_killed_one_is_put_right(tmp_path: Path) -> No
         yield from table.batches()
 
     write_word_folder(tmp_path / "out", nested(), origin={})
+    assert not list(tmp_path.glob("semvec-*.lock"))
     assert list(open_word_folder(tmp_path / "out").words) == WORDS
     (tmp_path / "out").rename(tmp_path / ".out.old")  # killed between the two renames
     with pytest.raises(OutputExists):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,40 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
         assert [item.text for item in read(tmp_path / name, text_field="review") if isinstance(item, Document)] == ["b"]
     (tmp_path / "one.csv").write_text("whatever\na\n")
     assert pairs(read(tmp_path / "one.csv")) == [("2", "a")]
+
+
+def test_tables_that_are_not_what_they_seem(tmp_path: Path) -> None:
+    (tmp_path / "u.csv").write_bytes("text\na\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"u\.csv: is in UTF-16: save it as UTF-8"):
+        read(tmp_path / "u.csv")
+    (tmp_path / "two.csv").write_text("text,n,text\na,1,b\n")
+    with pytest.raises(InputError, match="two columns are called 'text'"):
+        read(tmp_path / "two.csv")
+    (tmp_path / "head.csv").write_bytes(b"text,na\xefve\na,b\n")
+    with pytest.raises(InputError, match="the name of a column: not UTF-8"):
+        read(tmp_path / "head.csv")
+    (tmp_path / "t.txt").write_text("a\n")
+    with pytest.raises(InputError, match="has no columns, so --id-field and --delimiter would do nothing"):
+        read(tmp_path / "t.txt", id_field="id", delimiter=";")
+
+
+def test_what_cannot_be_read_in_a_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d" / "sub").mkdir(parents=True)
+    (tmp_path / "d" / "a.txt").write_text("a")
+    (tmp_path / "d" / "b.txt").symlink_to(tmp_path / "nowhere.txt")
+    with pytest.raises(InputError, match=r"b\.txt: cannot be read: the link leads nowhere"):
+        read(tmp_path / "d")
+    (tmp_path / "d" / "b.txt").unlink()
+    inside = os.scandir
+
+    def refused(path: str) -> Any:
+        if str(path).endswith("sub"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return inside(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(InputError, match="sub: cannot be read: Permission denied"):
+        read(tmp_path / "d")
 
 
 def test_folders_and_globs_give_a_text_a_file(tmp_path: Path) -> None:
