@@ -64,7 +64,7 @@ def compare(
 
 
 def _print(found: Comparison) -> None:
-    from semvec_cli.similar import one_line
+    from semvec_cli.colours import one_line
 
     left_out = f", {found.unknown:,} left out of which one of the models knows nothing" if found.unknown else ""
     click.echo(f"{found.texts:,} different texts{left_out}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from semvec_cli.colours import coloured
+from semvec_cli.pages import check_page, write_page
 
 if TYPE_CHECKING:
     from semvec.search.explain import Explanation
@@ -26,9 +26,12 @@ ABOUT = {
 @click.argument("other", metavar="TEXT_B")
 @click.option("-k", type=click.IntRange(0), default=5, help="How many pairs of words to print.")
 @click.option("--html", "page", type=click.Path(dir_okay=False), help="Write a page with the match in colours to this file.")
+@click.option("--overwrite", is_flag=True, help="Replace the page that --html names.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the characters where each word stands.")
-def explain(model: str, one: str, other: str, k: int, page: str | None, device: str | None, as_json: bool) -> None:
+def explain(
+    model: str, one: str, other: str, k: int, page: str | None, overwrite: bool, device: str | None, as_json: bool
+) -> None:
     """Print what each word of TEXT_A and TEXT_B adds to the similarity that MODEL gives them.
 
     \b
@@ -40,11 +43,12 @@ def explain(model: str, one: str, other: str, k: int, page: str | None, device: 
     from semvec.encoders.catalog import load_encoder
     from semvec.search.explain import explain as explained
 
+    check_page(page, overwrite=overwrite)
     found = explained(load_encoder(model, device=device), one, other)
     if page is not None:
         from semvec.search.explain_page import explain_page
 
-        Path(page).write_text(explain_page(found, one, other), encoding="utf-8")
+        write_page(page, explain_page(found, one, other))
     if as_json:
         click.echo(json.dumps(_record(found), ensure_ascii=False, indent=1))
         return

@@ -15,6 +15,7 @@ from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
     from semvec.search.index_files import IndexOptions, Size
+    from semvec.selection.soft import LearnedScorer
     from semvec.store.local import LocalCollection
     from semvec.text.document import BadRow
 
@@ -38,7 +39,7 @@ def index() -> None:
 def reading_options(command: Any) -> Any:
     """Add the options that say how texts are read and encoded."""
     for option in (
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
         click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]"),
         click.option("--id-field", help="Column with the ids.  [default: id or _id, else file and line, as notes.txt:7]"),
         click.option("--text-field", help="Column with the texts.  [default: text, or the only one]"),
@@ -77,7 +78,9 @@ def reading_options(command: Any) -> Any:
     "--keep-tokens", type=click.FloatRange(0, 1, min_open=True), help="Keep this share of each text's tokens.  [default: 1]"
 )
 @click.option(
-    "--keep-by", metavar="HOW", help="Which: idf, tf_idf, centroid, frequency, lead, random, or a scorer's file.  [default: idf]"
+    "--keep-by",
+    metavar="HOW",
+    help="Which: tf_idf, idf, centroid, frequency, lead, random, or a scorer's file.  [default: tf_idf]",
 )
 @reading_options
 def build(
@@ -102,7 +105,7 @@ def build(
       semvec index build notes.txt -o notes.index --level token --bits 4
       semvec encode notes.txt -o notes.parquet && semvec index build notes.parquet -o notes.index
     """
-    from semvec.errors import CollectionNotFound, InputError, OutputExists
+    from semvec.errors import CollectionNotFound, OutputExists
     from semvec.index.kinds import choose_kind
     from semvec.store.address import shown
     from semvec.store.collection import Collection
@@ -122,8 +125,6 @@ def build(
         pass
     _write(inputs, output, model, quiet, options, new=True, dtype=dtype, **_of_tokens(level, bits, keep_tokens, keep_by))
     with Collection.open(output) as collection:
-        if not collection.count():
-            raise InputError("there was no text to index")
         made = collection.optimise(kind)
         if not quiet:
             click.echo(f"index: {_made(made)}")
@@ -133,10 +134,12 @@ def build(
 @click.argument("collection")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-m", "--model", help="The encoder, if it is not found by the name the collection has for it.")
+@click.option("--keep-by", metavar="FILE", help="The scorer that chooses tokens, for a collection that was built with one.")
 @reading_options
-def add(collection: str, inputs: tuple[str, ...], model: str | None, quiet: bool, **options: Any) -> None:
+def add(collection: str, inputs: tuple[str, ...], model: str | None, keep_by: str | None, quiet: bool, **options: Any) -> None:
     """Add the texts or vectors files INPUT... to COLLECTION; an id that is there already is replaced."""
-    _write(inputs, collection, model, quiet, options, new=False)
+    of_tokens: dict[str, Any] = {} if keep_by is None else {"keep_by": _scorer(keep_by)}
+    _write(inputs, collection, model, quiet, options, new=False, **of_tokens)
 
 
 def _write(
@@ -184,21 +187,28 @@ def _of_tokens(level: str, bits: str | None, keep_tokens: float | None, keep_by:
     """Return what `IndexOptions` are told of token vectors, nothing where only whole texts are indexed."""
     from semvec.search.index_files import BY_TEXTS
     from semvec.selection.hard import Strategy
-    from semvec.selection.soft import LearnedScorer
 
     if level == "text":
         return {}
     chosen = {"bits": int(bits or 2)}
     if keep_tokens is None:
         return chosen
-    if keep_by is not None and Path(keep_by).is_file():
-        return {**chosen, "keep_tokens": keep_tokens, "keep_by": LearnedScorer.load(Path(keep_by))}
-    by = Strategy(keep_by or "idf")
-    if by not in BY_TEXTS:
+    by = Strategy.TF_IDF if keep_by is None else keep_by
+    return {**chosen, "keep_tokens": keep_tokens, "keep_by": Strategy(by) if by in BY_TEXTS else _scorer(by)}
+
+
+def _scorer(name: str) -> LearnedScorer:
+    from semvec.search.index_files import BY_TEXTS
+    from semvec.selection.hard import Strategy
+    from semvec.selection.soft import LearnedScorer
+
+    if name in (Strategy.CHI2, Strategy.CLASS):
         raise click.UsageError(
-            f"--keep-by {by} needs labels, which an index has none of: {', '.join(BY_TEXTS)}, or a scorer's file"
+            f"--keep-by {name} needs labels, which there are none of: {', '.join(BY_TEXTS)}, or a scorer's file"
         )
-    return {**chosen, "keep_tokens": keep_tokens, "keep_by": by}
+    if not Path(name).is_file():
+        raise click.UsageError(f"--keep-by {name!r} is neither a scorer's file nor one of {', '.join(BY_TEXTS)}")
+    return LearnedScorer.load(Path(name))
 
 
 def _say_size(size: Size) -> None:
@@ -317,7 +327,8 @@ def info(collection: str, as_json: bool) -> None:
     click.echo(f"made by {made.get('model', 'an encoder it was not told')}{size}")
     if (tokens := found.get("tokens")) is not None:
         each = f", {tokens['bytes'] / tokens['tokens']:.1f} bytes each" if tokens["tokens"] else ""
-        click.echo(f"tokens: {tokens['tokens']:,} vectors of {tokens['dim']} numbers in {tokens['bits']} bits{each}")
+        share = f", {tokens['keep_tokens']:.0%} of each text's, by {tokens['keep_by']}" if tokens["keep_tokens"] < 1 else ""
+        click.echo(f"tokens: {tokens['tokens']:,} vectors of {tokens['dim']} numbers in {tokens['bits']} bits{each}{share}")
     click.echo(f"fields: {', '.join(found['fields']) or 'none'}")
     snapshot = found.get("snapshot")
     if snapshot is not None:

@@ -13,6 +13,7 @@ import click
 
 from semvec.types import Step
 from semvec_cli.bar import Bar
+from semvec_cli.colours import harmless
 
 BLOCK = 256
 
@@ -65,7 +66,7 @@ def keyphrases(
         "stop_words": None if stop_words is None else Path(stop_words).read_text(encoding="utf-8").split(),
         "splitter": None if splitter is None else _function(splitter),
     }
-    rows = sound_documents(inputs, ReadOptions(id_field=id_field, text_field=text_field))
+    rows = sound_documents(inputs, ReadOptions(id_field=id_field, text_field=text_field, keep_blank=True))
     encoder, done = load_encoder(model, device=device), 0
     with Bar(quiet) as bar:
         while block := list(islice(rows, BLOCK)):
@@ -73,6 +74,8 @@ def keyphrases(
                 _print(row.id, its, form)
             done += len(block)
             bar.to(Step("", done, None, "texts"))
+    if not done:
+        raise click.UsageError(f"{', '.join(inputs)}: no text there")
 
 
 def _print(name: str, found: list[Any], form: str) -> None:
@@ -82,7 +85,7 @@ def _print(name: str, found: list[Any], form: str) -> None:
         return
     click.echo(name)
     for its in found:
-        click.echo(f"{its.score:7.4f}  {its.text}" + (f"  (×{len(its.spans)})" if len(its.spans) > 1 else ""))
+        click.echo(f"{its.score:7.4f}  {harmless(its.text)}" + (f"  (×{len(its.spans)})" if len(its.spans) > 1 else ""))
 
 
 def _range(ngrams: str) -> tuple[int, int]:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semvec_cli.colours import harmless
+
 if TYPE_CHECKING:
     from semvec.search.kwic import Concordance, Occurrence
 
 
-LINES = 20
+LINES, SAME = 20, 0.9999
+WHY = "the model does not know the word, or the text was cut before it, or the collection does not keep its tokens"
 
 
 @click.command(context_settings={"show_default": True})
@@ -59,11 +62,15 @@ def kwic(
     with concordance(corpus, word, like, **options) as (found, use, collection):
         if words is not None and collection is None:
             raise click.UsageError("--words wants a collection with token vectors: semvec index build … --level token")
+        if found.left_out:
+            click.echo(f"{found.left_out:,} more are not shown, as they have no vector: {WHY}", err=True)
         if not len(found):
             click.echo("nothing found", err=True)
             return
         others = [] if words is None or collection is None else used_like(collection, use, words, without=[word])
     found = found.like(use) if like is not None else found.senses(groups) if senses is not None else found
+    if like is not None and len(found) > 1 and min(one.score or 0.0 for one in found.occurrences) > SAME:
+        click.echo("Warning: the model gives the word one vector wherever it stands, so no use comes before another", err=True)
     shown = _first(found, k or (len(found) if form == "jsonl" else LINES))
     if form == "jsonl":
         for record in (*map(_record, shown), *({"used_like_it": its.word, **_record(its.nearest)} for its in others)):
@@ -109,7 +116,7 @@ def _print(found: Concordance, shown: list[Occurrence], width: int) -> None:
 
 
 def _line(one: Occurrence, width: int) -> str:
-    before, word, after = one.line(width)
+    before, word, after = map(harmless, one.line(width))
     return f"{before:>{width}}{click.style(word, bold=True)}{after:<{width}}"
 
 

@@ -97,11 +97,20 @@ def _plain_warnings() -> None:
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
         if category.__module__.startswith("semvec."):
-            click.echo(f"Warning: {message}", err=True)
+            click.echo(f"Warning: {_told_here(str(message))}", err=True)
         else:
             others(message, category, *rest, **named)
 
     warnings.showwarning = show
+
+
+def _told_here(message: str) -> str:
+    """Return ``message`` without what only Python can do, and with the option that does it here, where the command has one."""
+    from semvec.errors import WHOLE
+
+    context = click.get_current_context(silent=True)
+    has = context is not None and "overflow" in context.params
+    return message.replace(WHOLE, "; --overflow windows reads them whole" if has else "")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

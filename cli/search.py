@@ -6,13 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from semvec.types import Level
-from semvec_cli.colours import coloured
+from semvec_cli.colours import coloured, one_line
+from semvec_cli.pages import check_page, write_page
 
 if TYPE_CHECKING:
     from semvec.results import Hit, Hits
@@ -41,6 +41,7 @@ ENDS = ("", "exit", "quit")
 @click.option("--exhaustive", is_flag=True, help="With --level token: score every text, not only the likely ones.")
 @click.option("--highlight", is_flag=True, help="With --level token: print the whole text, the words that met in colours.")
 @click.option("--html", "page", type=click.Path(dir_okay=False), help="With --level token: write a page of the matches there.")
+@click.option("--overwrite", is_flag=True, help="Replace the page that --html names.")
 @click.option("-m", "--model", help="The encoder, if it is not found by the name the collection has for it.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
 @click.option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", help="How hits are printed.")
@@ -56,6 +57,7 @@ def search(
     exhaustive: bool,
     highlight: bool,
     page: str | None,
+    overwrite: bool,
     model: str | None,
     device: str | None,
     form: str,
@@ -74,7 +76,6 @@ def search(
       semvec search notes.index                                  # asks, until an empty line
       cat questions.txt | semvec search notes.index - --format jsonl
     """
-    from semvec.embeddings.files import written_whole
     from semvec.search.evidence import evidence_page
     from semvec.search.fusion import Fusion
     from semvec.search.index_files import open_searcher
@@ -91,6 +92,7 @@ def search(
         raise click.UsageError("what for? Give a QUERY, or - to read queries from standard input, one a line")
     if page is not None and not queries:
         raise click.UsageError("--html wants a QUERY whose hits it shows")
+    check_page(page, overwrite=overwrite)
     asked = _asked(queries)
     of_texts = {"--hybrid": hybrid, "--rerank": rerank, "--diversity": diversity, "--group-by": group_by}
     of_tokens = {"--exhaustive": exhaustive, "--highlight": highlight, "--html": page}
@@ -108,8 +110,7 @@ def search(
             return
         found = searcher.search(asked, **options)
         if page is not None:
-            with written_whole(Path(page)) as (stream,):
-                stream.write(evidence_page(found).encode())
+            write_page(page, evidence_page(found))
         _print(found, form, highlight)
 
 
@@ -130,6 +131,8 @@ def _asked(queries: Sequence[str]) -> list[str]:
         raise click.UsageError("standard input (-) can be read only once")
     if "-" in queries and sys.stdin is None:
         raise click.UsageError("standard input is closed")
+    if len(queries) > 1 and not all(query.strip() for query in queries):
+        raise click.UsageError("one of the queries is empty")
     lines = [line.strip() for query in queries for line in (sys.stdin if query == "-" else [query])]
     asked = [line for line in lines if line]
     if queries and not asked:
@@ -173,7 +176,7 @@ def _print(found: Sequence[Hits], form: str, highlight: bool = False) -> None:
         for hit in hits:
             fields = " ".join(f"{name}={value}" for name, value in hit.metadata.items() if not isinstance(value, dict | list))
             parts = " ".join(f"{name} {value:.4g}" for name, value in hit.parts.items())
-            line = f"{hit.score:7.4f}  {hit.id}  {' '.join((hit.text or '').split())[:100]}"
+            line = f"{hit.score:7.4f}  {hit.id}  {one_line(hit.text)}"
             click.echo(line + (f"  [{fields[:80]}]" if fields else "") + (f"  ({parts})" if parts else ""))
             if highlight:
                 _print_match(hits.query or "", hit)

@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from semvec_cli.colours import one_line
+
 
 @click.command(context_settings={"show_default": True})
 @click.argument("one", metavar="FILE_A")
@@ -57,9 +59,3 @@ def similar(
             for hit in hits:
                 click.echo(f"  {hit.score:7.4f}  {hit.id}  {one_line(hit.text)}")
     sys.stdout.flush()
-
-
-def one_line(text: str | None, width: int = 100) -> str:
-    """Return the beginning of ``text`` on one line."""
-    whole = " ".join((text or "").split())
-    return whole if len(whole) <= width else f"{whole[: width - 1]}…"

@@ -113,13 +113,16 @@ class MissingExtra(SemvecError, ImportError):
     """An optional dependency that is not installed; the message holds the pip command."""
 
 
+WHOLE = "; overflow='windows' reads them whole"
+
+
 class TextsCut(UserWarning):
     """Texts were longer than the model reads, and cut; ``Embeddings.n_truncated`` says which."""
 
     @classmethod
     def counted(cls, cut: int, texts: int, share: float) -> TextsCut:
         """Return the warning that ``cut`` of ``texts`` were cut, ``share`` of all tokens."""
-        return cls(f"{cut:,} of {texts:,} texts were cut, {100 * share:.1f} % of tokens; overflow='windows' reads them whole")
+        return cls(f"{cut:,} of {texts:,} texts were cut, {100 * share:.1f} % of tokens{WHOLE}")
 
 
 class FieldNotThere(UserWarning):

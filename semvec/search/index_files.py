@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from semvec.embeddings.storage import read_embeddings, read_header
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError, SemvecError, StoreError
+from semvec.errors import InputError, OptionError, SemvecError, StoreError
 from semvec.search.searcher import Searcher, settings_for
 from semvec.search.token_searcher import BLOCK as TOGETHER
 from semvec.search.token_searcher import CHARACTERS, TokenSearcher, bytes_of, token_settings
@@ -24,7 +25,7 @@ from semvec.selection.keep import Selection
 from semvec.selection.soft import LearnedScorer
 from semvec.selection.terms import Corpus
 from semvec.store.address import shown
-from semvec.store.collection import Collection, Settings, Written, is_collection
+from semvec.store.collection import SCORER, Collection, Settings, Written, is_collection
 from semvec.store.tokens import ENOUGH
 from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
@@ -55,7 +56,7 @@ class IndexOptions:
 
     With ``bits`` (1, 2, 4 or 16) a new collection keeps the vectors of tokens too, in so many bits a number; ``sizes`` is told
     how large it will be before anything is encoded. Of each text the ``keep_tokens`` (a share) are kept that are the most telling
-    ``keep_by`` (`Strategy`, by the words of all texts given).
+    ``keep_by`` (`Strategy`, by the words of all texts); of what is added later too, where a scorer has to be given again.
     """
 
     model: str | None = None
@@ -67,7 +68,7 @@ class IndexOptions:
     bits: int | None = None
     sizes: Callable[[Size], None] | None = None
     keep_tokens: float = 1.0
-    keep_by: Strategy | LearnedScorer = Strategy.IDF
+    keep_by: Strategy | LearnedScorer = Strategy.TF_IDF
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,7 @@ def write_texts(
         raise InputError(f"{', '.join(source.name for source in sources[:3])}: no text there")
     if new:
         encoder = _able(load_encoder(options.model or "minilm", device=options.device), options)
-        made = (
-            settings_for(encoder, options.dtype) if options.bits is None else token_settings(encoder, options.bits, options.dtype)
-        )
+        made = settings_for(encoder, options.dtype) if options.bits is None else _token_settings(encoder, options.bits, options)
         collection = Collection.open(place, made)
     else:
         collection = Collection.open(place)
@@ -119,30 +118,60 @@ def write_texts(
         if collection.settings.tokens is None:
             yield from Searcher(encoder, collection).add(documents(options.bad))
             return
-        corpus = Corpus()
-        searcher, chooses = TokenSearcher(encoder, collection), options.keep_tokens < 1
-        if any(source.once for source in sources):
-            if chooses and options.keep_by in BY_CORPUS:
-                raise InputError(f"{options.keep_by} goes by the words of all texts, and this is read only once: name a file")
-        elif new or chooses:
-            _survey(searcher, documents(skip or options.bad), options, corpus, new=new)
-        if chooses:
-            searcher.selection = Selection(options.keep_by, options.keep_tokens, known=Known(corpus))
+        searcher, how, corpus = TokenSearcher(encoder, collection), collection.settings.tokens, Corpus()
+        by_corpus = how.keep_tokens < 1 and how.keep_by in BY_CORPUS
+        if by_corpus:
+            for block in _blocks(item.text or "" for item in collection.scan()):
+                corpus.see(block)
+        if not any(source.once for source in sources):
+            if new or by_corpus:
+                _survey(searcher, documents(skip or options.bad), options, corpus, new=new)
+        elif by_corpus and new:
+            raise InputError(f"{how.keep_by} goes by the words of all texts, and this is read only once: name a file")
+        if how.keep_tokens < 1:
+            searcher.selection = Selection(_chosen_by(how.keep_by, options), how.keep_tokens, known=Known(corpus))
         yield from searcher.add(documents(options.bad))
 
 
+def _token_settings(encoder: Encoder, bits: int, options: IndexOptions) -> Settings:
+    by = SCORER if isinstance(options.keep_by, LearnedScorer) else options.keep_by
+    how: dict[str, Any] = {} if options.keep_tokens == 1 else {"keep_tokens": options.keep_tokens, "keep_by": str(by)}
+    return token_settings(encoder, bits, options.dtype, **how)
+
+
+def _chosen_by(name: str, options: IndexOptions) -> Strategy | LearnedScorer:
+    """Return what tokens are chosen by in a collection that calls it ``name``."""
+    if name != SCORER:
+        return Strategy(name)
+    if not isinstance(options.keep_by, LearnedScorer):
+        raise OptionError("the collection keeps the tokens that a scorer chose: --keep-by FILE names the scorer")
+    return options.keep_by
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    texts = iter(texts)
+    while block := list(islice(texts, BLOCK)):
+        yield block
+
+
 def _survey(searcher: TokenSearcher, documents: Iterator[Document], options: IndexOptions, corpus: Corpus, *, new: bool) -> None:
-    """Go through the texts once: count their words and tokens, and for a new collection learn from a sample how they are kept."""
+    """Go through the texts once: count their tokens, and the words of those that are not in the collection yet.
+
+    For a new collection learn from a sample how token vectors are kept.
+    """
     drawn, rng = _Sample(SAMPLED), np.random.default_rng(0)
     texts = tokens = size = 0
-    while block := [document.text for document in islice(documents, BLOCK)]:
-        corpus.see(block)
+    while some := list(islice(documents, BLOCK)):
+        block = [document.text for document in some]
+        there = searcher.collection.get([document.id for document in some])
+        corpus.see([text for text, held in zip(block, there, strict=True) if held is None])
         counts, over = searcher.encoder.count_tokens(block)
         texts, tokens = texts + len(block), tokens + int((counts - over).sum())
         size += sum(map(len, block))
         drawn.see([text[:LONGEST] for text in block], rng)
     if options.sizes is not None:
-        kept = ceil(tokens * options.keep_tokens)
+        how = searcher.collection.settings.tokens
+        kept = ceil(tokens * (1 if how is None else how.keep_tokens))
         options.sizes(Size(texts, kept, bytes_of(searcher.collection.settings, texts, kept)))
     if new and tokens >= ENOUGH and (texts > TOGETHER or size > CHARACTERS):  # else the first write is all there is to learn from
         share = max(min(SAMPLE / tokens, LEARNED), 2 * ENOUGH / tokens)
@@ -211,9 +240,11 @@ def _encoder(collection: Collection, model: str | None, device: str | None) -> E
 
 @contextmanager
 def _nothing_left(collection: Collection, place: str | os.PathLike[str], *, new: bool) -> Iterator[None]:
-    """Remove a new collection in which nothing was written, where the block fails; else say what was kept."""
+    """Remove a new collection in which nothing was written, and say so; where the block fails, say what was kept."""
     try:
         yield
+        if new and not collection.count():
+            raise InputError("there was no text to index")
     except BaseException as error:
         kept = collection.count() if new else 0
         if new and not kept:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
+from unicodedata import normalize as normalised
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,11 @@ NEAREST = 1024
 
 MOST_GROUPED = 3000
 """Occurrences that groups are made of; all others join the nearest group."""
+
+LONGEST = 200
+"""Characters of a word to look for: more are no word, and take quadratic time."""
+
+FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 CLEAR = 0.05
 """The silhouette from which on senses are told apart; below, they are one."""
@@ -69,10 +76,20 @@ class Use:
 
 @dataclass(frozen=True)
 class Concordance:
-    """Occurrences of a word, and their vectors (occurrences, dim) of length 1."""
+    """Occurrences of a word, and their vectors (occurrences, dim) of length 1.
+
+    ``left_out`` more stand in the texts and have no vector: the model does not know them, or none of their tokens was kept.
+    """
 
     occurrences: tuple[Occurrence, ...]
     vectors: NDArray[np.float32]
+    left_out: int = 0
+
+    @classmethod
+    def of(cls, occurrences: Sequence[Occurrence], vectors: NDArray[np.float32]) -> Concordance:
+        """Return those of ``occurrences`` whose vectors are not zero."""
+        known = np.flatnonzero(vectors.any(axis=1))
+        return cls(tuple(occurrences[at] for at in known.tolist()), vectors[known], len(occurrences) - len(known))
 
     def __len__(self) -> int:
         return len(self.occurrences)
@@ -96,12 +113,11 @@ class Concordance:
             order += members[np.argsort(-(self.vectors[members] @ centre), kind="stable")].tolist()
             numbers[members] = number
         named = [replace(its, sense=int(number)) for its, number in zip(self.occurrences, numbers, strict=True)]
-        return Concordance(tuple(named[at] for at in order), self.vectors[order])
+        return Concordance(tuple(named[at] for at in order), self.vectors[order], self.left_out)
 
     def _at(self, order: NDArray[np.int64], scores: NDArray[np.float32]) -> Concordance:
-        return Concordance(
-            tuple(replace(self.occurrences[at], score=float(scores[at])) for at in order.tolist()), self.vectors[order]
-        )
+        found = tuple(replace(self.occurrences[at], score=float(scores[at])) for at in order.tolist())
+        return Concordance(found, self.vectors[order], self.left_out)
 
 
 def use_of(encoder: Encoder, text: str) -> NDArray[np.float32]:
@@ -109,9 +125,11 @@ def use_of(encoder: Encoder, text: str) -> NDArray[np.float32]:
 
     Raises `InputError` where there is not exactly one, or nothing in it that the model knows.
     """
-    bare, spans, _ = read_brackets(text)
+    bare, spans, _ = read_brackets(text) if "[" in text else (text, [], [])
     if len(spans) != 1:
-        raise InputError(f"{text!r:.60}: one word in brackets says which use is meant, not {len(spans)}")
+        raise InputError(
+            f"{text!r:.60}: one word in brackets says which use is meant ('the [bank] of the river'), not {len(spans)}"
+        )
     vector: NDArray[np.float32] = _span_vectors(token_encoder(encoder).encode_document([bare]), [spans])[0]
     if not vector.any():
         raise InputError(f"{text!r:.60}: the model knows nothing of what is in the brackets")
@@ -125,27 +143,24 @@ def in_texts(documents: Iterable[Document], word: str, encoder: Encoder) -> Conc
     vectors = [np.zeros((0, able.dim), np.float32)]
     for block in in_blocks(document for document in documents if find(document.text)):
         where = [find(document.text) for document in block]
-        its = _span_vectors(able.encode_document([document.text for document in block]), where)
-        each = [
+        vectors.append(_span_vectors(able.encode_document([document.text for document in block]), where))
+        found += [
             Occurrence(document.id, document.text, start, end, document.metadata)
             for document, spans in zip(block, where, strict=True)
             for start, end in spans
         ]
-        known = np.flatnonzero(its.any(axis=1))
-        found += [each[at] for at in known.tolist()]
-        vectors.append(its[known])
-    return Concordance(tuple(found), np.concatenate(vectors))
+    return Concordance.of(found, np.concatenate(vectors))
 
 
 def in_collection(collection: TokenCollection, word: str) -> Concordance:
     """Return where ``word`` stands in the texts of ``collection``, by the token vectors it keeps; nothing is encoded.
 
-    Where none of its tokens was kept (``keep_tokens``) it is not found.
+    Where none of its tokens was kept (``keep_tokens``, or the text was cut before it) it is left out, and counted.
     """
     found = collection.occurrences(_finder(word))
     vectors = [np.zeros((0, collection.token_dim), np.float32), *(vector[None] for _, _, vector in found)]
-    each = (Occurrence(item.id, item.text or "", start, end, item.metadata) for item, (start, end), _ in found)
-    return Concordance(tuple(each), np.concatenate(vectors))
+    each = [Occurrence(item.id, item.text or "", start, end, item.metadata) for item, (start, end), _ in found]
+    return Concordance.of(each, np.concatenate(vectors))
 
 
 def used_like(collection: TokenCollection, vector: NDArray[np.float32], k: int = 10, *, without: Sequence[str] = ()) -> list[Use]:
@@ -171,6 +186,8 @@ def used_like(collection: TokenCollection, vector: NDArray[np.float32], k: int =
 def _finder(word: str) -> Callable[[str], list[Span]]:
     """Return what finds ``word`` in a text: whole, in any case; several words may have any white space between them.
 
+    Accents are found as characters of their own and as part of a letter (Unicode's forms C and D).
+
     Where it begins or ends with a character of a script without spaces, anything may stand beside it.
     """
     parts = word.split()
@@ -178,10 +195,12 @@ def _finder(word: str) -> Callable[[str], list[Span]]:
         raise InputError("the word to look for is empty")
     import regex
 
-    body = r"\s+".join(map(regex.escape, parts))
+    if len(word) > LONGEST:
+        raise InputError(f"the word to look for has {len(word):,} characters, {LONGEST} are the most")
+    body = "|".join(r"\s+".join(map(regex.escape, form)) for form in {tuple(normalised(form, word).split()) for form in FORMS})
     letter = r"[\p{L}\p{N}\p{M}_]"
     before, after = (f"(?<!{letter})" if _joins(parts[0][0]) else ""), (f"(?!{letter})" if _joins(parts[-1][-1]) else "")
-    pattern = regex.compile(before + body + after, regex.IGNORECASE)
+    pattern = regex.compile(f"{before}(?:{body}){after}", regex.IGNORECASE)
     return lambda text: [match.span() for match in pattern.finditer(text)]
 
 

@@ -31,7 +31,8 @@ def concordance(
 ) -> Iterator[Found]:
     """Give where ``word`` is in ``corpus``, the vector of the use ``like`` (empty for none), and the collection if it is one.
 
-    Raises `InputError` for files without texts, `OptionError` for a collection without token vectors.
+    Raises `InputError` for files without texts, `OptionError` for a collection without token vectors, or with options that
+    would do nothing there.
     """
     if not is_collection(corpus):
         encoder = load_encoder(model or "minilm", device=device)
@@ -41,6 +42,10 @@ def concordance(
     with Collection.open(corpus) as collection:
         if not isinstance(collection, TokenCollection):
             raise OptionError(f"{corpus}: keeps no token vectors; 'semvec index build … --level token' makes one that does")
+        if text_field is not None:
+            raise OptionError(f"{corpus}: a collection has its texts already; text_field is for files")
+        if model is not None and like is None:
+            raise OptionError(f"{corpus}: holds its vectors already; a model encodes like, which is not given")
         use = np.zeros(0, np.float32)
         if like is not None:
             made = collection.settings.fingerprint

@@ -70,8 +70,7 @@ class Searcher:
             raise InputError("queries must be a list of texts, not one string: search([query])")
         if not 0 <= diversity <= 1:
             raise OptionError(f"diversity must be between 0 and 1, not {diversity!r}")
-        if min_score is not None and min_score != min_score:
-            raise OptionError("min_score must be a number, not nan")
+        check_min_score(min_score)
         k, fusion = check_k(k), Fusion() if hybrid is True else hybrid or None
         if group_by is not None:
             check_fields(Compare(group_by, "=", 0), self.collection.info()["fields"])
@@ -158,6 +157,12 @@ def settings_for(encoder: Encoder, dtype: Dtype = Dtype.FLOAT32) -> Settings:
     """Return the settings of a collection for the text vectors of ``encoder``, kept as ``dtype``."""
     able = encoder.with_options(level=Level.TEXT, dtype=Dtype.FLOAT32)
     return Settings(able.dim, able.metric, dtype, able.prompted("document").fingerprint)
+
+
+def check_min_score(min_score: float | None) -> None:
+    """Raise `OptionError` for a least score that no score could be held against."""
+    if min_score is not None and min_score != min_score:
+        raise OptionError("min_score must be a number, not nan")
 
 
 def cut(hits: Hits, min_score: float | None) -> Hits:

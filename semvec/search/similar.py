@@ -10,9 +10,10 @@ from semvec.embeddings.similarity import nearest
 from semvec.embeddings.storage import holds_vectors, read_embeddings
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError, OptionError
+from semvec.errors import InputError
 from semvec.results import Hit, Hits
 from semvec.search.index_files import check_no_collection
+from semvec.search.searcher import check_min_score, cut
 from semvec.text.documents import sound_documents
 from semvec.text.readers import ReadOptions
 from semvec.types import Level
@@ -36,8 +37,7 @@ def similar(
     a vectors file and the model, must be of the same encoder, else `FingerprintMismatch`. Exact; the vectors of both
     are in memory. ``min_score`` leaves out what scores less. Raises `InputError` at the first bad row.
     """
-    if min_score is not None and min_score != min_score:
-        raise OptionError("min_score must be a number, not nan")
+    check_min_score(min_score)
     for name in (one, other):
         check_no_collection(name)
     encoder = None if holds_vectors(one) and holds_vectors(other) else load_encoder(model, device=device)
@@ -49,8 +49,7 @@ def similar(
         best, scores = nearest(part, columns, k, rows.fingerprint.metric)
         for row, (places, its) in enumerate(zip(best.tolist(), scores.tolist(), strict=True)):
             hits = (Hit(found[place], score, texts[place]) for place, score in zip(places, its, strict=True))
-            kept = tuple(hit for hit in hits if min_score is None or hit.score >= min_score)
-            yield names[at + row], Hits(kept, str(rows.surface[at + row]))
+            yield names[at + row], cut(Hits(tuple(hits), str(rows.surface[at + row])), min_score)
 
 
 def _vectors(path: str | Path, encoder: Encoder | None, read: ReadOptions | None) -> Embeddings:

@@ -16,7 +16,7 @@ from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import InputError, LevelError
 from semvec.index.kinds import code_width
 from semvec.results import Hits
-from semvec.search.searcher import cut
+from semvec.search.searcher import check_min_score, cut
 from semvec.selection.keep import Selection
 from semvec.store.codec import Codec
 from semvec.store.collection import CANDIDATES, Collection, Settings, TokenSettings, Written
@@ -70,6 +70,7 @@ class TokenSearcher:
         """
         if isinstance(queries, str):
             raise InputError("queries must be a list of texts, not one string: search([query])")
+        check_min_score(min_score)
         asked = self.encoder.encode_query(queries)
         for query, its in zip(queries, asked, strict=True):
             if (its.oov == Oov.ZERO).all():
@@ -139,14 +140,17 @@ def whole_texts(encoder: Encoder) -> Encoder:
     return encoder.with_options(overflow=Overflow.WINDOWS) if not isinstance(encoder, MultiVectorEncoder) else encoder
 
 
-def token_settings(encoder: Encoder, bits: int = 2, dtype: Dtype = Dtype.FLOAT32) -> Settings:
+def token_settings(
+    encoder: Encoder, bits: int = 2, dtype: Dtype = Dtype.FLOAT32, *, keep_tokens: float = 1.0, keep_by: str = ""
+) -> Settings:
     """Return the settings of a collection for the token vectors of ``encoder``, kept in ``bits`` a number.
 
-    The vectors of whole texts are kept as ``dtype``.
+    The vectors of whole texts are kept as ``dtype``; ``keep_tokens`` and ``keep_by`` are those of `TokenSettings`.
     """
     tokens, texts = token_encoder(encoder), encoder.with_options(level=Level.TEXT, dtype=Dtype.FLOAT32)
     made = tokens.prompted("document").fingerprint
-    return Settings(texts.dim, texts.metric, dtype, texts.prompted("document").fingerprint, TokenSettings(tokens.dim, bits, made))
+    how = TokenSettings(tokens.dim, bits, made, keep_tokens, keep_by)
+    return Settings(texts.dim, texts.metric, dtype, texts.prompted("document").fingerprint, how)
 
 
 def bytes_of(settings: Settings, texts: int, tokens: int) -> int:

@@ -7,7 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -55,27 +55,36 @@ WITHIN = 64
 """Items looked at first where all of some score are wanted."""
 
 
+SCORER = "scorer"
+"""What tokens are chosen by where a scorer was learned for it."""
+
+
 @dataclass(frozen=True)
 class TokenSettings:
     """How a collection keeps a vector for every token: ``dim`` numbers in ``bits`` each, by the encoder of ``fingerprint``.
 
-    1, 2 or 4 bits a number stand for what is left of the nearest of some centroids (`ResidualCodec`); 16 are float16.
+    1, 2 or 4 bits a number stand for what is left of the nearest of some centroids (`ResidualCodec`); 16 are float16. Whoever
+    writes texts keeps a share of each one's tokens, ``keep_tokens``, chosen ``keep_by`` (a `Strategy`, or `SCORER`).
     """
 
     dim: int
     bits: int = 2
     fingerprint: Fingerprint | None = None
+    keep_tokens: float = 1.0
+    keep_by: str = ""
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
+        if not 0 < self.keep_tokens <= 1:
+            raise OptionError(f"the share of tokens to keep must be more than 0 and at most 1, not {self.keep_tokens!r}")
 
     def to_json(self) -> dict[str, JSON]:
-        return {"dim": self.dim, "bits": self.bits, "fingerprint": self.fingerprint and self.fingerprint.to_json()}
+        return {**asdict(self), "fingerprint": self.fingerprint and self.fingerprint.to_json()}
 
     @classmethod
     def from_json(cls, record: Mapping[str, JSON]) -> TokenSettings:
         made = record["fingerprint"]
-        return cls(record["dim"], record["bits"], made and Fingerprint.from_json(made))
+        return cls(**{**record, "fingerprint": made and Fingerprint.from_json(made)})
 
 
 @dataclass(frozen=True)

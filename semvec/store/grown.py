@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from semvec.embeddings.files import flush
 from semvec.errors import CollectionDamaged
 
+WAY_OUT = "the texts are kept: 'semvec index export' writes them, 'semvec index build' makes a collection of them again"
+
 
 @dataclass(frozen=True)
 class Grown:
@@ -32,7 +34,7 @@ class Grown:
         Raises `CollectionDamaged` where there are fewer.
         """
         if at and (not self.path.exists() or self.path.stat().st_size < at * self._size):
-            raise CollectionDamaged(f"{self.path}: is shorter than it should be")
+            raise CollectionDamaged(f"{self.path}: damaged, it is shorter than it should be; {WAY_OUT}")
         with open(self.path, "r+b" if self.path.exists() else "w+b") as stream:
             stream.truncate(at * self._size)
             stream.seek(at * self._size)
@@ -45,7 +47,7 @@ class Grown:
             return np.zeros((0, self.width), dtype=self.form)
         with open(self.path, "rb") as stream:
             if self.path.stat().st_size < count * self._size:
-                raise CollectionDamaged(f"{self.path}: is shorter than it should be")
+                raise CollectionDamaged(f"{self.path}: damaged, it is shorter than it should be; {WAY_OUT}")
             held = mmap.mmap(stream.fileno(), count * self._size, access=mmap.ACCESS_READ)
         return np.frombuffer(held, dtype=self.form).reshape(count, self.width)
 

@@ -21,7 +21,7 @@ from semvec.store.database import Database
 from semvec.store.filters import Filter
 from semvec.store.local import PATIENCE, LocalCollection, State
 from semvec.store.token_files import TokenBlock, TokenRows
-from semvec.store.tokens import Tokens, checked, evidence_of
+from semvec.store.tokens import MISSING, Tokens, checked, evidence_of
 from semvec.text.words import Span
 from semvec.types import JSON
 
@@ -109,7 +109,7 @@ class TokenCollection(LocalCollection):
                         return nothing
                 except FileNotFoundError as error:
                     if not left:
-                        raise CollectionDamaged(f"{self.folder}: damaged, files of its token vectors are missing") from error
+                        raise CollectionDamaged(f"{self.folder}: {MISSING}") from error
                     continue
                 tokens, items = found
                 if wanted is not None:
@@ -120,7 +120,7 @@ class TokenCollection(LocalCollection):
     def occurrences(self, find: Callable[[str], list[Span]]) -> list[tuple[Stored, Span, Vectors]]:
         """Return all that ``find`` finds in the texts: the item, the characters, and the mean direction (dim,) of its tokens.
 
-        As exact as tokens are kept; what none is kept of is left out.
+        As exact as tokens are kept; zeros where none is kept.
         """
         found: list[tuple[Stored, Span, Vectors]] = []
 
@@ -133,9 +133,9 @@ class TokenCollection(LocalCollection):
                     if not text or not (where := find(text)):
                         continue
                     block = tokens.block(item)
-                    for span, mean in zip(where, span_directions(block.vectors, block.spans, where), strict=True):
-                        if mean.any():
-                            found.append((Stored(name, NOTHING, text, metadata), span, mean))
+                    means = span_directions(block.vectors, block.spans, where)
+                    each = zip(where, means, strict=True)
+                    found.extend((Stored(name, NOTHING, text, metadata), span, mean) for span, mean in each)
             return found
 
         return self._at_a_moment(look, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,14 +18,14 @@ from semvec.embeddings.files import sync_folder, written_whole
 from semvec.errors import CollectionDamaged
 from semvec.index.multi_vector import MultiVectors
 from semvec.index.residual import ResidualCodec
-from semvec.store.grown import Grown
+from semvec.store.grown import WAY_OUT, Grown
 from semvec.types import JSON
 
 CODEC = "codec.safetensors"
 FORMAT = "semvec-tokens"
 VERSION = 1
 ITEM = ("row", "first", "count", "spans_end", "crc")
-"""What is kept of an item: its row, its first token and how many it has, where its spans end, and a checksum of its codes."""
+"""What is kept of an item: its row, its first token and how many it has, where its spans end, and a checksum of all that."""
 
 Spans = NDArray[np.int32]
 
@@ -52,9 +52,10 @@ class TokenBlock:
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of the files in a folder counts: so many ``items``, ``tokens`` and bytes of ``spans``."""
+    """How much of the files in a folder counts: so many ``items``, ``tokens`` and bytes of ``spans``; a checksum of its codec."""
 
     folder: str
+    codec: int
     items: int = 0
     tokens: int = 0
     spans: int = 0
@@ -71,6 +72,7 @@ class Extent:
 class TokenRows:
     """Token vectors at one moment: item ``i`` of ``vectors`` is row ``rows[i]``, ascending."""
 
+    folder: Path
     rows: NDArray[np.int64]
     vectors: MultiVectors
     _spans: NDArray[np.uint8]
@@ -79,7 +81,10 @@ class TokenRows:
 
     def spans(self, item: int) -> Spans:
         """Return the characters (tokens, 2) that the tokens of ``item`` stand at, start and end."""
-        return _unpacked(self.packed_spans(item))
+        try:
+            return _unpacked(self.packed_spans(item))
+        except (zlib.error, ValueError) as error:
+            raise CollectionDamaged(f"{self.folder}: where tokens stand in a text cannot be read ({error}); {WAY_OUT}") from error
 
     def packed_spans(self, item: int) -> bytes:
         """Return the same as it is kept."""
@@ -101,12 +106,12 @@ class TokenRows:
         return np.concatenate(found)
 
     def damage(self) -> list[str]:
-        """Return what is wrong with them: items whose codes are not what was written."""
+        """Return what is wrong with them: items whose codes or spans are not what was written."""
         wrong = 0
         for at, (first, count) in enumerate(zip(self.vectors.first.tolist(), self.vectors.count.tolist(), strict=True)):
             its = slice(first, first + count)
-            wrong += _checksum(self.vectors.marks[its], self.vectors.codes[its]) != self._crc[at]
-        return [f"the token vectors of {wrong:,} items are not what was written"] if wrong else []
+            wrong += _checksum(self.vectors.marks[its], self.vectors.codes[its], self.packed_spans(at)) != self._crc[at]
+        return [f"the token vectors of {wrong:,} items are not what was written; {WAY_OUT}"] if wrong else []
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ class TokenFiles:
 
     folder: Path
     codec: ResidualCodec
+    checksum: int
+    """Of the file of the codec."""
 
     @classmethod
     def create(cls, folder: Path, codec: ResidualCodec) -> TokenFiles:
@@ -123,14 +130,17 @@ class TokenFiles:
         for path in folder.iterdir():
             path.unlink()
         about = {"format": FORMAT, "version": str(VERSION), "bits": str(codec.bits)}
+        content = save({"centroids": codec.centroids, "steps": codec.steps}, metadata=about)
         with written_whole(folder / CODEC) as (stream,):
-            stream.write(save({"centroids": codec.centroids, "steps": codec.steps}, metadata=about))
+            stream.write(content)
         sync_folder(folder.parent)
-        return cls(folder, codec)
+        return cls(folder, codec, zlib.crc32(content))
 
     @classmethod
-    def open(cls, folder: Path) -> TokenFiles:
-        """Return the token vectors in ``folder``; raise `CollectionDamaged` where they cannot be read."""
+    def open(cls, folder: Path, checksum: int) -> TokenFiles:
+        """Return the token vectors in ``folder``; raise `CollectionDamaged` where the codec is not what was written."""
+        if zlib.crc32((folder / CODEC).read_bytes()) != checksum:
+            raise CollectionDamaged(f"{folder / CODEC}: damaged, it is not what was written; {WAY_OUT}")
         try:
             with safe_open(folder / CODEC, framework="numpy") as stored:
                 about = stored.metadata()
@@ -138,8 +148,13 @@ class TokenFiles:
                     raise CollectionDamaged(f"{folder}: token vectors of another format ({about})")
                 codec = ResidualCodec(int(about["bits"]), stored.get_tensor("centroids"), stored.get_tensor("steps"))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise CollectionDamaged(f"{folder / CODEC}: damaged ({error})") from error
-        return cls(folder, codec)
+            raise CollectionDamaged(f"{folder / CODEC}: damaged ({error}); {WAY_OUT}") from error
+        return cls(folder, codec, checksum)
+
+    @property
+    def empty(self) -> Extent:
+        """How far it is when nothing is written yet."""
+        return Extent(self.folder.name, self.checksum)
 
     @cached_property
     def _codes(self) -> Grown:
@@ -163,7 +178,7 @@ class TokenFiles:
         ends = np.cumsum(block.counts)
         parts = [slice(end - count, end) for end, count in zip(ends.tolist(), block.counts.tolist(), strict=True)]
         packed = [_packed(block.spans[part]) for part in parts]
-        checks = [_checksum(marks[part], codes[part]) for part in parts]
+        checks = [_checksum(marks[part], codes[part], its) for part, its in zip(parts, packed, strict=True)]
         return self._write(extent, np.array(rows), block.counts, np.array(checks), marks, codes, packed)
 
     def _write(
@@ -186,7 +201,9 @@ class TokenFiles:
         self._items.append(items, extent.items)
         if not extent.items:
             sync_folder(self.folder)  # the names of new files
-        return Extent(extent.folder, extent.items + len(items), extent.tokens + len(codes), extent.spans + len(spans))
+        return replace(
+            extent, items=extent.items + len(items), tokens=extent.tokens + len(codes), spans=extent.spans + len(spans)
+        )
 
     def read(self, extent: Extent) -> TokenRows:
         """Return what counts of the files, memory-mapped."""
@@ -194,11 +211,11 @@ class TokenFiles:
         marks = self._marks.read(extent.tokens)
         outside = len(rows) and (int((first + count).max()) > extent.tokens or int(min(first.min(), count.min())) < 0)
         if outside or (np.diff(rows) <= 0).any() or (np.diff(spans_end) < 0).any():
-            raise CollectionDamaged(f"{self.folder}: damaged, its items are in no order")
+            raise CollectionDamaged(f"{self.folder}: damaged, its items are in no order; {WAY_OUT}")
         if len(marks) and int(marks[:, 0].max()) >= len(self.codec.centroids):
-            raise CollectionDamaged(f"{self.folder}: damaged, a token has a centroid that is not there")
+            raise CollectionDamaged(f"{self.folder}: damaged, a token has a centroid that is not there; {WAY_OUT}")
         vectors = MultiVectors(self.codec, marks, self._codes.read(extent.tokens), first, count)
-        return TokenRows(rows, vectors, self._places.read(extent.spans)[:, 0], spans_end, crc)
+        return TokenRows(self.folder, rows, vectors, self._places.read(extent.spans)[:, 0], spans_end, crc)
 
     def copy(
         self, extent: Extent, keep: NDArray[np.bool_], folder: Path, codec: ResidualCodec | None = None, block: int = 256
@@ -208,7 +225,7 @@ class TokenFiles:
         With a ``codec`` they are encoded anew by it.
         """
         held, other = self.read(extent), TokenFiles.create(folder, codec or self.codec)
-        to = Extent(folder.name)
+        to = other.empty
         kept = np.flatnonzero(keep)
         for at in range(0, len(kept), block):
             chosen = kept[at : at + block]
@@ -241,14 +258,13 @@ def _packed(spans: Spans) -> bytes:
 
 
 def _unpacked(packed: bytes) -> Spans:
-    try:
-        told = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(4, -1).T
-        gaps, lengths = np.ascontiguousarray(told).view("<i4").reshape(2, -1)
-    except (zlib.error, ValueError) as error:
-        raise CollectionDamaged(f"where the tokens of a text stand cannot be read ({error})") from error
+    told = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(4, -1).T
+    gaps, lengths = np.ascontiguousarray(told).view("<i4").reshape(2, -1)
     ends = np.cumsum(gaps + lengths)
     return np.stack([ends - lengths, ends], axis=1).astype(np.int32)
 
 
-def _checksum(marks: NDArray[np.uint16], codes: NDArray[np.uint8]) -> int:
-    return zlib.crc32(np.ascontiguousarray(codes).tobytes(), zlib.crc32(np.ascontiguousarray(marks).tobytes()))
+def _checksum(marks: NDArray[np.uint16], codes: NDArray[np.uint8], packed: bytes) -> int:
+    return zlib.crc32(
+        packed, zlib.crc32(np.ascontiguousarray(codes).tobytes(), zlib.crc32(np.ascontiguousarray(marks).tobytes()))
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,11 @@ from semvec.index.residual import Asked, ResidualCodec, centroid_count
 from semvec.results import Evidence
 from semvec.store.collection import Settings, TokenSettings
 from semvec.store.database import Database
+from semvec.store.grown import WAY_OUT
 from semvec.store.token_files import Extent, TokenBlock, TokenFiles, TokenRows, read_extent
 from semvec.types import JSON, TOKEN_LEVELS, Oov
 
+MISSING = f"damaged, files of its token vectors are missing; {WAY_OUT}"
 PREFIX = "tokens-"
 NAMES = re.compile(rf"{PREFIX}\d{{6,}}")
 ENOUGH, SAMPLE = 1 << 14, 1 << 17
@@ -71,7 +75,7 @@ class Tokens:
         name = self._next()
         codec = ResidualCodec.learned(sample, bits_for(self._settings, len(sample)), tokens=tokens, seed=seed)
         self._open = TokenFiles.create(self._folder / name, codec)
-        self._database.set_about(tokens=Extent(name).to_json())
+        self._database.set_about(tokens=self._open.empty.to_json())
 
     def _next(self) -> str:
         """Return the name of the next folder, which none ever had."""
@@ -81,6 +85,10 @@ class Tokens:
 
     def write(self, block: TokenBlock) -> None:
         """Write the tokens of the items that get the next rows (inside `Database.writing`)."""
+        with self._all_there():
+            self._write(block)
+
+    def _write(self, block: TokenBlock) -> None:
         if (extent := self.extent()) is None:
             self.learn(block.vectors, len(block.vectors))
             if (extent := self.extent()) is None:
@@ -102,6 +110,10 @@ class Tokens:
         What is kept exactly is learned from again where that is due: the first time there are `ENOUGH`, and when there are so
         many more that twice the centroids suit them.
         """
+        with self._all_there():
+            self._compact(gone)
+
+    def _compact(self, gone: NDArray[np.int64]) -> None:
         if (extent := self.extent()) is None or not extent.items:
             return
         rows, codec = self.at(extent), self._files(extent).codec
@@ -125,14 +137,31 @@ class Tokens:
     def damage(self) -> list[str]:
         """Return what is wrong with them."""
         try:
-            return [] if (extent := self.extent()) is None else self._files(extent).read(extent).damage()
-        except (CollectionDamaged, FileNotFoundError) as error:
-            return [str(error)]
+            with self._all_there():
+                return [] if (extent := self.extent()) is None else self._files(extent).read(extent).damage()
+        except CollectionDamaged as error:
+            return [str(error).removeprefix(f"{self._folder}: ")]
+
+    @contextmanager
+    def _all_there(self) -> Iterator[None]:
+        """Raise `CollectionDamaged` where a file is missing: nobody removes one while this is asked."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise CollectionDamaged(f"{self._folder}: {MISSING}") from error
 
     def info(self) -> dict[str, JSON]:
         """Return what users are told of them."""
         extent = self.extent()
-        found = {"dim": self._settings.dim, "bits": self._settings.bits, "tokens": 0, "bytes": 0}
+        how = self._settings
+        found = {
+            "dim": how.dim,
+            "bits": how.bits,
+            "tokens": 0,
+            "bytes": 0,
+            "keep_tokens": how.keep_tokens,
+            "keep_by": how.keep_by,
+        }
         if extent is None:
             return found
         size = sum(path.stat().st_size for path in (self._folder / extent.folder).glob("*"))
@@ -141,7 +170,7 @@ class Tokens:
 
     def _files(self, extent: Extent) -> TokenFiles:
         if self._open is None or self._open.folder.name != extent.folder:
-            self._open = TokenFiles.open(self._folder / extent.folder)
+            self._open = TokenFiles.open(self._folder / extent.folder, extent.codec)
         return self._open
 
 

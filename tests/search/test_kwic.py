@@ -24,6 +24,14 @@ DOCUMENTS = [Document(f"d{at}", text, metadata={"at": at}) for at, text in enume
 WHERE = [("d0", 4), ("d1", 13), ("d3", 0), ("d3", 5), ("d4", 23)]
 
 
+def test_an_accent_is_found_however_it_is_written() -> None:
+    text = "cafe\u0301 bar caf\u00e9 cafe CAF\u00c9"
+    both = [(0, 5), (10, 14), (20, 24)]
+    assert _finder("caf\u00e9")(text) == both
+    assert _finder("cafe\u0301")(text) == both
+    assert _finder("cafe")(text) == [(15, 19)]
+
+
 def test_whole_words_are_found() -> None:
     assert [(f"d{at}", start) for at, text in enumerate(TEXTS) for start, _ in _finder("bank")(text)] == WHERE
     assert _finder("river bank")("the river  bank, river-bank") == [(4, 15)]
@@ -121,9 +129,43 @@ def test_commands(tmp_path: Path, glove_file: Path) -> None:
     shown = run("kwic", tmp_path / "c", "bank", "--like", "the [river]", "--words", "2").stdout
     assert shown.split("used like it")[1].split()[1] == "river"
     assert run("index", "build", tmp_path / "u.txt", "-o", tmp_path / "plain", "-m", glove_file).exit_code == 0
+    assert run("index", "add", tmp_path / "c", tmp_path / "u.txt", "-m", glove_file).exit_code == 0
     refused(run("kwic", tmp_path / "plain", "bank"), "keeps no token vectors")
+    refused(run("kwic", tmp_path / "t.txt", "a" * 201, "-m", glove_file), "has 201 characters, 200 are the most")
+    refused(run("kwic", tmp_path / "t.txt", "bank", "-m", glove_file, "--like", "bank"), "the [bank] of the river")
+    same = run("kwic", tmp_path / "t.txt", "bank", "-m", glove_file, "--like", "[bank]")
+    assert "gives the word one vector wherever it stands" in same.stderr
+    few = (
+        tmp_path / "u.txt",
+        "-o",
+        tmp_path / "few",
+        "-m",
+        glove_file,
+        "--level",
+        "token",
+        "--keep-tokens",
+        "0.3",
+        "--keep-by",
+        "lead",
+    )
+    assert run("index", "build", *few).exit_code == 0
+    shown = run("kwic", tmp_path / "few", "bank")  # of "the bank of the river" the first two are kept, of "Paris bank" Paris
+    assert len(shown.stdout.splitlines()) == 1
+    assert "1 more are not shown" in shown.stderr
+    refused(run("kwic", tmp_path / "c", "bank", "--text-field", "body"), "text_field is for files")
+    refused(run("kwic", tmp_path / "c", "bank", "-m", glove_file), "holds its vectors already")
     refused(run("kwic", tmp_path / "c", "bank", "--words", "2"), "--words wants to know which use")
     refused(run("kwic", tmp_path / "c", "bank", "--senses", "x"), "a number or auto")
     refused(run("kwic", tmp_path / "c", "bank", "--senses", "auto", "--like", "[x]"), "one of the two")
     refused(run("kwic", tmp_path / "t.txt", "bank", "-m", glove_file, "--like", "[bank]", "--words", "2"), "wants a collection")
     refused(run("kwic", tmp_path / "nowhere.txt", "bank"), "nowhere.txt")
+
+
+def test_a_terminal_is_told_nothing_by_a_text(tmp_path: Path, glove_file: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(json.dumps({"text": "the \x1b[31mbank\x07 of the river"}), encoding="utf-8")
+    build = ("index", "build", tmp_path / "t.jsonl", "-o", tmp_path / "c", "-m", glove_file, "--level", "token")
+    assert run(*build).exit_code == 0
+    for command in (("kwic", tmp_path / "c", "river"), ("search", tmp_path / "c", "river", "--highlight")):
+        shown = run(*command).stdout
+        assert "�[31mbank� of the river" in shown
+        assert not set("\x1b\x07") & set(shown)

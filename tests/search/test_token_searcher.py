@@ -14,7 +14,7 @@ from semvec.encoders.protocol import Encoder
 from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.static import StaticEncoder
 from semvec.encoders.word import WordEncoder
-from semvec.errors import FingerprintMismatch, InputError, LevelError
+from semvec.errors import FingerprintMismatch, InputError, LevelError, OptionError
 from semvec.results import Evidence
 from semvec.search.evidence import evidence_page, heat, pairs
 from semvec.search.token_searcher import TokenSearcher, bytes_of, token_settings
@@ -95,6 +95,8 @@ def test_what_is_refused(tmp_path: Path, word: WordEncoder, static: StaticEncode
         searcher.search(["zzz"])
     with pytest.raises(InputError, match="list of texts"):
         searcher.search("bank")
+    with pytest.raises(OptionError, match="min_score must be a number"):
+        searcher.search(["bank"], min_score=float("nan"))
     with pytest.raises(FingerprintMismatch, match="two encoders"):
         TokenSearcher(sentence, searcher.collection)
     if not {"token", "word"} & set(static.levels):
@@ -144,6 +146,12 @@ def test_commands(tmp_path: Path, glove_file: Path) -> None:
     assert hits[0]["id"] == "d0"
     assert [TEXTS[0][its["start"] : its["end"]] for its in hits[0]["evidence"]] == ["bank", "river"]
     assert "<!doctype html>" in (tmp_path / "x.html").read_text(encoding="utf-8")
+    (tmp_path / "x.html").write_text("dear")
+    refused(run("search", tmp_path / "c", "bank", "--html", tmp_path / "x.html"), "exists already; --overwrite replaces it")
+    assert (tmp_path / "x.html").read_text() == "dear"
+    assert run("search", tmp_path / "c", "bank", "--html", tmp_path / "x.html", "--overwrite").exit_code == 0
+    assert "<!doctype html>" in (tmp_path / "x.html").read_text(encoding="utf-8")
+    refused(run("search", tmp_path / "c", "bank", " "), "one of the queries is empty")
     shown = run("search", tmp_path / "c", "bank", "-k", 1, "--highlight").stdout
     assert "bank – bank 1.00" in shown
     assert json.loads(run("search", tmp_path / "c", "bank", "--level", "text", "--format", "json").stdout)[0]["hits"]
@@ -161,6 +169,11 @@ def test_commands_refuse(tmp_path: Path, glove_file: Path) -> None:
     assert run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "c", "-m", glove_file).exit_code == 0
     refused(run("search", tmp_path / "c", "bank", "--level", "token"), "keeps no token vectors")
     refused(run("search", tmp_path / "c", "--html", "x.html", stdin=b""), "QUERY")
+    (tmp_path / "blank.txt").write_text("\n\n")
+    build = ("index", "build", tmp_path / "blank.txt", "-o", tmp_path / "d", "-m", glove_file, "--keep-blank", "--level")
+    for level in ("token", "text"):
+        refused(run(*build, level), "there was no text to index")
+        assert not (tmp_path / "d").exists()
     build = ("index", "build", tmp_path / "t.txt", "-o", tmp_path / "d", "-m", glove_file, "--level", "token")
     assert run(*build).exit_code == 0
     refused(run("search", tmp_path / "d", "bank", "--level", "token", "--hybrid"), "--hybrid does nothing at level token")

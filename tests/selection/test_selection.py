@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from math import log
 from pathlib import Path
@@ -13,12 +14,13 @@ from semvec.embeddings.transforms import normalize
 from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.word import WordEncoder
 from semvec.errors import FingerprintMismatch, FormatError, InputError, OptionError
-from semvec.search.token_searcher import TokenSearcher, token_settings
+from semvec.search.token_searcher import TokenSearcher, token_encoder, token_settings
 from semvec.selection.hard import Known, Strategy, hard_scores
 from semvec.selection.keep import Selection
 from semvec.selection.soft import LearnedScorer, met_by
 from semvec.selection.terms import Corpus, chi_squared, terms_of_tokens
 from semvec.store.collection import Collection
+from semvec.store.token_collection import TokenCollection
 from semvec.text.document import Document
 from tests.cli.test_encode import refused, run
 
@@ -97,8 +99,8 @@ def test_chi_squared_is_scikit_learns() -> None:
 
 def test_the_best_are_kept_in_their_order(word: WordEncoder) -> None:
     tokens = word.encode(TEXTS, level="word")
-    kept = Selection(Strategy.IDF, share=0.5, known=Known(corpus())).kept(tokens, TEXTS)
-    assert [str(its) for its in kept.surface] == ["bank", "of", "river", "bank", "Paris", "the", "the"]
+    kept = Selection(Strategy.TF_IDF, share=0.5, known=Known(corpus())).kept(tokens, TEXTS)
+    assert [str(its) for its in kept.surface] == ["the", "bank", "the", "bank", "Paris", "the", "the"]  # 3 × 0.47 for the
     assert len(kept) == 3
     one = Selection(Strategy.LEAD, k=1).kept(tokens, TEXTS)
     assert [str(its) for its in one.surface] == ["the", "Paris", "the"]
@@ -145,7 +147,7 @@ def test_what_queries_meet(word: WordEncoder) -> None:
 
 
 def test_an_index_of_half_the_tokens(tmp_path: Path, word: WordEncoder, glove_file: Path) -> None:
-    chosen = Selection(Strategy.IDF, share=0.5, known=Known(corpus()))
+    chosen = Selection(Strategy.TF_IDF, share=0.5, known=Known(corpus()))
     with Collection.open(tmp_path / "c", token_settings(word, 16)) as collection:
         list(TokenSearcher(word, collection, chosen).add([Document(str(at), text) for at, text in enumerate(TEXTS)]))
         assert collection.info()["tokens"]["tokens"] == 7
@@ -156,9 +158,59 @@ def test_an_index_of_half_the_tokens(tmp_path: Path, word: WordEncoder, glove_fi
     (tmp_path / "t.txt").write_text("\n".join(TEXTS), encoding="utf-8")
     options = ("-m", glove_file, "--level", "token", "--keep-tokens", "0.5")
     assert run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "d", *options).exit_code == 0
-    assert "tokens: 7 vectors" in run("index", "info", tmp_path / "d").stdout
+    assert "tokens: 7 vectors" in (shown := run("index", "info", tmp_path / "d").stdout)
+    assert "50% of each text's, by tf_idf" in shown
+    for nan in ("nan", "0", "1.5"):
+        refused(
+            run(
+                "index",
+                "build",
+                tmp_path / "t.txt",
+                "-o",
+                tmp_path / "e",
+                "-m",
+                glove_file,
+                "--level",
+                "token",
+                "--keep-tokens",
+                nan,
+            ),
+            "",
+        )
+    assert not (tmp_path / "e").exists()
     refused(run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "e", *options, "--keep-by", "chi2"), "needs labels")
-    refused(run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "e", *options, "--keep-by", "idff"), "did you mean 'idf'")
+    refused(
+        run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "e", *options, "--keep-by", "idff"),
+        "neither a scorer's file nor one of",
+    )
     refused(run("index", "build", tmp_path / "t.txt", "-o", tmp_path / "e", "--keep-tokens", "0.5"), "--level token")
     refused(run("index", "build", "-", "-o", tmp_path / "e", *options, stdin=b"the bank\n"), "read only once")
     assert not (tmp_path / "e").exists()
+
+
+def test_what_is_added_later_is_chosen_alike(tmp_path: Path, word: WordEncoder, glove_file: Path) -> None:
+    lines = [{"id": str(at), "text": text} for at, text in enumerate(TEXTS)]
+    for name, some in (("all", lines), ("first", lines[:1]), ("rest", lines[1:])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, some)), encoding="utf-8")
+    options = ("-m", glove_file, "--level", "token", "--keep-tokens", "0.5")
+    assert run("index", "build", tmp_path / "all.jsonl", "-o", tmp_path / "whole", *options).exit_code == 0
+    assert run("index", "build", tmp_path / "first.jsonl", "-o", tmp_path / "parts", *options).exit_code == 0
+    done = run("index", "add", tmp_path / "parts", tmp_path / "all.jsonl")  # as after a build that was broken off
+    assert "1 replaced" in done.stdout
+    kept = []
+    for name in ("whole", "parts"):
+        with Collection.open(tmp_path / name) as collection:
+            assert isinstance(collection, TokenCollection)
+            found = collection.nearest_tokens(word.encode(["bank"]).floats()[0], 100)
+            kept.append(sorted((item.id, span) for item, span, _ in found))
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 7
+
+    tokens = token_encoder(word).encode_document(TEXTS)
+    scorer = LearnedScorer.fit(tokens.floats(), tokens.start == 0, fingerprint=tokens.fingerprint)
+    scorer.save(tmp_path / "s.safetensors")
+    by = ("--keep-by", tmp_path / "s.safetensors")
+    assert run("index", "build", tmp_path / "first.jsonl", "-o", tmp_path / "learned", *options, *by).exit_code == 0
+    refused(run("index", "add", tmp_path / "learned", tmp_path / "rest.jsonl"), "--keep-by FILE names the scorer")
+    assert run("index", "add", tmp_path / "learned", tmp_path / "rest.jsonl", *by).exit_code == 0
+    assert "tokens: 7 vectors" in run("index", "info", tmp_path / "learned").stdout

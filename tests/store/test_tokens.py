@@ -19,6 +19,7 @@ from semvec.embeddings.maxsim import maxsim
 from semvec.errors import CollectionDamaged, FingerprintMismatch, InputError, LevelError, OptionError, StoreError
 from semvec.store.collection import Collection, Settings, TokenSettings
 from semvec.store.token_collection import TokenCollection
+from semvec.store.tokens import MISSING
 from semvec.types import Dtype, Level, Metric, Oov
 
 DIM = 16
@@ -129,7 +130,8 @@ def test_tokens_without_a_vector_are_left_out(tmp_path: Path) -> None:
         where = sorted((item.id, span) for item, span, _ in collection.nearest_tokens(its.vectors[0], 100))
         assert where == [("a", (0, 2)), ("a", (6, 8)), ("a", (9, 11)), ("b", (0, 2)), ("b", (6, 8))]
         found = collection.occurrences(lambda text: [(3, 7), (3, 5)])
-        assert [(item.id, span) for item, span, _ in found] == [("a", (3, 7)), ("b", (3, 7))]
+        assert [(item.id, span) for item, span, _ in found] == [(name, span) for name in "ab" for span in ((3, 7), (3, 5))]
+        assert [bool(mean.any()) for _, _, mean in found] == [True, False, True, False]  # no token within (3, 5) has a vector
         assert found[0][2] == pytest.approx(its.vectors[2] / np.linalg.norm(its.vectors[2]), abs=1e-3)
 
 
@@ -230,7 +232,35 @@ def test_damage_is_told(tmp_path: Path) -> None:
     codes[-1] ^= 1
     (folder / "codes.bin").write_bytes(codes)
     with opened(tmp_path / "c", bits=4) as collection:
-        assert collection.check() == ["the token vectors of 1 items are not what was written"]
+        assert "the token vectors of 1 items are not what was written; the texts are kept" in collection.check()[0]
+    codes[-1] ^= 1
+    (folder / "codes.bin").write_bytes(codes)
+    spans = (folder / "spans.bin").read_bytes()
+    (folder / "spans.bin").write_bytes(bytes(len(spans)))
+    with opened(tmp_path / "c", bits=4) as collection:
+        assert "of 2 items are not what was written" in collection.check()[0]
+        with pytest.raises(CollectionDamaged, match="where tokens stand in a text cannot be read"):
+            collection.search_tokens(tokens_of([2]), evidence=True)
+    (folder / "spans.bin").write_bytes(spans)
+    codec = bytearray((folder / "codec.safetensors").read_bytes())
+    codec[-2] ^= 0x40
+    (folder / "codec.safetensors").write_bytes(codec)
+    with opened(tmp_path / "c", bits=4) as collection:
+        assert "codec.safetensors: damaged, it is not what was written" in collection.check()[0]
+        with pytest.raises(CollectionDamaged, match="codec.safetensors: damaged"):
+            collection.search_tokens(tokens_of([2]))
+    codec[-2] ^= 0x40
+    (folder / "codec.safetensors").write_bytes(codec)
+    (folder / "marks.bin").rename(folder / "away")
+    with opened(tmp_path / "c", bits=4) as collection:
+        assert collection.check() == [MISSING]
+        for work in (collection.optimise, lambda: collection.search_tokens(tokens_of([2]))):
+            with pytest.raises(CollectionDamaged, match="are missing; the texts are kept"):
+                work()
+        collection.delete(["b"])
+        with pytest.raises(CollectionDamaged, match="are missing; the texts are kept"):
+            collection.optimise()
+    (folder / "away").rename(folder / "marks.bin")
     marks = bytearray((folder / "marks.bin").read_bytes())
     (folder / "marks.bin").write_bytes(b"\xff" * len(marks))
     with opened(tmp_path / "c", bits=4) as collection, pytest.raises(CollectionDamaged, match="centroid that is not there"):
