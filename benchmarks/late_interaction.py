@@ -153,25 +153,29 @@ def built(its: Held, encoder: Encoder, bits: int, folder: Path) -> TokenCollecti
 
 
 def oracle(its: Held) -> dict[str, float]:
-    """The largest difference of scores over kept float16 to numpy's and sentence-transformers' on the same vectors."""
+    """The largest difference of scores to numpy's and sentence-transformers' on what is kept, and of float16 to float32."""
     import torch
     from sentence_transformers.util import maxsim as peer
 
-    codec = ResidualCodec.learned(its.documents.floats(), 16, tokens=its.documents.rows)
-    marks, codes = codec.encode(its.documents.floats())
-    counts = np.diff([*its.starts(), its.documents.rows])
-    index = MultiVectors(codec, marks, codes, its.starts(), counts)
-    kept = codec.decode(marks, codes)
-    worst = {"numpy, what is kept": 0.0, "sentence-transformers, what is kept": 0.0, "numpy, float32": 0.0}
-    documents = [torch.from_numpy(kept[start : start + count]) for start, count in zip(its.starts(), counts, strict=True)]
-    for query in its.queries:
-        asked = normalize(query.floats())
-        mine = index.exact(codec.asked(asked), np.arange(len(index)))
-        wanted = np.maximum.reduceat(kept @ asked.T, its.starts(), axis=0).sum(axis=1)
-        theirs = peer([torch.from_numpy(asked)], documents)[0].numpy()
-        whole = np.array([maxsim(asked, its.documents[at].floats()) for at in range(len(index))])
-        for name, other in zip(worst, (wanted, theirs, whole), strict=True):
-            worst[name] = max(worst[name], float(np.abs(mine - other).max()))
+    starts, counts = its.starts(), np.diff([*its.starts(), its.documents.rows])
+    worst: dict[str, float] = {}
+
+    def compare(name: str, mine: Scores, other: Scores) -> None:
+        worst[name] = max(worst.get(name, 0.0), float(np.abs(mine - other).max()))
+
+    for bits in BITS:
+        codec = ResidualCodec.learned(its.documents.floats(), bits, tokens=its.documents.rows)
+        index = MultiVectors(codec, *codec.encode(its.documents.floats()), starts, counts)
+        kept = codec.decode(index.marks, index.codes)
+        documents = [torch.from_numpy(kept[start : start + count]) for start, count in zip(starts, counts, strict=True)]
+        for query in its.queries:
+            asked = normalize(query.floats())
+            mine = index.exact(codec.asked(asked), np.arange(len(index)))
+            compare(f"numpy, {bits} bits", mine, np.maximum.reduceat(kept @ asked.T, starts, axis=0).sum(axis=1))
+            compare(f"sentence-transformers, {bits} bits", mine, peer([torch.from_numpy(asked)], documents)[0].numpy())
+            if bits == 16:
+                whole = [maxsim(asked, its.documents[at].floats()) for at in range(len(index))]
+                compare("numpy, float32", mine, np.array(whole, dtype=np.float32))
     return worst
 
 
@@ -223,7 +227,7 @@ def retrieval(its: Held, encoder: Encoder, plaid: str | None) -> dict[str, Any]:
     if plaid:
         for row in beside_plaid(its, plaid):
             hits = [[ids[at] for at in one] for one in row.pop("found")]
-            tell(row.pop("name"), hits, **row)
+            tell(row.pop("name"), hits, times=seconds * 1e3 / row["ms"], **row)
     return found
 
 
@@ -294,24 +298,28 @@ def main() -> None:
         "--sets", nargs="*", default=list(SETS), choices=SETS, help="measure these anew; what is kept of others stays"
     )
     parser.add_argument("--plaid-sets", nargs="*", default=list(SETS[1:]), choices=SETS)
-    parser.add_argument("--words", action="store_true", help="measure explanations, word in context and keyphrases alone")
+    parts = ("retrieval", "words")
+    parser.add_argument(
+        "--parts", nargs="*", default=list(parts), choices=parts, help="words: explanations, word in context, keyphrases"
+    )
     options = parser.parse_args()
     encoder = load_encoder("minilm", device="cpu")
     kept = RESULTS / "late_interaction.json"
     results: dict[str, Any] = json.loads(kept.read_text())["results"] if kept.exists() else {"retrieval": {}, "pruning": {}}
-    if not options.words:
+    if "retrieval" in options.parts:
         results["oracle"] = oracle(held(encoder, options.data / "adi"))
-        scorer = telling(encoder, options.data / "scifact")
+        scorer = telling(encoder, options.data / "scifact") if set(options.sets) & set(PRUNED) else None
         for name in options.sets:
             its = held(encoder, options.data / name)
             results["retrieval"][name] = retrieval(its, encoder, options.plaid if name in options.plaid_sets else None)
-            if name in PRUNED:
+            if scorer is not None and name in PRUNED:
                 results["pruning"][name] = pruning(its, scorer)
             keep("late_interaction", results)
-    results["explain"] = explanations(encoder, options.data)
-    results["wic"] = word_in_context(options.data)
-    results["keyphrases"] = keyphrase_scores(encoder, options.data)
-    keep("late_interaction", results)
+    if "words" in options.parts:
+        results["explain"] = explanations(encoder, options.data)
+        results["wic"] = word_in_context(options.data)
+        results["keyphrases"] = keyphrase_scores(encoder, options.data)
+        keep("late_interaction", results)
 
 
 if __name__ == "__main__":
