@@ -106,7 +106,7 @@ class Runners:
         floats = self.get(Backend.PACKED)
         assert isinstance(floats, Packed)
         try:
-            made = InBytes(weights, floats, windows)
+            made = InBytes(weights, floats, windows, half=has_bfloat16("cpu"))
             own = made(windows)[0]
         except (AttributeError, NotImplementedError, RuntimeError) as error:
             raise OptionError(f"this build of torch has not what int8 needs ({str(error).splitlines()[0]})") from error

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semvec.encoders.backends.bert import Affine, BertLayer, BertWeights
 from semvec.encoders.backends.linear import LEAST, ByteLinear
-from semvec.encoders.backends.packed import NAMES, Linear, Packed
+from semvec.encoders.backends.packed import LANES, NAMES, Linear, Packed
 from semvec.encoders.backends.unpadded import CACHED_TOKENS, Groups, Unpadded
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ SMOOTHING = 0.5
 SMOOTHED = ("qkv", "up")
 """The linear layers behind a LayerNorm, whose inputs have a few dimensions that are far larger than the others."""
 
-LANES = 16
-"""Keys are filled up to a multiple of this."""
+LONG = 64
+"""Tokens of a window from which on attention in bfloat16 is faster than in float32."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,10 @@ class _Norm:
 class _Layer:
     """One layer; ``behind`` is the linear layer that reads what comes out of it."""
 
-    def __init__(self, its: BertLayer, linears: dict[str, ByteLinear], weights: BertWeights, behind: ByteLinear | None) -> None:
-        self._heads = weights.heads
+    def __init__(
+        self, its: BertLayer, linears: dict[str, ByteLinear], weights: BertWeights, behind: ByteLinear | None, half: bool
+    ) -> None:
+        self._heads, self._half = weights.heads, half
         self._qkv, self._out, self._up, self._down = (linears[name] for name in NAMES)
         self._out_norm = _Norm(its.out_norm, weights.eps, self._up)
         self._down_norm = _Norm(its.down_norm, weights.eps, behind)
@@ -96,18 +98,39 @@ class _Layer:
             key, value = torch.empty((2, blocks, most, size))
             heads = [its.numpy().reshape(count, self._heads, -1, size) for its in (query, key, value)]
             kernels.split(product[here], codes.scales[here], self._qkv.bias, *heads)
-            scores, parts = torch.bmm(query, key.transpose(1, 2)), np.empty((blocks, length), dtype=np.float32)
-            kernels.softmax(scores.numpy(), length, parts)
-            read = torch.bmm(scores, value, out=query).numpy().reshape(count, self._heads, length, size)
-            kernels.merge(read, parts.reshape(count, self._heads, length), codes.bytes[here], codes.scales[here])
+            parts = np.ones((blocks, length), dtype=np.float32)
+            if self._half and length >= LONG:
+                read = _in_half(query, key, value)
+            else:
+                scores = torch.bmm(query, key.transpose(1, 2))
+                kernels.softmax(scores.numpy(), length, parts)
+                read = torch.bmm(scores, value, out=query)
+            shape = (count, self._heads, length)
+            kernels.merge(read.numpy().reshape(*shape, size), parts.reshape(shape), codes.bytes[here], codes.scales[here])
+
+
+def _in_half(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Return what is read (blocks, length, size) by queries that are scaled already, in products of bfloat16."""
+    import torch
+
+    length, filled = query.shape[1], key.shape[1]
+    mask = torch.zeros(filled, dtype=torch.bfloat16)
+    mask[length:] = float("-inf")
+    whole = torch.nn.functional.pad(query, (0, 0, 0, filled - length))
+    one, two, three = (its.bfloat16()[None] for its in (whole, key, value))
+    read = torch.nn.functional.scaled_dot_product_attention(one, two, three, attn_mask=mask.expand(filled, -1), scale=1.0)
+    return read[0, :, :length].float().contiguous()
 
 
 class InBytes:
-    """Runs windows of token ids (a `Runner`). How large its inputs are in each dimension ``floats`` sees from ``windows``."""
+    """Runs windows of token ids (a `Runner`). How large its inputs are in each dimension ``floats`` sees from ``windows``.
+
+    Attention, which bytes are too coarse for, is in float32, or over long windows in ``half`` that (bfloat16).
+    """
 
     pads, batch_tokens = False, CACHED_TOKENS
 
-    def __init__(self, weights: BertWeights, floats: Packed, windows: Sequence[Sequence[int]]) -> None:
+    def __init__(self, weights: BertWeights, floats: Packed, windows: Sequence[Sequence[int]], *, half: bool = False) -> None:
         import torch
 
         seen = Packed(weights, lambda at, name, its: Ranged(getattr(floats.layers[at], name)))
@@ -128,7 +151,7 @@ class InBytes:
         self._words, self._positions = weights.words.numpy(), weights.positions.numpy()
         self._norm = _Norm(weights.norm, weights.eps, behind[0])
         self._layers = [
-            _Layer(its, own, weights, after) for its, own, after in zip(weights.layers, linears, behind[1:], strict=True)
+            _Layer(its, own, weights, after, half) for its, own, after in zip(weights.layers, linears, behind[1:], strict=True)
         ]
 
     def __call__(self, windows: Sequence[Sequence[int]], wanted: Sequence[int] | None = None) -> list[torch.Tensor]:

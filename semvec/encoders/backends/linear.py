@@ -19,12 +19,16 @@ LEAST = 1e-9
 
 
 class FloatLinear:
-    """x W' + b in float32, or computed in ``half`` that (bfloat16), with weights in oneDNN's own layout."""
+    """x W' + b in float32, or computed in ``half`` that (bfloat16), with weights in oneDNN's own layout.
 
-    def __init__(self, its: Affine, *, gelu: bool = False, half: bool = False) -> None:
+    What is computed in bfloat16 is given as float32, unless ``inner`` says that the next product reads it.
+    """
+
+    def __init__(self, its: Affine, *, gelu: bool = False, half: bool = False, inner: bool = False) -> None:
         import torch
 
         self._dtype = torch.bfloat16 if half else torch.float32
+        self._given = self._dtype if inner else torch.float32
         self._weight = torch.ops.mkldnn._reorder_linear_weight(its.weight.to(self._dtype).contiguous(), ROWS)
         self._bias, self._after = its.bias.to(self._dtype), ("gelu", "none") if gelu else ("none", "")
 
@@ -33,8 +37,8 @@ class FloatLinear:
         import torch
 
         after, how = self._after
-        given = rows.to(self._dtype)
-        return torch.ops.mkldnn._linear_pointwise(given, self._weight, self._bias, after, [], how).float()  # type: ignore[no-any-return]
+        made = torch.ops.mkldnn._linear_pointwise(rows.to(self._dtype), self._weight, self._bias, after, [], how)
+        return made.to(self._given)  # type: ignore[no-any-return]
 
 
 class ByteLinear:

@@ -16,6 +16,11 @@ Linear: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 """Gives a new product (tokens, out) for rows (tokens, in)."""
 
 NAMES = ("qkv", "out", "up", "down")
+INNER = ("qkv", "up")
+"""Those whose product nothing but another product reads."""
+
+LANES = 16
+"""Attention over windows that are filled up to a multiple of this takes half the time."""
 
 
 class _Layer:
@@ -38,9 +43,15 @@ class _Layer:
         size = qkv.shape[1] // 3 // self.heads
         found = qkv.new_zeros((len(qkv), self.heads, size))
         for start, count, length in groups:
-            part = qkv[start : start + count * length].view(count, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
-            read = torch.nn.functional.scaled_dot_product_attention(*part)
-            found[start : start + count * length].view(count, length, self.heads, size).copy_(read.transpose(1, 2))
+            part, mask = qkv[start : start + count * length].view(count, length, 3, self.heads, size), None
+            if whole := -length % LANES:
+                part = torch.nn.functional.pad(part, (0, 0, 0, 0, 0, 0, 0, whole))
+                mask = part.new_zeros(length + whole)
+                mask[length:] = float("-inf")
+                mask = mask.expand(length + whole, -1)
+            query, key, value = part.permute(2, 0, 3, 1, 4)
+            read = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            found[start : start + count * length].view(count, length, self.heads, size).copy_(read.transpose(1, 2)[:, :length])
         return found.view(len(qkv), -1)
 
 
@@ -81,4 +92,4 @@ def layer_norm(rows: torch.Tensor, its: Affine, eps: float) -> torch.Tensor:
 
 def in_floats(weights: BertWeights, *, half: bool = False) -> Packed:
     """Return the model in float32, or with its products in ``half`` that (bfloat16)."""
-    return Packed(weights, lambda at, name, its: FloatLinear(its, gelu=name == "up", half=half))
+    return Packed(weights, lambda at, name, its: FloatLinear(its, gelu=name == "up", half=half, inner=name in INNER))

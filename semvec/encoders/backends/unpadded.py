@@ -23,7 +23,7 @@ every number of rows."""
 Groups: TypeAlias = "list[tuple[int, int, int]]"
 """Where windows of equal length begin, how many there are, and how long each is."""
 
-CACHED_TOKENS = 512
+CACHED_TOKENS = 768
 """What a batch of so many tokens needs is for the most part in a core's own cache."""
 
 
