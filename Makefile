@@ -6,7 +6,7 @@ DATA ?= ../shared/data
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format page bench clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,13 @@ check: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# the library that draws the points of a page, made anew from npm (node and a network are needed)
+PAGE = regl-scatterplot@1.16.0 esbuild@0.28.2
+page:
+	@mkdir -p build/page && cd build/page && npm init -y > /dev/null && npm install --silent $(PAGE)
+	cd build/page && echo "export { default } from 'regl-scatterplot';" > entry.js && npx esbuild entry.js --bundle --minify \
+	  --format=iife --global-name=Scatterplot --legal-comments=none --outfile=../../semvec/visualise/web/scatterplot.min.js
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/run.py --data $(DATA)

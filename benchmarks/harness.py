@@ -26,20 +26,25 @@ PACKAGES = (
     "model2vec",
     "faiss-cpu",
 )
+UNITS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+"""What a processor multiplies with, as Linux calls it."""
 
 
 def machine() -> dict[str, Any]:
     """Return the processor, cores, memory and versions in use."""
-    cpu, memory = platform.processor(), 0
+    cpu, memory, flags = platform.processor(), 0, set[str]()
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
         if line.startswith("model name"):
             cpu = line.split(":", 1)[1].strip()
+        if line.startswith("flags"):
+            flags = set(line.split())
             break
     if hasattr(os, "sysconf"):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
+        "units": [name for name in UNITS if name in flags],
         "memory_gb": round(memory / 2**30, 1),
         "system": platform.system(),
         "python": platform.python_version(),

@@ -327,6 +327,49 @@ def _pruned(results: dict[str, Any]) -> list[str]:
     ]
 
 
+def maps(results: dict[str, Any]) -> list[str]:
+    lines = ["| points | method | s | trustworthiness | continuity | overlap | the same again |", "|---" * 7 + "|"]
+    for name, its in results["sets"].items():
+        lines += [
+            f"| {name}, {its['points']:,} × {its['dim']} | {way} | {one['seconds']:.1f} | {one['trustworthiness']:.3f} | "
+            f"{one['continuity']:.3f} | {one['overlap']:.3f} | {'yes' if one['same'] else 'no'} |"
+            for way, one in its["rows"].items()
+        ]
+    if many := results.get("many"):
+        whole = many["neighbours_s"] + many["layout_s"]
+        lines += [
+            f"| sentences, {many['points']:,} × 384 | {way} | {seconds:.0f} | {one['trustworthiness']:.3f} | {one['continuity']:.3f} | "
+            f"{one['overlap']:.3f} | |"
+            for way, seconds, one in (
+                ("semvec, umap", whole, many["semvec"]),
+                ("umap-learn", many["umap-learn"]["seconds"], many["umap-learn"]),
+            )
+        ]
+    held = ", ".join(
+        f"{name} {one['moved']:g} ({one['true_of_new']:.0%} of the new ones' neighbours true, {one['true_of_new_if_fitted']:.0%} if all are fitted)"
+        for name, one in results["held"].items()
+    )
+    lines += ["", f"Medians of three runs, of all 10 nearest. 1,000 new points on a map of 4,000 move the old ones by: {held}. "
+              f"Trustworthiness differs from scikit-learn's by {results['scikit_learn_difference']:.0e}."]  # fmt: skip
+    if many:
+        lines[-1] += (
+            f" Of {many['points']:,} points: neighbours {many['neighbours_s']:.0f} s (every pair), layout {many['layout_s']:.0f} s, measures "
+            f"{many['honesty_s']:.0f} s, at most {many['peak_mb']:,} MB, {many['before_mb']:,} MB of them before; a first picture of 5,000 by PCA in "
+            f"{many['first_picture_s']:.1f} s."
+        )
+    return lines
+
+
+def map_frames(results: dict[str, Any]) -> list[str]:
+    lines = ["| page | MB | dragging: ms between frames, median (95th) | zooming |", "|---" * 4 + "|"]
+    lines += [
+        f"| {name} | {one['megabytes']:.1f} | {one['drag_median_ms']:.0f} ({one['drag_p95_ms']:.0f}) | {one['zoom_median_ms']:.0f} ({one['zoom_p95_ms']:.0f}) |"
+        for name, one in results["pages"].items()
+    ]
+    return [*lines, "", f"{results['points']:,} points in {results['browser']}: without a graphics card, on the processor. datamapplot fetches its "
+            "scripts when a page is made, embedding-atlas wants a server beside the page: neither makes one file offline."]  # fmt: skip
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
@@ -336,6 +379,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "kill": ("Does an interrupted run end with the same bytes?", kill),
     "search": ("How fast and how exact is the search of a collection?", search),
     "late_interaction": ("Late interaction: how good, how small, how fast?", late_interaction),
+    "maps": ("Maps", maps),
+    "map_frames": ("How smoothly does a map move?", map_frames),
     "kill_store": ("Does a collection keep what it acknowledged?", kill_store),
     "quality": ("How good are the bundled models?", quality),
     "evaluators": ("Does semvec evaluate as others do on the same files?", evaluators),
@@ -352,7 +397,8 @@ def main() -> None:
             record = json.loads(path.read_text(encoding="utf-8"))
             made = record["machine"]
             versions = ", ".join(f"{package} {number}" for package, number in made["versions"].items())
-            where = f"`python benchmarks/{name}.py --data FOLDER`, {record['date']}, {made['cpu']}, {made['cores']} cores, {versions}."
+            cpu = " ".join([made["cpu"], *(["with", " ".join(made["units"])] if made.get("units") else [])])
+            where = f"`python benchmarks/{name}.py --data FOLDER`, {record['date']}, {cpu}, {made['cores']} cores, {versions}."
             parts.append("\n".join([f"## {title}", "", *table(record["results"]), "", where, ""]))
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
     found = json.loads((RESULTS / "quality.json").read_text(encoding="utf-8"))["results"]["rows"]

@@ -39,6 +39,13 @@ class Bar:
             self._shown.set_postfix_str(f"loss {step.loss:.3f} a word", refresh=False)
         self._shown.update(step.done - self._shown.n)
 
+    def note(self, line: str) -> None:
+        """Print ``line`` on stderr, above what is drawn."""
+        from tqdm import tqdm
+
+        if not self._quiet:
+            tqdm.write(line, file=sys.stderr)
+
     def texts(self, done: int, total: int | None) -> None:
         """Show how many texts are ``done``."""
         self.to(Step("", done, total, "texts"))

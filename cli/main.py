@@ -20,6 +20,13 @@ COMMANDS = {
     "explain": ("semvec_cli.explain", "Print which words of two texts their similarity comes from."),
     "kwic": ("semvec_cli.kwic", "Print where a word stands in a corpus, by sense, and what is used like it."),
     "keyphrases": ("semvec_cli.keyphrases", "Print the phrases of texts that say best what they are about."),
+    "visualise": (
+        "semvec_cli.visualise",
+        "Draw a map of texts, words or vectors, as a page or a picture, and say how true it is.",
+    ),
+    "project": ("semvec_cli.visualise", "The same as visualise."),
+    "cluster": ("semvec_cli.cluster", "Put texts or vectors into groups, and name them."),
+    "dedup": ("semvec_cli.dedup", "Leave out texts that say what another one says, and say why."),
     "similar": ("semvec_cli.similar", "Print, for every row of a file, the nearest ones of another."),
     "evaluate": ("semvec_cli.evaluate", "Examine models on data of yours: scores with intervals, differences tested."),
     "compare": ("semvec_cli.compare", "Say how alike two models see the same texts, without labels."),

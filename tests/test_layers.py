@@ -14,11 +14,11 @@ LAYERS = {
     "semvec.encoders": 2, "semvec.selection": 2, "semvec.index": 2, "semvec.visualise": 2,
     "semvec.store": 3, "semvec.finetune": 3,
     "semvec.search": 4, "semvec.augment": 4,
-    "semvec.evaluate": 5,
+    "semvec.evaluate": 5, "semvec.explore": 5,
     "semvec_cli": 6,
 }  # fmt: skip
 HOMES = {
-    "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "umap": "semvec/visualise/", "click": "cli/", "tqdm": "cli/",
+    "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "umap": "semvec/visualise/umap.py", "matplotlib": "semvec/visualise/draw.py", "adjustText": "semvec/visualise/draw.py", "openTSNE": "semvec/visualise/tsne.py", "pacmap": "semvec/visualise/pacmap.py", "click": "cli/", "tqdm": "cli/",
     "sentence_transformers": "semvec/encoders/", "transformers": "semvec/encoders/", "torch": "semvec/encoders/",
     "chromadb": "semvec/store/chroma", "lancedb": "semvec/store/lance", "qdrant_client": "semvec/store/qdrant.py", "qdrant_edge": "semvec/store/qdrant_edge",
     "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": "semvec/evaluate/mteb",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +12,11 @@ from semvec.types import Metric
 
 Vectors = NDArray[np.float32]
 BLOCK = 1024
+CELLS = 1 << 23
+"""Scores in memory at once."""
+
+FEW = 16
+"""Dimensions up to which distances are taken by differences."""
 
 
 def uniformity(vectors: Vectors, *, t: float = 2.0) -> float:
@@ -60,47 +63,87 @@ def neighbours(
 ) -> NDArray[np.int64]:
     """Return the ``k`` nearest other rows of each of the rows ``of`` (all, if None) of ``vectors`` (rows, k), nearest first."""
     rows = np.arange(len(vectors)) if of is None else of
-    found, _ = nearest(vectors[rows], vectors, min(k + 1, len(vectors)), metric)
-    kept = np.empty((len(rows), k), dtype=np.int64)
-    for at, (row, its) in enumerate(zip(rows, np.asarray(found, dtype=np.int64), strict=True)):
-        kept[at] = its[its != row][:k]
+    most = min(k + 1, len(vectors))
+    if metric == Metric.EUCLIDEAN and vectors.shape[1] <= FEW:
+        from scipy.spatial import cKDTree
+
+        found = cKDTree(vectors).query(vectors[rows], np.arange(1, most + 1))[1]
+    else:
+        found = nearest(vectors[rows], vectors, most, metric)[0]
+    return without(np.asarray(found, dtype=np.int64), rows, k)
+
+
+def without(found: NDArray[np.int64], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Return the first ``k`` of what was ``found`` for each row (rows, k + 1), the row itself left out."""
+    own = found == rows[:, None]
+    own[~own.any(axis=1), -1] = True  # more than k others stand where it stands
+    kept: NDArray[np.int64] = found[~own].reshape(len(found), -1)[:, :k]
     return kept
 
 
-def trustworthiness(original: Vectors, mapped: Vectors, k: int = 10, *, metric: Metric = Metric.EUCLIDEAN) -> float:
-    """Return how true the neighbours in ``mapped`` (n, 2) are to ``original`` (n, dim): 1 − the false ones by rank.
+def trustworthiness(
+    original: Vectors,
+    mapped: Vectors,
+    k: int = 10,
+    *,
+    metric: Metric = Metric.EUCLIDEAN,
+    of: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Return how true the neighbours of each row in ``mapped`` (n, 2) are to ``original`` (n, dim): (n,), or for the rows ``of``.
 
-    1 is best. ``metric`` is that of the originals; maps are euclidean (Venna and Kaski, 2001; scikit-learn's definition).
+    1 less the false ones by how far they are off; the mean over all rows is scikit-learn's trustworthiness (Venna and
+    Kaski, 2001), 1 is best. ``metric`` is that of the originals; maps are euclidean.
     """
-    return _rank_quality(original, mapped, k, metric, Metric.EUCLIDEAN)
+    return _rank_quality(original, mapped, k, metric, Metric.EUCLIDEAN, of)
 
 
-def continuity(original: Vectors, mapped: Vectors, k: int = 10, *, metric: Metric = Metric.EUCLIDEAN) -> float:
-    """Return how many of the neighbours in ``original`` stay near in ``mapped``: trustworthiness the other way round."""
-    return _rank_quality(mapped, original, k, Metric.EUCLIDEAN, metric)
+def continuity(
+    original: Vectors,
+    mapped: Vectors,
+    k: int = 10,
+    *,
+    metric: Metric = Metric.EUCLIDEAN,
+    of: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Return how near each row's neighbours in ``original`` stay in ``mapped``: `trustworthiness` the other way round."""
+    return _rank_quality(mapped, original, k, Metric.EUCLIDEAN, metric, of)
 
 
-def _rank_quality(truth: Vectors, other: Vectors, k: int, metric: Metric, its_metric: Metric) -> float:
+def _rank_quality(
+    truth: Vectors, other: Vectors, k: int, metric: Metric, its_metric: Metric, of: NDArray[np.int64] | None
+) -> NDArray[np.float64]:
     _check(truth, other, k)
     n = len(truth)
     if 2 * n - 3 * k - 1 <= 0 or k >= n / 2:
         raise OptionError(f"{k} neighbours among {n:,} rows: there must be more than twice as many rows")
-    claimed, cost = neighbours(other, k, its_metric), 0.0
-    for at, ranks in _ranks(truth, metric):
-        false = np.take_along_axis(ranks, claimed[at : at + len(ranks)], axis=1) - k
-        cost += float(np.maximum(false, 0).sum())
-    return 1 - cost * 2 / (n * k * (2 * n - 3 * k - 1))
+    rows = np.arange(n) if of is None else of
+    claimed, cost = neighbours(other, k, its_metric, of=rows), np.empty(len(rows))
+    size = max(1, CELLS // n)
+    for at in range(0, len(rows), size):
+        here = slice(at, at + size)
+        cost[here] = np.maximum(_ranks(truth, rows[here], claimed[here], metric) - k, 0).sum(axis=1)
+    return 1 - cost * 2 / (k * (2 * n - 3 * k - 1))
 
 
-def _ranks(vectors: Vectors, metric: Metric) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Give for a block of rows, from which row on, how near every row is to each of them: 1 for the nearest other one."""
-    for at in range(0, len(vectors), BLOCK):
-        scores = similarity(vectors[at : at + BLOCK], vectors, metric)
-        scores[np.arange(len(scores)), np.arange(at, at + len(scores))] = np.inf
-        order = np.argsort(-scores, axis=1, kind="stable")
-        ranks = np.empty_like(order)
-        np.put_along_axis(ranks, order, np.arange(len(vectors))[None, :], axis=1)
-        yield at, ranks
+def _ranks(vectors: Vectors, rows: NDArray[np.int64], others: NDArray[np.int64], metric: Metric) -> NDArray[np.int64]:
+    """Return how near each of ``others`` (rows, k) is to its row: 1 for the nearest other one, of equal ones for the first."""
+    scores = _scores(vectors, rows, metric)
+    scores[np.arange(len(rows)), rows] = -np.inf
+    ranks = np.empty_like(others)
+    columns = np.arange(len(vectors))
+    for at, column in enumerate(others.T):
+        score = np.take_along_axis(scores, column[:, None], axis=1)
+        before = (scores > score) | ((scores == score) & (columns < column[:, None]))
+        ranks[:, at] = 1 + before.sum(axis=1)
+    return ranks
+
+
+def _scores(vectors: Vectors, rows: NDArray[np.int64], metric: Metric) -> NDArray[np.float64]:
+    if metric == Metric.EUCLIDEAN and vectors.shape[1] <= FEW:
+        from scipy.spatial.distance import cdist
+
+        return -np.asarray(cdist(vectors[rows], vectors))  # by differences: near points keep their order, however far from 0
+    return similarity(vectors[rows], vectors, metric).astype(np.float64)
 
 
 def _check(first: Vectors, second: Vectors, k: int) -> None:

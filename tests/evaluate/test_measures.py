@@ -114,12 +114,20 @@ def test_trustworthiness_is_scikit_learns() -> None:
     high, low = rng.standard_normal((120, 20)).astype(np.float32), rng.standard_normal((120, 2)).astype(np.float32)
     low[:60] = high[:60, :2]
     for k in (1, 5, 20):
-        assert geometry.trustworthiness(high, low, k) == pytest.approx(trustworthiness(high, low, n_neighbors=k))
-        assert geometry.continuity(high, low, k) == pytest.approx(trustworthiness(low, high, n_neighbors=k))
+        assert geometry.trustworthiness(high, low, k).mean() == pytest.approx(trustworthiness(high, low, n_neighbors=k))
+        assert geometry.continuity(high, low, k).mean() == pytest.approx(trustworthiness(low, high, n_neighbors=k))
         expected = trustworthiness(high, low, n_neighbors=k, metric="cosine")
         # maps are euclidean, originals by cosine: as scikit-learn has it too
-        assert geometry.trustworthiness(high, low, k, metric=Metric.COSINE) == pytest.approx(expected)
-    assert geometry.trustworthiness(high, high, 5) == 1
+        whole = geometry.trustworthiness(high, low, k, metric=Metric.COSINE)
+        assert whole.mean() == pytest.approx(expected)
+        some = np.array([3, 50, 119])
+        assert geometry.trustworthiness(high, low, k, metric=Metric.COSINE, of=some) == pytest.approx(whole[some])
+    assert (geometry.trustworthiness(high, high, 5) == 1).all()
+    far = low.astype(np.float64) * 1e-3 + 1000  # near points far from 0, which float32 products cannot tell apart
+    assert geometry.trustworthiness(high, far, 5).mean() == pytest.approx(trustworthiness(high, far, n_neighbors=5))
+    same = np.zeros((30, 2), dtype=np.float32)
+    assert geometry.neighbours(same, 3, Metric.EUCLIDEAN).shape == (30, 3)
+    assert all(row not in its for row, its in enumerate(geometry.neighbours(same, 3, Metric.EUCLIDEAN).tolist()))
     with pytest.raises(OptionError, match="more than twice"):
         geometry.trustworthiness(high, low, 60)
     with pytest.raises(InputError, match="same things"):

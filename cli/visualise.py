@@ -1,0 +1,235 @@
+"""``semvec visualise`` (``project``): a map of texts, words or tokens, as a page or a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from semvec.types import Level
+from semvec_cli.bar import Bar
+from semvec_cli.points import LEVELS, point_options, read_points
+
+if TYPE_CHECKING:
+    from semvec.explore.maps import MapPlan
+    from semvec.explore.points import Points
+    from semvec.visualise.map import Map
+
+PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+PAGES, TABLES = (".html", ".htm"), (".csv",)
+METHODS = ("pca", "umap", "tsne", "pacmap")
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="OUT",
+    help="map.html, .png, .svg, .pdf, or .csv of the places; more than one is well.",
+)
+@click.option("--method", type=click.Choice(METHODS), default="umap", help="How many dimensions become two.")
+@click.option("--neighbours", type=click.IntRange(2), default=15, help="Neighbours of a point that umap and pacmap keep near it.")
+@click.option("--min-dist", type=float, default=0.1, help="Least distance of points on umap's map.")
+@click.option("--perplexity", type=float, default=30.0, help="How many neighbours of a point tsne looks at.")
+@click.option("--seed", type=int, default=0, help="The same seed gives the same map.")
+@click.option("--colour", "--color", metavar="COLUMN", help="What points are coloured by.  [default: the groups]")
+@click.option(
+    "--groups", type=click.IntRange(0), help="Make so many groups and name them; 0: none.  [default: by the number of points]"
+)
+@click.option("--grouping", type=click.Choice(["kmeans", "hdbscan"]), default="kmeans", help="How groups are made.")
+@click.option(
+    "--level", type=click.Choice(LEVELS), default="text", help="What is a point: a text, each of its words, or each token."
+)
+@click.option("--word", help="Every place where this word stands is a point, coloured by its sense.")
+@click.option("--words", type=click.IntRange(4), help="The so many most frequent words of the word model INPUT are the points.")
+@click.option("--sample", type=click.IntRange(4), help="Draw so many points by chance and leave the others out.")
+@click.option("--beside", metavar="INPUT2", help="A second view of the points, by their ids: other vectors, another time.")
+@click.option("--beside-model", metavar="MODEL", help="A second view of the same texts, by another model.")
+@click.option("--save", "kept", metavar="FILE", help="Keep the projection (.safetensors), so that others can be put on it.")
+@click.option("--onto", metavar="FILE", help="Put the points on a projection that was kept; its own stay where they are.")
+@click.option("--fade", is_flag=True, help="Fade points most of whose neighbours on the map are false.")
+@click.option(
+    "--theme",
+    type=click.Choice(["auto", "light", "dark"]),
+    default="auto",
+    help="The ground; auto: what a reader's browser prefers, light on paper.",
+)
+@click.option("--title", help="Written above.  [default: the names of the inputs]")
+@click.option("--tensorboard", metavar="FOLDER", help="Write vectors and columns for TensorBoard's projector, too.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@point_options  # type: ignore[untyped-decorator]
+def visualise(inputs: tuple[str, ...], outputs: tuple[str, ...], **options: Any) -> None:
+    """Draw a map of INPUT... and say how true it is.
+
+    INPUT is a vectors file by 'semvec encode', a collection, files of texts (whose other columns can colour the map), or with
+    --words a word model. A page (.html) is complete in itself: pan, zoom, search, click for the true neighbours, lasso.
+
+    \b
+    Examples:
+      semvec visualise reviews.csv -o map.html --colour stars
+      semvec visualise vectors.parquet -o map.png -o map.html --method tsne --fade
+      semvec visualise glove-50d --words 5000 -o words.html
+      semvec visualise news.jsonl --word bank -o bank.html
+      semvec visualise old.csv -o old.html --save map.safetensors
+      semvec visualise old.csv new.csv -o all.html --onto map.safetensors
+      semvec visualise notes.csv --beside-model glove-50d -o both.html
+    """
+    from semvec.explore.maps import draft, make_map
+    from semvec.explore.points import From
+
+    overwrite, quiet = options["overwrite"], options["quiet"]
+    _check(outputs, options)
+    how = From(
+        model=options["model"],
+        device=options["device"],
+        level=Level(options["level"]),
+        id_field=options["id_field"],
+        text_field=options["text_field"],
+        word=options["word"],
+        words=options["words"],
+    )
+    title = options["title"] or _title(inputs, options)
+    plan = _plan(options)
+    with Bar(quiet) as bar:
+        points = _drawn(read_points(inputs, how, quiet, bar.to), options)
+        beside = _beside(inputs, how, points, options, bar)
+        if (first := draft(points, plan, title)) is not None and (early := [out for out in outputs if _suffix(out) in PAGES]):
+            _write(first, early, points, options)
+            bar.note(f"a first picture is in {', '.join(early)}; the whole map replaces it")
+        made = make_map(points, plan, title=title, name=_name(points, inputs), beside=beside, progress=bar.to)
+    for view in made.map.views:
+        name = f"{view.name}: " if len(made.map.views) > 1 else ""
+        click.echo(f"{name}{len(made.map):,} points, {view.about}: {view.honesty}")
+    _write(made.map, outputs, points, options)
+    if options["kept"]:
+        made.projection.save(options["kept"])
+    if options["tensorboard"]:
+        from semvec.visualise.tensorboard import write_tensorboard
+
+        columns = {**points.columns, **({} if made.clusters is None else {"cluster": made.clusters.names()})}
+        write_tensorboard(Path(options["tensorboard"]), points.vectors, points.ids, points.texts, columns, overwrite=overwrite)
+    if not quiet:
+        for out in (*outputs, *filter(None, (options["kept"], options["tensorboard"]))):
+            click.echo(f"written: {out}")
+
+
+def _check(outputs: tuple[str, ...], options: dict[str, Any]) -> None:
+    from semvec.errors import OutputError
+    from semvec_cli.pages import check_page
+
+    targets = [*outputs, *filter(None, (options["kept"],))]
+    if not (targets or options["tensorboard"]):
+        raise click.UsageError("where to? Name a page or a picture with -o map.html (or .png, .svg, .pdf, .csv)")
+    for out in outputs:
+        if _suffix(out) not in (*PICTURES, *PAGES, *TABLES):
+            raise click.UsageError(f"{out}: a map is written as {', '.join((*PAGES[:1], *PICTURES, *TABLES))}")
+    for out in targets:
+        check_page(out, overwrite=options["overwrite"])
+        if not Path(out).parent.is_dir():
+            raise OutputError(f"{out}: the folder {Path(out).parent} does not exist")
+    if options["tensorboard"]:
+        from semvec.visualise.tensorboard import check_folder
+
+        check_folder(Path(options["tensorboard"]), overwrite=options["overwrite"])
+    if options["onto"] and (given := [name for name in ("method", "neighbours", "min_dist", "perplexity") if _given(name)]):
+        raise click.UsageError(f"--onto brings its own {', '.join(given)}: leave --{given[0].replace('_', '-')} out")
+    if options["beside"] and options["beside_model"]:
+        raise click.UsageError("--beside or --beside-model, not both: there are two views at most")
+
+
+def _given(name: str) -> bool:
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(name) != ParameterSource.DEFAULT
+
+
+def _plan(options: dict[str, Any]) -> MapPlan:
+    from semvec.explore.clusters import Grouping
+    from semvec.explore.maps import MapPlan
+    from semvec.visualise.options import MapOptions, Method
+    from semvec.visualise.projection import Projection
+
+    made = MapOptions(
+        Method(options["method"]), options["neighbours"], options["min_dist"], options["perplexity"], options["seed"]
+    )
+    groups = 0 if options["groups"] is None and options["word"] else options["groups"]
+    colour = "sense" if options["word"] and not options["colour"] else options["colour"]
+    onto = Projection.load(options["onto"]) if options["onto"] else None
+    return MapPlan(made, colour, Grouping(options["grouping"]), groups, onto)
+
+
+def _drawn(points: Points, options: dict[str, Any]) -> Points:
+    import numpy as np
+
+    count = options["sample"]
+    if count is None or count >= len(points):
+        return points
+    return points.at(np.sort(np.random.default_rng(options["seed"]).choice(len(points), count, replace=False)))
+
+
+def _beside(inputs: tuple[str, ...], how: Any, points: Points, options: dict[str, Any], bar: Bar) -> tuple[str, Points] | None:
+    from dataclasses import replace
+
+    if options["beside"]:
+        other = read_points((options["beside"],), how, options["quiet"], bar.to)
+        return _name(other, (options["beside"],)), other
+    if options["beside_model"]:
+        other = read_points(inputs, replace(how, model=options["beside_model"]), options["quiet"], bar.to)
+        return _name(other, inputs), other
+    return None
+
+
+def _name(points: Points, inputs: tuple[str, ...]) -> str:
+    model = "" if points.fingerprint is None else Path(points.fingerprint.model).name
+    return ", ".join(filter(None, (model, Path(inputs[0]).name)))
+
+
+def _title(inputs: tuple[str, ...], options: dict[str, Any]) -> str:
+    names = ", ".join(Path(name).name for name in inputs[:3]) + (f" and {len(inputs) - 3} more" if len(inputs) > 3 else "")
+    return f"“{options['word']}” in {names}" if options["word"] else names
+
+
+def _suffix(out: str) -> str:
+    return Path(out).suffix.lower()
+
+
+def _write(its: Map, outputs: Any, points: Points, options: dict[str, Any]) -> None:
+    from semvec.embeddings.files import written_whole
+    from semvec.visualise.draw import draw
+    from semvec.visualise.page import page
+
+    theme, fade = options["theme"], options["fade"]
+    for out in outputs:
+        if (suffix := _suffix(out)) in PAGES:
+            whole = page(its, theme=theme, fade=fade).encode("utf-8", "replace")
+        elif suffix in PICTURES:
+            whole = draw(its, PICTURES[suffix], theme="light" if theme == "auto" else theme, fade=fade)
+        else:
+            whole = _table(its)
+        with written_whole(Path(out)) as (stream,):
+            stream.write(whole)
+
+
+def _table(its: Map) -> bytes:
+    """Return the places of all points as CSV: id, x and y of each view, the share of true neighbours, the group."""
+    made = io.StringIO()
+    table = csv.writer(made, lineterminator="\n")
+    several = len(its.views) > 1
+    names = [f"{part}{at + 1 if several else ''}" for at in range(len(its.views)) for part in ("x", "y", "true")]
+    group = its.columns.get("cluster")
+    table.writerow(["id", *names, *(["cluster"] if group else [])])
+    for row, name in enumerate(its.ids):
+        numbers = [number for view in its.views for number in (*view.points[row].tolist(), view.honesty.true[row])]
+        own = [] if group is None else [group.values[group.codes[row]][0] if group.codes[row] >= 0 else ""]
+        table.writerow([name, *(f"{number:.6g}" for number in numbers), *own])
+    return made.getvalue().encode("utf-8", "replace")
+
+
+project = visualise
+"""The same command by its other name."""

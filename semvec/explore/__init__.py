@@ -1,0 +1,1 @@
+"""What is in these texts: maps, groups and near duplicates."""

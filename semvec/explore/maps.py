@@ -1,0 +1,178 @@
+"""Points → a map that can be drawn, and the projection that others can be put on later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.errors import InputError, OptionError
+from semvec.explore.clusters import Clusters, Grouping, clusters
+from semvec.explore.points import Points
+from semvec.types import JSON, Metric, Progress, did_you_mean
+from semvec.visualise.align import onto
+from semvec.visualise.column import Column
+from semvec.visualise.honesty import WIDE, K, honesty
+from semvec.visualise.map import Map, View
+from semvec.visualise.near import Near, comparable, near
+from semvec.visualise.options import MapOptions, Method
+from semvec.visualise.projection import LEAST, Projection
+
+CLUSTER = "cluster"
+"""The column of the groups that were made."""
+
+MANY, DRAFT = 20_000, 5_000
+"""From so many points on a first picture is made, by PCA, of so many of them."""
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """How points become a map.
+
+    ``colour`` is a column's name (none: of the groups). ``groups`` is how many are made and named (none: by the number of
+    points, 0: none are). ``projection`` is a map that was made before, to put the points on.
+    """
+
+    options: MapOptions = field(default_factory=MapOptions)
+    colour: str | None = None
+    grouping: Grouping = Grouping.KMEANS
+    groups: int | None = None
+    projection: Projection | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A map, the projection it lies on (of its first view), and the groups if they were made."""
+
+    map: Map
+    projection: Projection
+    clusters: Clusters | None
+
+
+def make_map(
+    points: Points,
+    plan: MapPlan | None = None,
+    *,
+    title: str = "Map",
+    name: str = "",
+    beside: tuple[str, Points] | None = None,
+    progress: Progress | None = None,
+) -> Made:
+    """Return the map of ``points``: the same for the same seed.
+
+    ``beside`` (a name, points) gives a second view of the points that have the same ids, turned so that it comes nearest to the
+    first one (Procrustes). Raises `OptionError` for a colour that is no column, `FingerprintMismatch` for points of another
+    encoder than the plan's projection.
+    """
+    plan = plan or MapPlan()
+    _check_colour(points, plan)
+    if beside is not None:
+        points, other = _shared(points, beside[1])
+        beside = beside[0], other
+    elif len(points) < LEAST and plan.projection is None:
+        raise InputError(f"{len(points):,} points are too few for a map: {LEAST} are the least")
+    made = _clusters(points, plan, progress)
+    options = plan.options if plan.projection is None else plan.projection.options
+    known = _near(points, options, progress)
+    projection, places = _first(points, plan, known, progress)
+    views = [_view(name or "first", points, places, known, projection.options)]
+    if beside is not None:
+        views.append(_second(*beside, places, plan.options, progress))
+    columns = _columns(points, made)
+    colour = plan.colour or (CLUSTER if made is not None else None)
+    named = CLUSTER if made is not None and plan.colour in (None, CLUSTER) else plan.colour
+    if named is not None and columns[named].numbers is not None:
+        named = CLUSTER if made is not None else None
+    drawn = Map(
+        title, tuple(views), points.ids, points.texts, known.first(K), points.metric != Metric.EUCLIDEAN, columns, colour, named
+    )
+    return Made(drawn, projection, made)
+
+
+def draft(points: Points, plan: MapPlan, title: str) -> Map | None:
+    """Return a first picture of many points, made within seconds: a sample of them by PCA; None where there are few."""
+    if len(points) < MANY or plan.projection is not None or plan.options.method == Method.PCA:
+        return None
+    drawn = np.sort(np.random.default_rng(plan.options.seed).choice(len(points), DRAFT, replace=False))
+    first = replace(
+        plan, options=replace(plan.options, method=Method.PCA), groups=min(plan.groups, DRAFT) if plan.groups else plan.groups
+    )
+    return make_map(points.at(drawn), first, title=f"{title} (a first picture, {DRAFT:,} of {len(points):,} points)").map
+
+
+def _check_colour(points: Points, plan: MapPlan) -> None:
+    there = [*points.columns, *([CLUSTER] if plan.groups != 0 else [])]
+    if plan.colour is not None and plan.colour not in there:
+        raise OptionError(f"no column {plan.colour!r}{did_you_mean(plan.colour, there)}: there are {', '.join(there) or 'none'}")
+
+
+def _shared(points: Points, others: Points) -> tuple[Points, Points]:
+    place = {name: at for at, name in enumerate(others.ids)}
+    rows = [at for at, name in enumerate(points.ids) if name in place]
+    if len(rows) < LEAST:
+        raise InputError(f"only {len(rows)} ids are in both: two views are of the same points")
+    return points.at(rows), others.at([place[points.ids[at]] for at in rows])
+
+
+def _clusters(points: Points, plan: MapPlan, progress: Progress | None) -> Clusters | None:
+    if plan.groups == 0:
+        return None
+    count = plan.groups if plan.grouping == Grouping.KMEANS else None
+    return clusters(points, plan.grouping, count=count, seed=plan.options.seed, progress=progress)
+
+
+def _near(points: Points, options: MapOptions, progress: Progress | None) -> Near:
+    most = max(len(points) - 1, 1)
+    return near(comparable(points.vectors, points.metric), min(max(WIDE * K, options.wants), most), progress)
+
+
+def _first(points: Points, plan: MapPlan, known: Near, progress: Progress | None) -> tuple[Projection, NDArray[np.float32]]:
+    if plan.projection is not None:
+        found = plan.projection.transform(points.vectors, ids=points.ids, fingerprint=points.fingerprint, progress=progress)
+        return plan.projection, found
+    made = Projection.fit(
+        points.vectors,
+        plan.options,
+        metric=points.metric,
+        fingerprint=points.fingerprint,
+        ids=points.ids,
+        known=known,
+        progress=progress,
+    )
+    return made, made.points
+
+
+def _second(name: str, points: Points, places: NDArray[np.float32], options: MapOptions, progress: Progress | None) -> View:
+    known = _near(points, options, progress)
+    start = None if options.method == Method.PCA else places
+    made = Projection.fit(points.vectors, options, metric=points.metric, known=known, start=start, progress=progress)
+    return _view(name, points, onto(made.points, places), known, made.options)
+
+
+def _view(name: str, points: Points, places: NDArray[np.float32], known: Near, options: MapOptions) -> View:
+    unit = comparable(points.vectors, points.metric)
+    return View(name, places, honesty(unit, places, known, seed=options.seed), about(options))
+
+
+ABOUT: dict[Method, Callable[[MapOptions], str]] = {
+    Method.PCA: lambda its: "PCA",
+    Method.UMAP: lambda its: f"UMAP, {its.neighbours} neighbours, least distance {its.min_dist:g}, seed {its.seed}",
+    Method.TSNE: lambda its: f"t-SNE, perplexity {its.perplexity:g}, seed {its.seed}",
+    Method.PACMAP: lambda its: f"PaCMAP, {its.neighbours} neighbours, seed {its.seed}",
+}
+
+
+def about(options: MapOptions) -> str:
+    """Return in words how a map was made."""
+    return ABOUT[options.method](options)
+
+
+def _columns(points: Points, made: Clusters | None) -> dict[str, Column]:
+    found: dict[str, Column] = {}
+    given: dict[str, Sequence[JSON]] = {**points.columns, **({CLUSTER: made.names()} if made is not None else {})}
+    for name, values in given.items():
+        if any(value is not None for value in values):
+            found[name] = Column.of(name, values)
+    return found

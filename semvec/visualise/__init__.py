@@ -1,0 +1,1 @@
+"""Vectors → two dimensions → pictures: maps that say how true they are."""

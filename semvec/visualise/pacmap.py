@@ -1,0 +1,34 @@
+"""PaCMAP (Wang et al., 2021) of neighbours that are known, by the library of its authors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from semvec.errors import MissingExtra
+from semvec.types import Progress
+from semvec.visualise.near import Near, Vectors
+from semvec.visualise.options import MapOptions
+from semvec.visualise.way import Ground
+
+
+def fit(vectors: Vectors, near: Near, options: MapOptions, start: Vectors, progress: Progress | None) -> Vectors:
+    """Return the map (n, 2)."""
+    try:
+        from pacmap import PaCMAP
+    except ImportError as error:
+        raise MissingExtra("method pacmap is the library pacmap's: pip install 'semvec[pacmap]'") from error
+    n, k = near.rows.shape
+    pairs = np.stack([np.repeat(np.arange(n), k), near.rows.ravel()], axis=1).astype(np.int32)
+    made = PaCMAP(n_neighbors=k, pair_neighbors=pairs, random_state=options.seed, apply_pca=True)
+    return np.asarray(made.fit_transform(vectors, init=start * (1 / max(float(np.abs(start).max()), 1e-12))), dtype=np.float32)
+
+
+def place(new: Vectors, near: Near, onto: Ground, progress: Progress | None) -> Vectors:
+    """Return the places (m, 2) of ``new`` vectors: the means of their neighbours on the map, the nearer the more they count.
+
+    PaCMAP itself puts new points anywhere among themselves first, and has no file for a map that is not a pickle.
+    """
+    width = np.maximum(near.distances.mean(axis=1, keepdims=True), 1e-12)
+    weights = np.exp(-((near.distances / width) ** 2))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.asarray(np.einsum("mk,mkd->md", weights, onto.points[near.rows]), dtype=np.float32)
