@@ -46,7 +46,7 @@ METHODS = ("pca", "umap", "tsne", "pacmap")
 @click.option(
     "--level", type=click.Choice(LEVELS), default="text", help="What is a point: a text, each of its words, or each token."
 )
-@click.option("--word", help="Every place where this word stands is a point, coloured by its sense.")
+@click.option("--word", help="Every place where this word stands is a point; 'sense' is a column.")
 @click.option("--words", type=click.IntRange(4), help="The so many most frequent words of the word model INPUT are the points.")
 @click.option("--sample", type=click.IntRange(4), help="Draw so many points by chance and leave the others out.")
 @click.option("--beside", metavar="INPUT2", help="A second view of the points, by their ids: other vectors, another time.")
@@ -158,10 +158,8 @@ def _plan(options: dict[str, Any]) -> MapPlan:
     made = MapOptions(
         Method(options["method"]), options["neighbours"], options["min_dist"], options["perplexity"], options["seed"]
     )
-    groups = 0 if options["groups"] is None and options["word"] else options["groups"]
-    colour = "sense" if options["word"] and not options["colour"] else options["colour"]
     onto = Projection.load(options["onto"]) if options["onto"] else None
-    return MapPlan(made, colour, Grouping(options["grouping"]), groups, onto)
+    return MapPlan(made, options["colour"], Grouping(options["grouping"]), options["groups"], onto)
 
 
 def _drawn(points: Points, options: dict[str, Any]) -> Points:

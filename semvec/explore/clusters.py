@@ -27,6 +27,9 @@ TYPICAL = 200
 PHRASE = 3
 """Words of a name, at most."""
 
+PLAIN = str.maketrans("", "", "[]")
+"""Brackets say which word is a point of its own; a phrase goes through them."""
+
 CANDIDATES = 25
 DIMS, NEIGHBOURS = 5, 15
 """Dimensions that HDBSCAN looks for groups in, and neighbours that UMAP keeps on the way there."""
@@ -105,7 +108,7 @@ def clusters(
         apart = unit[rows] @ middle if points.metric != Metric.EUCLIDEAN else -np.linalg.norm(unit[rows] - middle, axis=1)
         scores[rows] = apart
         typical.append(rows[np.argsort(-apart, kind="stable")[:TYPICAL]].tolist())
-    names = named([[points.texts[row] for row in rows] for rows in typical])
+    names = named([[points.texts[row].translate(PLAIN) for row in rows] for rows in typical])
     sizes = np.bincount(numbers[numbers >= 0], minlength=groups).tolist()
     each = (Cluster(at, names[at], sizes[at], tuple(typical[at])) for at in range(groups))
     return Clusters(numbers, scores, tuple(each))
@@ -142,7 +145,8 @@ def named(groups: Sequence[Sequence[str]]) -> list[str]:
 
         def worth(phrase: str, its: Counter[str] = its, size: int = max(len(texts), 1)) -> float:
             share = its[phrase] / size
-            return share * log(1 + len(groups) * share / everywhere[phrase]) * (1 + 0.5 * (phrase.count(" ") > 0))
+            rarer = log(len(groups) * share / everywhere[phrase]) if len(groups) > 1 else 1.0
+            return share * rarer * (1.5 if " " in phrase else 1.0)
 
         best = sorted(its, key=worth, reverse=True)[:CANDIDATES]
         name = " · ".join(_apart(best)[:2]) or " ".join((texts[0] if texts else "").split())[:40] or "?"

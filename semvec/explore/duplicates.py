@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unicodedata import category
 from unicodedata import normalize as normalised
 
 import numpy as np
@@ -93,10 +94,6 @@ def _best(block: NDArray[np.float32], kept: NDArray[np.float32]) -> tuple[NDArra
 
 
 def _folded(text: str) -> str:
-    """Return the letters and digits of ``text`` alone, in small letters, without accents."""
-    plain = normalised("NFKD", text.casefold())
-    return " ".join("".join(its if its.isalnum() else " " for its in plain if not _is_mark(its)).split())
-
-
-def _is_mark(character: str) -> bool:
-    return "\u0300" <= character <= "\u036f"
+    """Return ``text`` in small letters, without accents, punctuation and more than single spaces; $ and € are no punctuation."""
+    plain = (its for its in normalised("NFKD", text.casefold()) if not category(its).startswith("M"))
+    return " ".join("".join(" " if category(its)[0] in "PZC" else its for its in plain).split())

@@ -101,9 +101,7 @@ def _view(figure: Any, axes: Any, its: Map, view: View, paper: tuple[str, str], 
 
 
 def _in_short(view: View) -> str:
-    return (
-        f"{view.honesty}; distances and directions between groups mean little" if view.about[:3] != "pca" else str(view.honesty)
-    )
+    return f"{view.honesty}" + ("" if view.about == "PCA" else "\ndistances and directions between groups mean little")
 
 
 def _of_points(column: Column | None, points: NDArray[np.float32]) -> list[str]:

@@ -86,6 +86,7 @@ def test_near_duplicates_are_those_of_what_stays() -> None:
     vectors[4] = base[3] * 7  # within one
     texts[10], texts[1200] = "Café,  au lait!", "cafe au LAIT"
     texts[11] = texts[9]
+    texts[20], texts[21] = "a $1 charge", "a €1 charge"  # not the same
     found = {its.row: its for its in near_duplicates(Points(vectors, Metric.COSINE, texts, texts), 0.99)}
     assert (found[11].kept, found[11].reason) == (9, Reason.SAME)
     assert (found[1200].kept, found[1200].reason) == (10, Reason.FOLDED)

@@ -32,7 +32,7 @@
 
   try {
     plot = Scatterplot.default({
-      canvas: $$("canvas"), width: "auto", height: "auto", aspectRatio: 1, backgroundColor: css("--ground"),
+      canvas: $$("canvas"), width: "auto", height: "auto", renderPointsAsSquares: n > 30000, aspectRatio: 1, backgroundColor: css("--ground"),
       pointSize: Math.max(1.5, Math.min(9, 500 / Math.sqrt(n))), pointSizeSelected: 2, pointOutlineWidth: 1,
       pointColorHover: css("--ink"), lassoColor: css("--mark"), lassoMinDelay: 10, lassoMinDist: 2,
       opacityInactiveMax: 0.5, opacityInactiveScale: 0.35, deselectOnEscape: false, deselectOnDblClick: false,
