@@ -92,16 +92,14 @@ def _view(figure: Any, axes: Any, its: Map, view: View, paper: tuple[str, str], 
         figure.colorbar(drawn, ax=axes, shrink=0.6, label=column.name).solids.set(alpha=1)
     else:
         axes.scatter(x, y, c=np.array(_of_points(column, view.points))[order], **dots)
-    axes.set_xlabel(f"{view.name + ': ' if len(its.views) > 1 else ''}{view.about}\n{_in_short(view)}", fontsize=7, color=ink)
+    axes.set_xlabel(
+        f"{view.name + ': ' if len(its.views) > 1 else ''}{view.about}\n{view.honesty}\n{view.caution}", fontsize=7, color=ink
+    )
     if column is not None and column.numbers is None and view is its.views[-1]:
         _legend(axes, column, view.points, ink)
     if names := its.labels(view, LABELS):
         figure.draw_without_rendering()
         _write(axes, names, paper)
-
-
-def _in_short(view: View) -> str:
-    return f"{view.honesty}" + ("" if view.about == "PCA" else "\ndistances and directions between groups mean little")
 
 
 def _of_points(column: Column | None, points: NDArray[np.float32]) -> list[str]:

@@ -25,6 +25,11 @@ class View:
     honesty: Honesty
     about: str
 
+    @property
+    def caution(self) -> str:
+        """What not to read from the map; PCA keeps directions."""
+        return "" if self.about == "PCA" else "distances and directions between groups mean little"
+
 
 @dataclass(frozen=True, eq=False)
 class Map:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from semvec.errors import MissingExtra
@@ -19,8 +23,22 @@ def fit(vectors: Vectors, near: Near, options: MapOptions, start: Vectors, progr
         raise MissingExtra("method pacmap is the library pacmap's: pip install 'semvec[pacmap]'") from error
     n, k = near.rows.shape
     pairs = np.stack([np.repeat(np.arange(n), k), near.rows.ravel()], axis=1).astype(np.int32)
-    made = PaCMAP(n_neighbors=k, pair_neighbors=pairs, random_state=options.seed, apply_pca=True)
-    return np.asarray(made.fit_transform(vectors, init=start * (1 / max(float(np.abs(start).max()), 1e-12))), dtype=np.float32)
+    begun = start * (1 / max(float(np.abs(start).max()), 1e-12))
+    with _quiet("pacmap.pacmap"):
+        made = PaCMAP(n_neighbors=k, pair_neighbors=pairs, random_state=options.seed, apply_pca=True)
+        return np.asarray(made.fit_transform(vectors, init=begun), dtype=np.float32)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a logger from saying that it was given a seed."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def place(new: Vectors, near: Near, onto: Ground, progress: Progress | None) -> Vectors:

@@ -116,7 +116,7 @@ def _view(block: _Block, view: View, middle: NDArray[np.float32], scale: float) 
     truth = np.round(view.honesty.true * 255).astype(np.uint8)
     return {
         "name": view.name,
-        "about": f"{view.about}: {view.honesty}",
+        "about": "; ".join(filter(None, (f"{view.about}: {view.honesty}", view.caution))),
         "x": block.add(x),
         "y": block.add(y),
         "truth": block.add(truth),
