@@ -192,6 +192,7 @@
     box.append(list);
     box.hidden = false;
     mark();
+    if (plot) plot.hover(row, { preventEvent: true });
     const around = [row, ...near.rows.subarray(row * near.k, (row + 1) * near.k)];
     if (moving) inTurn(() => plot.zoomToPoints(around, { padding: 0.6, transition: !still, transitionDuration: 300 }));
     say(short(its.texts[row] || its.ids[row], 200));
