@@ -51,6 +51,7 @@ def cluster(
     text_field: str | None,
     id_field: str | None,
     device: str | None,
+    overflow: str,
     quiet: bool,
 ) -> None:
     """Print groups of the texts, vectors or items in INPUT..., the largest first, by name, with typical texts.
@@ -63,7 +64,7 @@ def cluster(
     """
     from semvec.explore.clusters import Grouping, clusters
     from semvec.explore.points import From
-    from semvec_cli.pages import check_page, write_page
+    from semvec_cli.pages import check_outputs, write_page
 
     if groups is not None and method == "hdbscan":
         raise click.UsageError("hdbscan finds out how many groups there are: --least says how large they are")
@@ -71,9 +72,11 @@ def cluster(
         raise click.UsageError("kmeans makes groups of any size: -n says how many (--least is for --method hdbscan)")
     if output is not None and Path(output).suffix.lower() not in (".jsonl", ".csv"):
         raise click.UsageError(f"{output}: groups are written as .jsonl or .csv")
-    check_page(output, overwrite=overwrite)
+    check_outputs([output] if output else [], inputs, overwrite=overwrite)
     with Bar(quiet) as bar:
-        points = read_points(inputs, From(model, device, id_field=id_field, text_field=text_field), quiet, bar.to)
+        points = read_points(
+            inputs, From(model, device, id_field=id_field, text_field=text_field, overflow=overflow), quiet, bar.to
+        )
         found = clusters(points, Grouping(method), count=groups, least=least, seed=seed, progress=bar.to)
     if output is not None:
         write_page(output, _table(points, found, Path(output).suffix.lower()))

@@ -32,12 +32,13 @@ def dedup(
     text_field: str | None,
     id_field: str | None,
     device: str | None,
+    overflow: str,
     quiet: bool,
 ) -> None:
     """Find near duplicates in the texts, vectors or items of INPUT..., within a file and across files; the first one stays.
 
-    A text goes when it is the same as one that stays, the same but for case, accents, marks or spaces, or when their cosine is
-    at least --above. Look at what is printed before you trust a number: which cosine means "the same" depends on the model.
+    A text goes when it is the same as one that stays, the same but for case, spaces or the mark at its end, or when their cosine
+    is at least --above. Look at what is printed before you trust a number: which cosine means "the same" depends on the model.
 
     \b
     Examples:
@@ -45,26 +46,30 @@ def dedup(
       semvec dedup questions.csv --above 0.9 -o kept.jsonl --dropped gone.jsonl
       semvec dedup vectors.parquet --above 0.98 --dropped gone.jsonl
     """
-    from semvec.explore.duplicates import near_duplicates
+    from semvec.explore.duplicates import check_above, near_duplicates
     from semvec.explore.points import From
-    from semvec_cli.pages import check_page, write_page
+    from semvec_cli.pages import check_outputs, write_page
 
     for path, suffixes in ((output, (".jsonl", ".txt")), (dropped, (".jsonl",))):
         if path is not None and Path(path).suffix.lower() not in suffixes:
             raise click.UsageError(f"{path}: is written as {' or '.join(suffixes)}")
-        check_page(path, overwrite=overwrite)
+    check_outputs(filter(None, (output, dropped)), inputs, overwrite=overwrite)
+    check_above(above)
     with Bar(quiet) as bar:
-        points = read_points(inputs, From(model, device, id_field=id_field, text_field=text_field), quiet, bar.to)
+        points = read_points(
+            inputs, From(model, device, id_field=id_field, text_field=text_field, unknown=True, overflow=overflow), quiet, bar.to
+        )
         found = list(near_duplicates(points, above, bar.to))
     gone = {its.row for its in found}
     if output is not None:
-        plain = Path(output).suffix.lower() == ".txt"
+        plain, names = Path(output).suffix.lower() == ".txt", (id_field or "id", text_field or "text")
         rows = (row for row in range(len(points)) if row not in gone)
-        write_page(output, "".join(_line(points.texts[row]) if plain else _kept(points, row) for row in rows))
+        write_page(output, "".join(_line(points.texts[row]) if plain else _kept(points, row, *names) for row in rows))
     if dropped is not None:
         records = (
             {"id": points.ids[its.row], "text": points.texts[its.row], "kept_id": points.ids[its.kept],
-             "kept_text": points.texts[its.kept], "score": round(its.score, 6), "reason": str(its.reason)}
+             "kept_text": points.texts[its.kept], "score": round(its.score, 6), "reason": str(its.reason),
+             "columns": {name: values[its.row] for name, values in points.columns.items()}}
             for its in found
         )  # fmt: skip
         write_page(dropped, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
@@ -81,9 +86,9 @@ def _line(text: str) -> str:
     return " ".join(text.splitlines()) + "\n"
 
 
-def _kept(points: object, row: int) -> str:
+def _kept(points: object, row: int, id_field: str, text_field: str) -> str:
     from semvec.explore.points import Points
 
     assert isinstance(points, Points)
     columns = {name: values[row] for name, values in points.columns.items() if values[row] is not None}
-    return json.dumps({"id": points.ids[row], "text": points.texts[row], **columns}, ensure_ascii=False) + "\n"
+    return json.dumps({id_field: points.ids[row], text_field: points.texts[row], **columns}, ensure_ascii=False) + "\n"

@@ -18,10 +18,16 @@ LEVELS = [str(level.value) for level in Level if level not in (Level.SPAN, Level
 def point_options(command: Any) -> Any:
     """Add the options that say what points are read, and how texts among them are encoded."""
     for option in (
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+        click.option("-q", "--quiet", is_flag=True, help="Print results alone: no progress, no notes."),
         click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]"),
         click.option("--id-field", help="Column with the ids.  [default: id or _id, else line numbers]"),
         click.option("--text-field", help="Column with the texts.  [default: text, or the only one]"),
+        click.option(
+            "--overflow",
+            type=click.Choice(["truncate", "windows", "error"]),
+            default="truncate",
+            help="What happens to texts longer than the model reads: cut, read whole in windows, or refused.",
+        ),
         click.option(
             "-m", "--model", help="Encodes texts: a name that 'semvec models' lists, a path, or a hub id.  [default: minilm]"
         ),
@@ -38,5 +44,6 @@ def read_points(inputs: tuple[str, ...], how: From, quiet: bool, progress: Progr
         raise click.UsageError("standard input cannot be looked at twice: name a file")
     found = points_of(inputs, how, progress)
     if found.left_out and not quiet:
-        click.echo(f"{found.left_out:,} left out: the model knows nothing of them", err=True)
+        what = "compared by their texts alone" if how.unknown else "left out"
+        click.echo(f"{found.left_out:,} {what}: the model knows nothing of them", err=True)
     return found

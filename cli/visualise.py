@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from semvec.explore.maps import MapPlan
     from semvec.explore.points import Points
     from semvec.visualise.map import Map
+    from semvec.visualise.projection import Projection
 
 PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 PAGES, TABLES = (".html", ".htm"), (".csv",)
 METHODS = ("pca", "umap", "tsne", "pacmap")
+OF_METHODS = {"neighbours": ("umap", "pacmap"), "min_dist": ("umap",), "perplexity": ("tsne",)}
 
 
 @click.command(context_settings={"show_default": True})
@@ -31,7 +34,7 @@ METHODS = ("pca", "umap", "tsne", "pacmap")
     "outputs",
     multiple=True,
     metavar="OUT",
-    help="map.html, .png, .svg, .pdf, or .csv of the places; more than one is well.",
+    help="map.html, .png, .svg, .pdf, or .csv of the places; may be given more than once.",
 )
 @click.option("--method", type=click.Choice(METHODS), default="umap", help="How many dimensions become two.")
 @click.option("--neighbours", type=click.IntRange(2), default=15, help="Neighbours of a point that umap and pacmap keep near it.")
@@ -58,7 +61,7 @@ METHODS = ("pca", "umap", "tsne", "pacmap")
     "--theme",
     type=click.Choice(["auto", "light", "dark"]),
     default="auto",
-    help="The ground; auto: what a reader's browser prefers, light on paper.",
+    help="Light or dark ground; auto: what a reader's browser prefers, light for pictures.",
 )
 @click.option("--title", help="Written above.  [default: the names of the inputs]")
 @click.option("--tensorboard", metavar="FOLDER", help="Write vectors and columns for TensorBoard's projector, too.")
@@ -80,11 +83,11 @@ def visualise(inputs: tuple[str, ...], outputs: tuple[str, ...], **options: Any)
       semvec visualise old.csv new.csv -o all.html --onto map.safetensors
       semvec visualise notes.csv --beside-model glove-50d -o both.html
     """
-    from semvec.explore.maps import draft, make_map
+    from semvec.explore.maps import draft, make_map, own_column
     from semvec.explore.points import From
 
     overwrite, quiet = options["overwrite"], options["quiet"]
-    _check(outputs, options)
+    _check(inputs, outputs, options)
     how = From(
         model=options["model"],
         device=options["device"],
@@ -93,54 +96,98 @@ def visualise(inputs: tuple[str, ...], outputs: tuple[str, ...], **options: Any)
         text_field=options["text_field"],
         word=options["word"],
         words=options["words"],
+        overflow=options["overflow"],
+        column=options["colour"],
     )
     title = options["title"] or _title(inputs, options)
     plan = _plan(options)
     with Bar(quiet) as bar:
         points = _drawn(read_points(inputs, how, quiet, bar.to), options)
         beside = _beside(inputs, how, points, options, bar)
-        if (first := draft(points, plan, title)) is not None and (early := [out for out in outputs if _suffix(out) in PAGES]):
+        early = [out for out in outputs if _suffix(out) in PAGES and not Path(out).exists()]
+        first = draft(points, plan, title) if early else None
+        if first is None:
+            early = []
+        else:
             _write(first, early, points, options)
             bar.note(f"a first picture is in {', '.join(early)}; the whole map replaces it")
-        made = make_map(points, plan, title=title, name=_name(points, inputs), beside=beside, progress=bar.to)
+        try:
+            made = make_map(points, plan, title=title, name=_name(points, inputs), beside=beside, progress=bar.to)
+        except BaseException:
+            for out in early:
+                Path(out).unlink(missing_ok=True)
+            raise
+    if plan.projection is not None and not quiet:
+        click.echo(_kept_places(plan.projection, made.map))
     for view in made.map.views:
         name = f"{view.name}: " if len(made.map.views) > 1 else ""
         click.echo(f"{name}{len(made.map):,} points, {view.about}: {view.honesty}")
-    _write(made.map, outputs, points, options)
     if options["kept"]:
         made.projection.save(options["kept"])
+    _write(made.map, outputs, points, options)
     if options["tensorboard"]:
         from semvec.visualise.tensorboard import write_tensorboard
 
-        columns = {**points.columns, **({} if made.clusters is None else {"cluster": made.clusters.names()})}
-        write_tensorboard(Path(options["tensorboard"]), points.vectors, points.ids, points.texts, columns, overwrite=overwrite)
+        its = made.points
+        columns = {**its.columns, **({} if made.clusters is None else {own_column(its): made.clusters.names()})}
+        write_tensorboard(Path(options["tensorboard"]), its.vectors, its.ids, its.texts, columns, overwrite=overwrite)
     if not quiet:
         for out in (*outputs, *filter(None, (options["kept"], options["tensorboard"]))):
             click.echo(f"written: {out}")
 
 
-def _check(outputs: tuple[str, ...], options: dict[str, Any]) -> None:
-    from semvec.errors import OutputError
-    from semvec_cli.pages import check_page
+def _check(inputs: tuple[str, ...], outputs: tuple[str, ...], options: dict[str, Any]) -> None:
+    from semvec.visualise.draw import check_able
+    from semvec.visualise.options import Method
+    from semvec.visualise.projection import check_method
+    from semvec_cli.pages import check_outputs
 
-    targets = [*outputs, *filter(None, (options["kept"],))]
-    if not (targets or options["tensorboard"]):
+    targets = [*outputs, *filter(None, (options["kept"], options["tensorboard"]))]
+    if not targets:
         raise click.UsageError("where to? Name a page or a picture with -o map.html (or .png, .svg, .pdf, .csv)")
     for out in outputs:
         if _suffix(out) not in (*PICTURES, *PAGES, *TABLES):
             raise click.UsageError(f"{out}: a map is written as {', '.join((*PAGES[:1], *PICTURES, *TABLES))}")
-    for out in targets:
-        check_page(out, overwrite=options["overwrite"])
-        if not Path(out).parent.is_dir():
-            raise OutputError(f"{out}: the folder {Path(out).parent} does not exist")
+    files = [out for out in targets if out != options["tensorboard"]]
+    if len({os.path.realpath(out) for out in targets}) < len(targets):
+        raise click.UsageError("one name for two outputs: each needs its own")
+    check_outputs(files, (*inputs, *filter(None, (options["beside"], options["onto"]))), overwrite=options["overwrite"])
     if options["tensorboard"]:
         from semvec.visualise.tensorboard import check_folder
 
         check_folder(Path(options["tensorboard"]), overwrite=options["overwrite"])
     if options["onto"] and (given := [name for name in ("method", "neighbours", "min_dist", "perplexity") if _given(name)]):
         raise click.UsageError(f"--onto brings its own {', '.join(given)}: leave --{given[0].replace('_', '-')} out")
+    _refuse_idle(outputs, options)
+    if any(_suffix(out) in PICTURES for out in outputs):
+        check_able()
+    check_method(Method(options["method"]))
     if options["beside"] and options["beside_model"]:
         raise click.UsageError("--beside or --beside-model, not both: there are two views at most")
+
+
+def _refuse_idle(outputs: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Refuse options that would do nothing beside the others."""
+    for name, methods in OF_METHODS.items():
+        if _given(name) and not options["onto"] and options["method"] not in methods:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --method {' or '.join(methods)}")
+    drawn = [out for out in outputs if _suffix(out) not in TABLES]
+    if not drawn and (idle := [name for name in ("theme", "fade", "title") if _given(name)]):
+        raise click.UsageError(f"--{idle[0]} is for a page or a picture")
+    if options["grouping"] == "hdbscan" and options["groups"]:
+        raise click.UsageError("--grouping hdbscan finds out how many groups there are: leave --groups out")
+    if options["word"] and options["words"]:
+        raise click.UsageError("--word or --words, not both: the places of one word, or the words of a model")
+    if _given("grouping") and options["groups"] == 0:
+        raise click.UsageError("--groups 0 makes no groups: leave --grouping out")
+
+
+def _kept_places(projection: Projection, drawn: Map) -> str:
+    import numpy as np
+
+    there = {tuple(place) for place in projection.points.tolist()}
+    kept = int(np.sum([tuple(place) in there for place in drawn.views[0].points.tolist()]))
+    return f"{kept:,} keep their places, {len(drawn) - kept:,} are new on the map"
 
 
 def _given(name: str) -> bool:
@@ -174,8 +221,13 @@ def _drawn(points: Points, options: dict[str, Any]) -> Points:
 def _beside(inputs: tuple[str, ...], how: Any, points: Points, options: dict[str, Any], bar: Bar) -> tuple[str, Points] | None:
     from dataclasses import replace
 
+    from semvec.embeddings.storage import holds_vectors
+    from semvec.store.collection import is_collection
+
     if options["beside"]:
-        other = read_points((options["beside"],), how, options["quiet"], bar.to)
+        holds = holds_vectors(options["beside"]) or is_collection(options["beside"])
+        own = replace(how, model=None, level=Level.TEXT, id_field=None, text_field=None) if holds else how
+        other = read_points((options["beside"],), own, options["quiet"], bar.to)
         return _name(other, (options["beside"],)), other
     if options["beside_model"]:
         other = read_points(inputs, replace(how, model=options["beside_model"]), options["quiet"], bar.to)
@@ -209,23 +261,25 @@ def _write(its: Map, outputs: Any, points: Points, options: dict[str, Any]) -> N
         elif suffix in PICTURES:
             whole = draw(its, PICTURES[suffix], theme="light" if theme == "auto" else theme, fade=fade)
         else:
-            whole = _table(its)
+            whole = _table(its, points)
         with written_whole(Path(out)) as (stream,):
             stream.write(whole)
 
 
-def _table(its: Map) -> bytes:
-    """Return the places of all points as CSV: id, x and y of each view, the share of true neighbours, the group."""
+def _table(its: Map, points: Points) -> bytes:
+    """Return the places of all points as CSV: id, x and y of each view and the share of true neighbours there, columns, text."""
     made = io.StringIO()
     table = csv.writer(made, lineterminator="\n")
     several = len(its.views) > 1
     names = [f"{part}{at + 1 if several else ''}" for at in range(len(its.views)) for part in ("x", "y", "true")]
-    group = its.columns.get("cluster")
-    table.writerow(["id", *names, *(["cluster"] if group else [])])
+    made_here = {name: column for name, column in its.columns.items() if name not in points.columns}
+    table.writerow(["id", *names, *made_here, *points.columns, "text"])
+    place = {name: row for row, name in enumerate(points.ids)}
     for row, name in enumerate(its.ids):
         numbers = [number for view in its.views for number in (*view.points[row].tolist(), view.honesty.true[row])]
-        own = [] if group is None else [group.values[group.codes[row]][0] if group.codes[row] >= 0 else ""]
-        table.writerow([name, *(f"{number:.6g}" for number in numbers), *own])
+        own = [its_.values[its_.codes[row]][0] if its_.codes[row] >= 0 else "" for its_ in made_here.values()]
+        given = [values[place[name]] for values in points.columns.values()]
+        table.writerow([name, *(f"{number:.6g}" for number in numbers), *own, *given, its.texts[row]])
     return made.getvalue().encode("utf-8", "replace")
 
 

@@ -24,6 +24,7 @@
     TextsCut                a warning: texts were longer than the model reads     (UserWarning)
     WordsFlawed             a warning: a file of word vectors had words to pass over (UserWarning)
     FieldNotThere           a warning: no line has a field that was asked for     (UserWarning)
+    LettersMissing          a warning: no font here has letters of a picture          (UserWarning)
     FewTexts                a warning: SIF was fitted on too few texts            (UserWarning)
 
 Each also derives from the builtin in brackets, which is what a caller who knows nothing of semvec
@@ -123,6 +124,10 @@ class TextsCut(UserWarning):
     def counted(cls, cut: int, texts: int, share: float) -> TextsCut:
         """Return the warning that ``cut`` of ``texts`` were cut, ``share`` of all tokens."""
         return cls(f"{cut:,} of {texts:,} texts were cut, {100 * share:.1f} % of tokens{WHOLE}")
+
+
+class LettersMissing(UserWarning):
+    """No font on this machine has some letters of a picture; boxes stand for them."""
 
 
 class FieldNotThere(UserWarning):

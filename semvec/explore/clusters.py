@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from semvec.index.faiss_clusters import k_means
 from semvec.search.keyphrases import candidates, english_stop_words
 from semvec.types import Choice, Metric, Progress
 from semvec.visualise import umap
-from semvec.visualise.near import comparable, near
+from semvec.visualise.near import Near, comparable, near
 from semvec.visualise.options import MapOptions
 from semvec.visualise.pca import axes
 
@@ -30,11 +31,14 @@ PHRASE = 3
 PLAIN = str.maketrans("", "", "[]")
 """Brackets say which word is a point of its own; a phrase goes through them."""
 
+LETTER = re.compile(r"\b[a-z]\b")
+"""What is left of a possessive or of an abbreviation is no word."""
+
 CANDIDATES = 25
 DIMS, NEIGHBOURS = 5, 15
 """Dimensions that HDBSCAN looks for groups in, and neighbours that UMAP keeps on the way there."""
 
-MOST_GROUPS, PER_GROUP = 40, 25
+MOST_GROUPS, PER_GROUP = 40, 8
 
 
 class Grouping(Choice):
@@ -74,13 +78,15 @@ def clusters(
     count: int | None = None,
     least: int | None = None,
     seed: int = 0,
+    known: Near | None = None,
     progress: Progress | None = None,
 ) -> Clusters:
     """Return groups of ``points``, the largest first: the same for the same seed.
 
-    ``kmeans`` (FAISS) puts every point into one of ``count`` groups (if not told: about one for 25 points' square root, at most
+    ``kmeans`` (FAISS) puts every point into one of ``count`` groups (if not told: the root of an eighth of the points, at most
     40); ``hdbscan`` (scikit-learn's, in 5 dimensions that UMAP makes) finds as many as there are with ``least`` points or more,
-    and leaves the others out. Names are phrases that stand in many texts of a group and in few of the others.
+    and leaves the others out. ``known`` are at least 15 neighbours of each point, if they were looked for before. Names are
+    phrases that stand in many texts of a group and in few of the others.
     """
     how = Grouping(how)
     n = len(points)
@@ -92,7 +98,7 @@ def clusters(
     if how == Grouping.KMEANS:
         found = k_means(unit, count or max(1, min(MOST_GROUPS, round((n / PER_GROUP) ** 0.5 + 0.5))), seed=seed)[0]
     else:
-        found = _by_density(unit, least or max(5, n // 200), seed, progress)
+        found = _by_density(unit, least or max(5, n // 200), seed, known, progress)
     order = np.argsort(-np.bincount(found[found >= 0], minlength=1), kind="stable")
     new = np.empty(len(order) + 1, dtype=np.int64)
     new[order], new[-1] = np.arange(len(order)), -1
@@ -114,7 +120,9 @@ def clusters(
     return Clusters(numbers, scores, tuple(each))
 
 
-def _by_density(unit: NDArray[np.float32], least: int, seed: int, progress: Progress | None) -> NDArray[np.int64]:
+def _by_density(
+    unit: NDArray[np.float32], least: int, seed: int, known: Near | None, progress: Progress | None
+) -> NDArray[np.int64]:
     from sklearn.cluster import HDBSCAN
 
     dims = min(DIMS, unit.shape[1])
@@ -122,7 +130,7 @@ def _by_density(unit: NDArray[np.float32], least: int, seed: int, progress: Prog
         options = MapOptions(neighbours=NEIGHBOURS, min_dist=0.0, seed=seed)
         mean, directions = axes(unit, dims)
         start = np.asarray((unit - mean) @ directions.T, dtype=np.float32)
-        unit = umap.fit(unit, near(unit, NEIGHBOURS, progress), options, start, progress)
+        unit = umap.fit(unit, known or near(unit, NEIGHBOURS, progress), options, start, progress)
     return np.asarray(HDBSCAN(min_cluster_size=least, copy=True).fit_predict(unit), dtype=np.int64)
 
 
@@ -148,7 +156,7 @@ def named(groups: Sequence[Sequence[str]]) -> list[str]:
             rarer = log(len(groups) * share / everywhere[phrase]) if len(groups) > 1 else 1.0
             return share * rarer * (1.5 if " " in phrase else 1.0)
 
-        best = sorted(its, key=worth, reverse=True)[:CANDIDATES]
+        best = sorted((phrase for phrase in its if not LETTER.search(phrase)), key=worth, reverse=True)[:CANDIDATES]
         name = " · ".join(_apart(best)[:2]) or " ".join((texts[0] if texts else "").split())[:40] or "?"
         number = 1
         while (own := name if number == 1 else f"{name} ({number})") in taken:
@@ -162,7 +170,13 @@ def _apart(phrases: Sequence[str]) -> list[str]:
     """Return ``phrases`` without those that share a word, or the beginning of one, with one before them."""
     kept: list[str] = []
     for phrase in phrases:
-        words = {word[:5] for word in phrase.split()}
-        if not any(words & {word[:5] for word in other.split()} for other in kept):
+        words = phrase.split()
+        if not any(_alike(one, other) for other in " ".join(kept).split() for one in words):
             kept.append(phrase)
     return kept
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two words begin alike but for a letter or two at their ends: card, cards."""
+    shared = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return shared >= max(min(len(one), len(other)) - 1, min(3, len(one), len(other)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from unicodedata import category
 from unicodedata import normalize as normalised
 
 import numpy as np
@@ -16,13 +15,15 @@ from semvec.types import Choice, Metric, Progress, Step
 from semvec.visualise.near import comparable
 
 BLOCK = 1024
+ROUNDING = 1e-6
+ENDS = ".!?…。！？ "
 
 
 class Reason(Choice):
     """Why a text is a duplicate of another."""
 
     SAME = "same text"
-    FOLDED = "same but for case, accents, marks or spaces"
+    FOLDED = "same but for case, spaces or the mark at its end"
     SIMILAR = "similar"
 
 
@@ -39,11 +40,11 @@ class Duplicate:
 def near_duplicates(points: Points, above: float = 0.95, progress: Progress | None = None) -> Iterator[Duplicate]:
     """Give, in order, the points that are near duplicates of one before them that is none.
 
-    A point is compared with those that are kept, never with one that was left out: whatever goes has a cosine of at least
-    ``above`` to what stays, and nothing is left out by a chain of others. Equal texts are found without their vectors.
+    A point is compared with those that are kept, never with one that was left out, so nothing goes by a chain of others. Texts
+    that are the same, but for case, spaces or the mark at their end, are found without their vectors; what goes as similar has a
+    cosine of at least ``above`` to what stays. A vector of zeros is like no other.
     """
-    if not 0 < above <= 1:
-        raise OptionError(f"the similarity must be more than 0 and at most 1, not {above!r}")
+    check_above(above)
     if points.metric == Metric.EUCLIDEAN:
         raise OptionError("near duplicates are told by the cosine, and these vectors are compared by their distance")
     unit = comparable(points.vectors, points.metric)
@@ -69,7 +70,7 @@ def near_duplicates(points: Points, above: float = 0.95, progress: Progress | No
                 scores = kept[fresh:count] @ vector
                 if float(scores.max()) > near:
                     nearest, near = fresh + int(scores.argmax()), float(scores.max())
-            if near >= above:
+            if near >= above - ROUNDING:
                 yield Duplicate(row, int(rows[nearest]), near, Reason.SIMILAR)
                 continue
             kept[count], rows[count] = vector, row
@@ -79,6 +80,12 @@ def near_duplicates(points: Points, above: float = 0.95, progress: Progress | No
                 folded.setdefault(name, row)
         if progress is not None:
             progress(Step("comparing", min(at + BLOCK, len(unit)), len(unit), "texts"))
+
+
+def check_above(above: float) -> None:
+    """Raise `OptionError` for what is no cosine to be above."""
+    if not 0 < above <= 1:
+        raise OptionError(f"the similarity must be more than 0 and at most 1, not {above!r}")
 
 
 def _best(block: NDArray[np.float32], kept: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -94,6 +101,5 @@ def _best(block: NDArray[np.float32], kept: NDArray[np.float32]) -> tuple[NDArra
 
 
 def _folded(text: str) -> str:
-    """Return ``text`` in small letters, without accents, punctuation and more than single spaces; $ and € are no punctuation."""
-    plain = (its for its in normalised("NFKD", text.casefold()) if not category(its).startswith("M"))
-    return " ".join("".join(" " if category(its)[0] in "PZC" else its for its in plain).split())
+    """Return ``text`` in small letters, with single spaces and without the marks that end a sentence."""
+    return " ".join(normalised("NFC", text.casefold()).split()).rstrip(ENDS)

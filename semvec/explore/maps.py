@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.errors import InputError, OptionError
+from semvec.errors import InputError
 from semvec.explore.clusters import Clusters, Grouping, clusters
-from semvec.explore.points import Points
-from semvec.types import JSON, Metric, Progress, did_you_mean
+from semvec.explore.points import Points, check_column
+from semvec.types import Metric, Progress
 from semvec.visualise.align import onto
 from semvec.visualise.column import Column
 from semvec.visualise.honesty import WIDE, K, honesty
@@ -21,7 +21,7 @@ from semvec.visualise.options import MapOptions, Method
 from semvec.visualise.projection import LEAST, Projection
 
 CLUSTER = "cluster"
-"""The column of the groups that were made."""
+"""The column of the groups that were made; where there is one of that name already, ours has an underscore more."""
 
 MANY, DRAFT = 20_000, 5_000
 """From so many points on a first picture is made, by PCA, of so many of them."""
@@ -44,11 +44,12 @@ class MapPlan:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A map, the projection it lies on (of its first view), and the groups if they were made."""
+    """A map, the projection it lies on (of its first view), the groups if they were made, and the points that are on it."""
 
     map: Map
     projection: Projection
     clusters: Clusters | None
+    points: Points
 
 
 def make_map(
@@ -73,22 +74,21 @@ def make_map(
         beside = beside[0], other
     elif len(points) < LEAST and plan.projection is None:
         raise InputError(f"{len(points):,} points are too few for a map: {LEAST} are the least")
-    made = _clusters(points, plan, progress)
     options = plan.options if plan.projection is None else plan.projection.options
     known = _near(points, options, progress)
+    made, column = _clusters(points, plan, known, progress), own_column(points)
     projection, places = _first(points, plan, known, progress)
     views = [_view(name or "first", points, places, known, projection.options)]
     if beside is not None:
         views.append(_second(*beside, places, plan.options, progress))
-    columns = _columns(points, made)
-    colour = plan.colour or (CLUSTER if made is not None else None)
-    named = CLUSTER if made is not None and plan.colour in (None, CLUSTER) else plan.colour
-    if named is not None and columns[named].numbers is not None:
-        named = CLUSTER if made is not None else None
+    given = {**points.columns, **({column: made.names()} if made is not None else {})}
+    columns = {name: Column.of(name, values) for name, values in given.items()}
+    colour = plan.colour or (column if made is not None else None)
+    named = colour if colour is None or columns[colour].numbers is None else column if made is not None else None
     drawn = Map(
         title, tuple(views), points.ids, points.texts, known.first(K), points.metric != Metric.EUCLIDEAN, columns, colour, named
     )
-    return Made(drawn, projection, made)
+    return Made(drawn, projection, made, points)
 
 
 def draft(points: Points, plan: MapPlan, title: str) -> Map | None:
@@ -103,9 +103,7 @@ def draft(points: Points, plan: MapPlan, title: str) -> Map | None:
 
 
 def _check_colour(points: Points, plan: MapPlan) -> None:
-    there = [*points.columns, *([CLUSTER] if plan.groups != 0 else [])]
-    if plan.colour is not None and plan.colour not in there:
-        raise OptionError(f"no column {plan.colour!r}{did_you_mean(plan.colour, there)}: there are {', '.join(there) or 'none'}")
+    check_column(plan.colour, list(points.columns), [own_column(points)] if plan.groups != 0 else [])
 
 
 def _shared(points: Points, others: Points) -> tuple[Points, Points]:
@@ -116,11 +114,19 @@ def _shared(points: Points, others: Points) -> tuple[Points, Points]:
     return points.at(rows), others.at([place[points.ids[at]] for at in rows])
 
 
-def _clusters(points: Points, plan: MapPlan, progress: Progress | None) -> Clusters | None:
+def own_column(points: Points) -> str:
+    """Return the name of the column of the groups that are made of ``points``."""
+    name = CLUSTER
+    while name in points.columns:
+        name += "_"
+    return name
+
+
+def _clusters(points: Points, plan: MapPlan, known: Near, progress: Progress | None) -> Clusters | None:
     if plan.groups == 0:
         return None
     count = plan.groups if plan.grouping == Grouping.KMEANS else None
-    return clusters(points, plan.grouping, count=count, seed=plan.options.seed, progress=progress)
+    return clusters(points, plan.grouping, count=count, seed=plan.options.seed, known=known, progress=progress)
 
 
 def _near(points: Points, options: MapOptions, progress: Progress | None) -> Near:
@@ -167,12 +173,3 @@ ABOUT: dict[Method, Callable[[MapOptions], str]] = {
 def about(options: MapOptions) -> str:
     """Return in words how a map was made."""
     return ABOUT[options.method](options)
-
-
-def _columns(points: Points, made: Clusters | None) -> dict[str, Column]:
-    found: dict[str, Column] = {}
-    given: dict[str, Sequence[JSON]] = {**points.columns, **({CLUSTER: made.names()} if made is not None else {})}
-    for name, values in given.items():
-        if any(value is not None for value in values):
-            found[name] = Column.of(name, values)
-    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,18 +15,22 @@ from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.embeddings.storage import holds_vectors, read_embeddings
 from semvec.embeddings.transforms import normalize
-from semvec.encoders.catalog import load_encoder
+from semvec.encoders.catalog import KNOWN, load_encoder
 from semvec.encoders.protocol import Encoder
 from semvec.encoders.word import WordEncoder
-from semvec.errors import InputError, OptionError
+from semvec.errors import InputError, OptionError, TextsCut
 from semvec.search.kwic_files import concordance
+from semvec.search.token_searcher import token_encoder
 from semvec.store.collection import Collection, is_collection
 from semvec.text.document import Document
 from semvec.text.documents import sound_documents
 from semvec.text.readers import ALL_FIELDS, ReadOptions
-from semvec.types import JSON, Dtype, Level, Metric, Progress, Step
+from semvec.types import JSON, Dtype, Level, Metric, Overflow, Progress, Step, did_you_mean
 
 Vectors = NDArray[np.float32]
+MADE = ("piece", "cluster", "cluster_")
+"""Columns that come about while points are made."""
+
 BLOCK = 1024
 AROUND = 40
 """Characters shown on either side of a word that is a point of its own."""
@@ -37,7 +43,7 @@ LINE = 80
 class Points:
     """``vectors`` (n, dim) with an id and a text each, other cells by column, and what made them.
 
-    ``left_out`` more had no vector: the model knew nothing of them.
+    ``left_out`` more (or of them, where they were to be kept) had no vector: the model knew nothing of them.
     """
 
     vectors: Vectors
@@ -63,7 +69,9 @@ class Points:
 class From:
     """Where points come from: how files are read, and what encodes them.
 
-    ``word`` makes every occurrence of a word a point; ``words`` the so many most frequent words of a word model.
+    ``word`` makes every occurrence of a word a point; ``words`` the so many most frequent words of a word model. ``unknown``
+    keeps what the model knows nothing of, with vectors of zeros. ``column`` is one that has to be there, asked before anything is
+    encoded; ``overflow`` says what happens to long texts.
     """
 
     model: str | None = None
@@ -73,6 +81,9 @@ class From:
     text_field: str | None = None
     word: str | None = None
     words: int | None = None
+    unknown: bool = False
+    overflow: str = Overflow.TRUNCATE
+    column: str | None = None
 
 
 def points_of(inputs: Sequence[str], how: From | None = None, progress: Progress | None = None) -> Points:
@@ -87,11 +98,15 @@ def points_of(inputs: Sequence[str], how: From | None = None, progress: Progress
         found = _frequent_words(inputs, how)
     elif len(inputs) == 1 and is_collection(inputs[0]):
         found = _collection(inputs[0], how)
+    elif len(inputs) == 1 and inputs[0] in KNOWN and not os.path.exists(inputs[0]):
+        raise OptionError(f"{inputs[0]} is a model: the words of a word model are mapped with --words 5000")
     elif all(map(holds_vectors, inputs)):
         found = _vectors_files(inputs, how)
     else:
         found = _texts(inputs, how, progress)
     known = np.flatnonzero(found.vectors.any(axis=1))
+    if how.unknown:
+        return replace(found, left_out=len(found) - len(known))
     if not len(known):
         raise InputError(f"{', '.join(inputs)}: nothing there that has a vector")
     return found if len(known) == len(found) else replace(found.at(known), left_out=found.left_out + len(found) - len(known))
@@ -99,17 +114,33 @@ def points_of(inputs: Sequence[str], how: From | None = None, progress: Progress
 
 def _texts(inputs: Sequence[str], how: From, progress: Progress | None) -> Points:
     reading = ReadOptions(id_field=how.id_field, text_field=how.text_field, fields=(ALL_FIELDS,), keep_blank=True)
-    encoder = load_encoder(how.model or "minilm", device=how.device).with_options(level=how.level, dtype=Dtype.FLOAT32)
-    documents, parts = [], []
-    rows = sound_documents(list(inputs), reading)
-    while block := list(islice(rows, BLOCK)):
-        documents += block
-        parts.append(encoder.encode_document([document.text for document in block]))
-        if progress is not None:
-            progress(Step("encoding", len(documents), None, "texts"))
-    if not parts:
+    documents, parts = list(sound_documents(list(inputs), reading)), []
+    if not documents:
         raise InputError(f"{', '.join(inputs)}: no text there")
-    return _of_rows(Embeddings.concatenate(parts), documents, encoder)
+    check_column(how.column, [name for document in documents for name in document.metadata])
+    encoder = load_encoder(how.model or "minilm", device=how.device)
+    encoder = encoder.with_options(level=how.level, dtype=Dtype.FLOAT32)
+    if how.overflow != Overflow.TRUNCATE:
+        encoder = encoder.with_options(overflow=Overflow(how.overflow))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TextsCut)
+        for at in range(0, len(documents), BLOCK):
+            parts.append(encoder.encode_document([document.text for document in documents[at : at + BLOCK]]))
+            if progress is not None:
+                progress(Step("encoding", min(at + BLOCK, len(documents)), len(documents), "texts"))
+    made = Embeddings.concatenate(parts)
+    if cut := int((made.n_truncated > 0).sum()):
+        lost = float(made.n_truncated.sum()) / max(int(made.n_tokens.sum()), 1)
+        warnings.warn(TextsCut.counted(cut, len(made), lost), stacklevel=2)
+    return _of_rows(made, documents, encoder)
+
+
+def check_column(name: str | None, there: Sequence[str], made: Sequence[str] = MADE) -> None:
+    """Raise `OptionError` where ``name`` is none of the columns that are ``there`` or will be ``made``."""
+    known = [*dict.fromkeys(there), *made]
+    if name is not None and name not in known:
+        shown = ", ".join(f"{its:.40}" for its in known[:30])
+        raise OptionError(f"no column {name!r:.60}{did_you_mean(name, known)}: there are {shown}")
 
 
 def _of_rows(made: Embeddings, documents: Sequence[Document], encoder: Encoder) -> Points:
@@ -132,6 +163,8 @@ def _of_rows(made: Embeddings, documents: Sequence[Document], encoder: Encoder) 
 def _vectors_files(inputs: Sequence[str], how: From) -> Points:
     if how.model is not None or how.level != Level.TEXT or how.text_field or how.id_field:
         raise OptionError(f"{inputs[0]}: holds its vectors already; model, level and the names of columns are for files of texts")
+    if len({os.path.realpath(path) for path in inputs}) < len(inputs):
+        raise InputError(f"{', '.join(inputs)}: a file is named twice")
     parts = [read_embeddings(path) for path in inputs]
     for part in parts[1:]:
         parts[0].fingerprint.require(part.fingerprint)
@@ -191,7 +224,7 @@ def _occurrences(inputs: Sequence[str], how: From) -> Points:
         if not len(found):
             raise InputError(f"{inputs[0]}: {word!r} is not there")
         senses = found.senses()
-        fingerprint = None if collection is None else collection.settings.fingerprint
+        fingerprint = _of_tokens(how) if collection is None else tokens_of(collection)
     each = senses.occurrences
     return Points(
         normalize(senses.vectors),
@@ -202,6 +235,15 @@ def _occurrences(inputs: Sequence[str], how: From) -> Points:
         fingerprint,
         found.left_out,
     )
+
+
+def _of_tokens(how: From) -> Fingerprint:
+    return token_encoder(load_encoder(how.model or "minilm", device=how.device)).fingerprint
+
+
+def tokens_of(collection: Collection) -> Fingerprint | None:
+    """Return what made the vectors of a collection's tokens."""
+    return None if collection.settings.tokens is None else collection.settings.tokens.fingerprint
 
 
 def in_line(text: str, start: int, end: int, around: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from semvec.types import JSON
 NAMED = 200
 """Values that have a name of their own; all others are one."""
 
+LARGEST = 1e300
 FEW = 12
 """Whole numbers of so few values are names."""
 
@@ -49,10 +49,7 @@ class Column:
     def of(cls, name: str, values: Sequence[JSON]) -> Column:
         """Return ``values`` (n,) as a column: of numbers where all are, and there are more than a few of them, else of names."""
         there = [value for value in values if value is not None]
-        number = bool(there) and all(
-            isinstance(its, int | float) and not isinstance(its, bool) and isfinite(its) for its in there
-        )
-        if number and (len(set(there)) > FEW or any(its != int(its) for its in there)):
+        if there and all(map(_is_number, there)) and (len(set(there)) > FEW or any(its != int(its) for its in there)):
             numbers = np.array([np.nan if value is None else float(value) for value in values])
             return cls(name, np.full(len(values), -1, dtype=np.int32), numbers=numbers)
         named = [None if value is None else _name(value) for value in values]
@@ -75,6 +72,10 @@ class Column:
             nearest = [gaps[taken == colour].min(initial=np.inf) for colour in range(len(COLOURS))]
             given.append(int(np.argmax(nearest)))
         return given
+
+
+def _is_number(value: JSON) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST  # nan is not
 
 
 def _name(value: JSON) -> str:

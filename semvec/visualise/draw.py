@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.errors import MissingExtra, OptionError
+from semvec.errors import LettersMissing, MissingExtra, OptionError
 from semvec.types import Choice
 from semvec.visualise.column import COLOURS, GREY, SCALE, Column
 from semvec.visualise.map import MOSTLY, Map, View
@@ -54,15 +58,21 @@ def draw(
     if form not in FORMATS:
         raise OptionError(f"a picture is {', '.join(FORMATS)}, not {form!r}")
     ground, ink = PAPER[Theme(theme)]
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-        from matplotlib.font_manager import get_font_names
-    except ImportError as error:
-        raise MissingExtra("pictures are drawn by matplotlib: pip install 'semvec[maps]'") from error
+    check_able()
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import get_font_names
+
     fonts = [name for name in FONTS if name in get_font_names()]
-    settings = {"font.family": fonts, "svg.hashsalt": "semvec", "text.color": ink, "axes.labelcolor": ink, "pdf.fonttype": 42}
-    with rc_context(settings):
+    settings = {
+        "font.family": fonts,
+        "svg.hashsalt": "semvec",
+        "text.color": ink,
+        "axes.labelcolor": ink,
+        "pdf.fonttype": 42,
+        "text.parse_math": False,
+    }
+    with rc_context(settings), _plain_warnings():
         figure = Figure(
             figsize=(size * len(its.views) + 2.2 * (its.colour is not None), size), facecolor=ground, layout="constrained"
         )
@@ -73,6 +83,24 @@ def draw(
         about = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
         figure.savefig(made, format=form, dpi=dpi, metadata=about, facecolor=ground)
     return made.getvalue()
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Say in one line of semvec's own that letters are missing, and nothing else that matplotlib warns of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        yield
+    if missing := {str(its.message).partition("Glyph ")[2].partition(" ")[0] for its in said if "Glyph" in str(its.message)}:
+        letters = "".join(chr(int(code)) for code in sorted(missing)[:20] if code.isdigit())
+        advice = f"no font here has {letters!r}: a font such as Noto Sans CJK has more"
+        warnings.warn(LettersMissing(advice), stacklevel=3)
+
+
+def check_able() -> None:
+    """Raise `MissingExtra` where the libraries that draw are not installed."""
+    if any(find_spec(name) is None for name in ("matplotlib", "adjustText")):
+        raise MissingExtra("pictures are drawn by matplotlib and adjustText: pip install 'semvec[maps]'")
 
 
 def _view(figure: Any, axes: Any, its: Map, view: View, paper: tuple[str, str], size: float, *, fade: bool, raster: bool) -> None:
@@ -88,8 +116,12 @@ def _view(figure: Any, axes: Any, its: Map, view: View, paper: tuple[str, str], 
         from matplotlib.colors import LinearSegmentedColormap
 
         scale = LinearSegmentedColormap.from_list("viridis", SCALE)
-        drawn = axes.scatter(x, y, c=column.numbers[order], cmap=scale, plotnonfinite=False, **dots)
-        figure.colorbar(drawn, ax=axes, shrink=0.6, label=column.name).solids.set(alpha=1)
+        numbers = column.numbers[order]
+        none = np.isnan(numbers)
+        for some, its_colours in ((none, {"color": GREY}), (~none, {"c": numbers[~none], "cmap": scale})):
+            drawn = axes.scatter(x[some], y[some], **{**dots, "alpha": alpha[order][some]}, **its_colours)
+        label = _short(column.name) + (f" (grey: no value, {none.sum():,})" if none.any() else "")
+        figure.colorbar(drawn, ax=axes, shrink=0.6, label=label).solids.set(alpha=1)
     else:
         axes.scatter(x, y, c=np.array(_of_points(column, view.points))[order], **dots)
     axes.set_xlabel(
@@ -123,7 +155,9 @@ def _legend(axes: Any, column: Column, points: NDArray[np.float32], ink: str) ->
     more = len(column.values) - len(shown) + column.others
     if (rest := int((column.codes < 0).sum())) and not more:
         entries.append(entry(GREY, f"no value ({rest:,})"))
-    title = column.name + (f"\n{more:,} more values" if more else "") + ("\n(grey: rare or none)" if rest and more else "")
+    if more:
+        entries.append(Line2D([], [], linestyle="", label=f"and {more:,} more values"))
+    title = _short(column.name) + ("\n(grey: rare or none)" if rest and more else "")
     title += "\n(values far apart share colours)" if len(column.values) > len(COLOURS) else ""
     its = axes.legend(
         handles=entries, title=title, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=7, title_fontsize=8
@@ -154,4 +188,5 @@ def _write(axes: Any, names: list[tuple[str, float, float]], paper: tuple[str, s
 
 
 def _short(name: str, most: int = SHORT) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    plain = "".join(its if its.isprintable() else "�" for its in name)
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings import geometry
 from semvec.types import Metric
-from semvec.visualise.near import Near, Vectors
+from semvec.visualise.near import Near, Vectors, of_length_one
 
 K, WIDE = 10, 5
 """Neighbours looked at on the map; they are true among so many times as many in the original space."""
+
+FEWEST = 4
+"""Points that have neighbours to speak of."""
 
 SAMPLE = 2000
 """Points whose ranks among all others are counted."""
@@ -45,6 +49,8 @@ class Honesty:
     true: NDArray[np.float32]
 
     def __str__(self) -> str:
+        if not self.k:
+            return "too few points to measure how true that is"
         said = (f"{name} {getattr(self, name)}" for name in ("trustworthiness", "continuity", "overlap"))
         return f"{', '.join(said)} (of the {self.k} nearest; 1 is best)"
 
@@ -55,6 +61,8 @@ def honesty(vectors: Vectors, points: Vectors, known: Near, *, k: int = K, seed:
     ``known`` are at least ``WIDE`` · k neighbours of each, or all there are. Of many points a sample has its ranks counted.
     """
     n = len(points)
+    if n < FEWEST:
+        return Honesty(0, Share(nan), Share(nan), Share(nan), np.ones(n, dtype=np.float32))
     k = max(1, min(k, (n - 1) // 3))
     of = None if n <= SAMPLE else np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
     mapped = geometry.neighbours(points, k, Metric.EUCLIDEAN)
@@ -62,7 +70,7 @@ def honesty(vectors: Vectors, points: Vectors, known: Near, *, k: int = K, seed:
     true, same = (
         np.array([np.isin(a, b).sum() for a, b in zip(mapped, rows, strict=True)]) / k for rows in (wide, known.rows[:, :k])
     )
-    metric = Metric.COSINE if np.allclose(np.linalg.norm(vectors[:100], axis=1), 1, atol=1e-3) else Metric.EUCLIDEAN
+    metric = Metric.COSINE if of_length_one(vectors) else Metric.EUCLIDEAN
     ranks = (measure(vectors, points, k, metric=metric, of=of) for measure in (geometry.trustworthiness, geometry.continuity))
     trust, continuity = (_share(each, n) for each in ranks)
     return Honesty(k, trust, continuity, _share(same, n), true.astype(np.float32))

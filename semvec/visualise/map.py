@@ -12,6 +12,9 @@ from semvec.visualise.column import Column
 from semvec.visualise.honesty import Honesty
 from semvec.visualise.near import Near
 
+SAMPLE = 2000
+"""Points of a group that are looked at for where it is densest."""
+
 MOSTLY = 0.5
 """A point less than such a share of whose neighbours on the map are true is faded, where that is asked for."""
 
@@ -65,6 +68,8 @@ def _densest(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the one of ``points`` (n, 2) that has a fifth of the others nearest around it."""
     from scipy.spatial import cKDTree
 
+    if len(points) > SAMPLE:
+        points = points[np.random.default_rng(0).choice(len(points), SAMPLE, replace=False)]
     part = max(1, len(points) // 5)
     row = int(cKDTree(points).query(points, [part])[0][:, 0].argmin())
     return np.asarray(points[row])

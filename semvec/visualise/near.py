@@ -30,13 +30,20 @@ class Near:
 
 
 def comparable(vectors: Vectors, metric: Metric) -> Vectors:
-    """Return ``vectors`` (n, dim) so that euclidean distances order them as ``metric`` does: of length 1, but for euclidean ones.
+    """Return ``vectors`` (n, dim) of length 1, or as they are where ``metric`` is euclidean, so that distances order them.
 
-    Raises `InputError` for numbers that are not finite.
+    Those that are compared by their product (dot) are ordered by their cosine. Raises `InputError` for numbers
+    that are not finite.
     """
     if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
         raise InputError(f"row {bad[0]:,} holds a number that is not finite ({len(bad):,} such rows)")
     return np.asarray(vectors, dtype=np.float32) if metric == Metric.EUCLIDEAN else normalize(vectors)
+
+
+def of_length_one(vectors: Vectors) -> bool:
+    """Whether all of ``vectors`` have length 1, or 0."""
+    lengths = np.einsum("ij,ij->i", vectors, vectors)
+    return bool(np.allclose(lengths[lengths > 0], 1, atol=1e-3))
 
 
 def near(vectors: Vectors, k: int, progress: Progress | None = None, *, new: Vectors | None = None) -> Near:
@@ -46,7 +53,7 @@ def near(vectors: Vectors, k: int, progress: Progress | None = None, *, new: Vec
     """
     asked = vectors if new is None else new
     most = min(k + (new is None), len(vectors))
-    unit = bool(np.allclose(np.einsum("ij,ij->i", vectors, vectors), 1, atol=1e-3))
+    unit = of_length_one(vectors)
     rows = np.empty((len(asked), most - (new is None)), dtype=np.int64)
     distances = np.empty(rows.shape, dtype=np.float32)
     for at in range(0, len(asked), BLOCK):

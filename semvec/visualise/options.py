@@ -39,8 +39,8 @@ class MapOptions:
             raise OptionError(f"min_dist must be between 0 and 3, not {self.min_dist!r}")
         if not (isfinite(self.perplexity) and self.perplexity >= 1):
             raise OptionError(f"perplexity must be at least 1, not {self.perplexity!r}")
-        if not 0 <= self.seed < 2**32:
-            raise OptionError(f"the seed must be between 0 and {2**32 - 1}, not {self.seed!r}")
+        if not 0 <= self.seed < 2**31:
+            raise OptionError(f"the seed must be between 0 and {2**31 - 1}, not {self.seed!r}")
 
     @property
     def wants(self) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from semvec.errors import MissingExtra
+from semvec.errors import InputError
 from semvec.types import Progress
 from semvec.visualise.near import Near, Vectors
 from semvec.visualise.options import MapOptions
@@ -17,16 +17,19 @@ from semvec.visualise.way import Ground
 
 def fit(vectors: Vectors, near: Near, options: MapOptions, start: Vectors, progress: Progress | None) -> Vectors:
     """Return the map (n, 2)."""
-    try:
-        from pacmap import PaCMAP
-    except ImportError as error:
-        raise MissingExtra("method pacmap is the library pacmap's: pip install 'semvec[pacmap]'") from error
+    from pacmap import PaCMAP
+
     n, k = near.rows.shape
     pairs = np.stack([np.repeat(np.arange(n), k), near.rows.ravel()], axis=1).astype(np.int32)
     begun = start * (1 / max(float(np.abs(start).max()), 1e-12))
     with _quiet("pacmap.pacmap"):
         made = PaCMAP(n_neighbors=k, pair_neighbors=pairs, random_state=options.seed, apply_pca=True)
-        return np.asarray(made.fit_transform(vectors, init=begun), dtype=np.float32)
+        try:
+            return np.asarray(made.fit_transform(vectors, init=begun), dtype=np.float32)
+        except (AssertionError, ValueError) as error:
+            raise InputError(
+                f"{n:,} points, or too few different ones, are too few for pacmap: method umap takes them"
+            ) from error
 
 
 @contextmanager

@@ -125,9 +125,10 @@ def _view(block: _Block, view: View, middle: NDArray[np.float32], scale: float) 
 
 def _column(block: _Block, column: Column, points: NDArray[np.float32]) -> dict[str, JSON]:
     if column.numbers is not None:
-        numbers = column.numbers.astype(np.float32)
-        least, most = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-        return {"name": column.name, "data": block.add(numbers), "least": least, "most": most}
+        least, most = float(np.nanmin(column.numbers)), float(np.nanmax(column.numbers))
+        part = ((column.numbers - least) / ((most - least) or 1.0)).astype(np.float32)
+        shown = [None if np.isnan(its) else int(its) if its == int(its) else its for its in column.numbers.tolist()]
+        return {"name": column.name, "data": block.add(part), "shown": shown, "least": least, "most": most}
     values = [(*value, colour) for value, colour in zip(column.values, column.colours(points), strict=True)]
     return {"name": column.name, "data": block.add(column.codes), "values": values, "others": column.others}
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -18,7 +19,7 @@ from safetensors.numpy import save
 
 from semvec.embeddings.files import written_whole
 from semvec.embeddings.fingerprint import Fingerprint
-from semvec.errors import FormatError, InputError
+from semvec.errors import FormatError, InputError, MissingExtra
 from semvec.types import Metric, Progress
 from semvec.visualise.near import Near, Vectors, comparable, near
 from semvec.visualise.options import MapOptions, Method
@@ -27,10 +28,16 @@ from semvec.visualise.way import Way
 
 FORMAT, VERSION = "semvec-projection", "1"
 SAME = 1e-3
-"""How far apart two vectors are, at most, that are one."""
+"""How far apart two vectors of one id are, at most, that are the same."""
+
+EQUAL, EQUALS = 1e-5, 8
+"""How far apart two vectors are, at most, that are one by themselves, and how many of the map are looked at for that."""
 
 LEAST = 4
 """Points that a map is made of."""
+
+EXTRAS = {Method.TSNE: "openTSNE", Method.PACMAP: "pacmap"}
+"""Libraries that come with an extra of the method's name."""
 
 WAYS: Mapping[Method, str] = MappingProxyType({method: f"semvec.visualise.{method}" for method in Method})
 
@@ -94,8 +101,8 @@ class Projection:
     ) -> Vectors:
         """Return the places (m, 2) of other ``vectors`` (m, dim) on the map; its own points stay where they are.
 
-        One that has an id of the map, and the vector it had there, keeps its place. Raises `FingerprintMismatch` for those of
-        another encoder.
+        What is of the map keeps its place: by its id and its vector, or where ids are others, by its vector. Raises
+        `FingerprintMismatch` for those of another encoder.
         """
         if fingerprint is not None and self.fingerprint is not None:
             self.fingerprint.require_comparable(fingerprint)
@@ -107,6 +114,8 @@ class Projection:
         place = {name: at for at, name in enumerate(self.ids)}
         there = np.array([place.get(name, -1) for name in ids] or [-1] * len(unit))
         there[np.linalg.norm(self.vectors[there] - unit, axis=1) > SAME] = -1
+        fresh = np.flatnonzero(there < 0)
+        there[fresh] = self._found_again(unit[fresh], set(there.tolist()))
         points: Vectors = self.points[there]
         fresh = np.flatnonzero(there < 0)
         if len(fresh):
@@ -114,6 +123,18 @@ class Projection:
             found = near(self.vectors, self.options.wants, progress, new=new) if self.options.wants else _none(len(new))
             points[fresh] = _way(self.options.method).place(new, found, self, progress)
         return points
+
+    def _found_again(self, unit: Vectors, taken: set[int]) -> NDArray[np.int64]:
+        """Return which of the map's vectors each of ``unit`` is, -1 for none; equal ones are not ``taken`` twice."""
+        found = np.full(len(unit), -1, dtype=np.int64)
+        if not len(unit):
+            return found
+        close = near(self.vectors, EQUALS, new=unit)
+        for at in np.flatnonzero(close.distances[:, 0] <= EQUAL).tolist():
+            rows = close.rows[at][close.distances[at] <= EQUAL].tolist()
+            found[at] = next((row for row in rows if row not in taken), rows[0])
+            taken.add(int(found[at]))
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the map, and the vectors it was made of, to ``path``, a .safetensors file, whole or not at all."""
@@ -137,15 +158,27 @@ class Projection:
             ids = tuple(json.loads(arrays.pop("ids").tobytes().decode("utf-8", "surrogatepass")))
             made = about["fingerprint"] and Fingerprint.from_json(about["fingerprint"])
             options = MapOptions(**{**about["options"], "method": Method(about["options"]["method"])})
+            if not all(isinstance(number, int) for number in (options.seed, options.neighbours)):
+                raise FormatError(f"{path}: damaged, its options are none of a map")
             found = cls(**arrays, options=options, metric=Metric(about["metric"]), fingerprint=made, ids=ids)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise (
                 error if isinstance(error, FormatError) else FormatError(f"{path}: cannot be read as a map ({error})")
             ) from error
         n, dim = found.vectors.shape if found.vectors.ndim == 2 else (0, 0)
+        sound = all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays.values())
+        if not sound or n < LEAST or len(set(ids)) < len(ids) or not all(isinstance(name, str) for name in ids):
+            raise FormatError(f"{path}: damaged, it holds what no map does")
         if (found.points.shape, found.mean.shape, found.axes.shape) != ((n, 2), (dim,), (2, dim)) or len(ids) not in (0, n):
             raise FormatError(f"{path}: damaged, its arrays do not fit each other")
         return found
+
+
+def check_method(method: Method) -> None:
+    """Raise `MissingExtra` where the library of a method is not installed."""
+    name = EXTRAS.get(method)
+    if name is not None and find_spec(name) is None:
+        raise MissingExtra(f"method {method} is {name}'s: pip install 'semvec[{method}]'")
 
 
 def fitting(options: MapOptions, points: int) -> MapOptions:
@@ -155,6 +188,7 @@ def fitting(options: MapOptions, points: int) -> MapOptions:
 
 
 def _way(method: Method) -> Way:
+    check_method(method)
     return cast(Way, import_module(WAYS[method]))
 
 

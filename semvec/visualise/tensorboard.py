@@ -30,6 +30,9 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     if not folder.is_dir() or (other := next((path.name for path in sorted(folder.iterdir()) if path.name not in NAMES), None)):
         held = "" if not folder.is_dir() else f", it holds what is no projector's ({other})"
         raise OutputExists(f"{folder}: is in the way{held}; name another folder")
+    mark = folder / NAMES[2]
+    if any(folder.iterdir()) and not (mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == CONFIG):
+        raise OutputExists(f"{folder}: is in the way, it holds what semvec did not write; name another folder")
     if not overwrite:
         raise OutputExists(f"{folder}: exists already; --overwrite replaces it")
 
@@ -60,7 +63,7 @@ def write_tensorboard(
     ]
     with folder_written_whole(folder, check) as place:
         np.savetxt(place / "vectors.tsv", vectors, fmt="%.7g", delimiter="\t")
-        with (place / "metadata.tsv").open("w", encoding="utf-8", errors="replace") as stream:
+        with (place / "metadata.tsv").open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             stream.write("\t".join(map(_cell, names)) + "\n")
             stream.writelines("\t".join(_cell(cell(row)) for cell in cells) + "\n" for row in range(len(ids)))
         (place / "projector_config.pbtxt").write_text(CONFIG, encoding="utf-8")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.errors import MissingExtra
 from semvec.types import Progress, Step
 from semvec.visualise.near import Near, Vectors
 from semvec.visualise.options import MapOptions
@@ -26,7 +25,8 @@ MANY = 10_000
 
 def fit(vectors: Vectors, near: Near, options: MapOptions, start: Vectors, progress: Progress | None) -> Vectors:
     """Return the map (n, 2), on one thread so that a seed gives the same map again."""
-    tsne, affinity = _library()
+    from openTSNE import affinity, tsne
+
     joint = affinity.joint_probabilities_nn(near.rows, near.distances, [options.perplexity])
     spread = max(float(start[:, 0].std()), 1e-12)
     begun = start / spread * 1e-4 + np.random.default_rng(options.seed).normal(scale=1e-7, size=start.shape)
@@ -39,9 +39,9 @@ def fit(vectors: Vectors, near: Near, options: MapOptions, start: Vectors, progr
 
 def place(new: Vectors, near: Near, onto: Ground, progress: Progress | None) -> Vectors:
     """Return the places (m, 2) of ``new`` vectors by their neighbours among those of the map (openTSNE's ``transform``)."""
+    from openTSNE import affinity, tsne
     from scipy.sparse import csr_matrix
 
-    tsne, affinity = _library()
     few, n = near.first(FEW), len(onto.points)
     joint = affinity.joint_probabilities_nn(
         few.rows,
@@ -69,11 +69,3 @@ def _telling(progress: Progress | None, before: int, total: int) -> dict[str, An
         return {}
     told: Callable[..., None] = lambda done, *_: progress(Step("layout", before + done, total, "rounds"))  # noqa: E731
     return {"use_callbacks": True, "callbacks": [told], "callbacks_every_iters": 25}
-
-
-def _library() -> tuple[Any, Any]:
-    try:
-        from openTSNE import affinity, tsne
-    except ImportError as error:
-        raise MissingExtra("method tsne is openTSNE's: pip install 'semvec[tsne]'") from error
-    return tsne, affinity

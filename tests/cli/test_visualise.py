@@ -36,6 +36,7 @@ def test_a_map_in_every_form(tmp_path: Path, table: Path, glove_file: Path) -> N
     assert all(out.stat().st_size > 500 for out in outs)
     with outs[4].open() as stream:
         rows = list(csv.DictReader(stream))
+    assert (rows[3]["kind"], rows[3]["number"], len(rows[3]["text"].split())) == ("odd", "3", 3)
     kept = Projection.load(tmp_path / "m.safetensors")
     assert [[float(row["x"]), float(row["y"])] for row in rows] == [
         pytest.approx(its, rel=1e-4, abs=1e-4) for its in kept.points.tolist()
@@ -52,8 +53,17 @@ def test_new_texts_on_an_old_map(tmp_path: Path, table: Path, glove_file: Path) 
     assert run("visualise", table, "-o", tmp_path / "a.csv", "--save", tmp_path / "m.safetensors", *base).exit_code == 0
     table.write_text(table.read_text() + "new,the river,odd,3\n", encoding="utf-8")
     assert run("visualise", table, "-o", tmp_path / "b.csv", "--onto", tmp_path / "m.safetensors", *base).exit_code == 0
+    done = run(
+        "visualise", table, "-o", tmp_path / "told.csv", "--onto", tmp_path / "m.safetensors", "-m", glove_file, "--groups", 0
+    )
+    assert "60 keep their places, 1 are new on the map" in done.stdout
+    one = tmp_path / "one.csv"
+    one.write_text("id,text,kind,number\nx,the river bank,odd,1\n")
+    done = run("visualise", one, "-o", tmp_path / "1.csv", "-o", tmp_path / "1.html", "--onto", tmp_path / "m.safetensors", *base)
+    assert "too few points to measure" in done.stdout
+    assert len((tmp_path / "1.csv").read_text().splitlines()) == 2
     old, new = ((tmp_path / name).read_text().splitlines() for name in ("a.csv", "b.csv"))
-    assert [line.rsplit(",", 1)[0] for line in new[: len(old)]] == [line.rsplit(",", 1)[0] for line in old]
+    assert [line.split(",")[:3] for line in new[: len(old)]] == [line.split(",")[:3] for line in old]
     assert new[-1].startswith("new,")
     refused(
         run("visualise", table, "-o", tmp_path / "c.csv", "--onto", tmp_path / "m.safetensors", "--method", "pca", *base),
@@ -77,7 +87,7 @@ def test_words_occurrences_and_two_views(tmp_path: Path, table: Path, glove_file
     assert "“bank” in t.csv" in (tmp_path / "b.html").read_text()
     done = run("visualise", table, "-m", glove_file, "--beside-model", sentence_folder, "-o", tmp_path / "two.csv", "-q")
     assert done.exit_code == 0, done.output
-    assert (tmp_path / "two.csv").read_text().startswith("id,x1,y1,true1,x2,y2,true2,cluster\n")
+    assert (tmp_path / "two.csv").read_text().startswith("id,x1,y1,true1,x2,y2,true2,cluster,kind,number,text\n")
     assert len(done.stdout.splitlines()) == 2
 
 
@@ -91,6 +101,11 @@ def test_tensorboard(tmp_path: Path, table: Path, glove_file: Path) -> None:
     assert (len(rows), rows[3]["kind"], rows[3]["id"]) == (60, "odd", "r3")
     refused(run("visualise", *options), "exists already")
     assert run("visualise", *options, "--overwrite").exit_code == 0
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "vectors.tsv").write_text("1\t2\n")
+    other = (table, "-m", glove_file, "--tensorboard", tmp_path / "data", "-q", "--overwrite")
+    refused(run("visualise", *other), "holds what semvec did not write")
+    assert (tmp_path / "data" / "vectors.tsv").read_text() == "1\t2\n"
     (tmp_path / "tb" / "mine.txt").write_text("mine")
     refused(run("visualise", *options, "--overwrite"), "holds what is no projector's (mine.txt)")
     assert (tmp_path / "tb" / "mine.txt").exists()
@@ -104,6 +119,14 @@ def test_what_cannot_be_drawn(tmp_path: Path, table: Path, glove_file: Path) -> 
     refused(run(*base, "-o", tmp_path / "x.html", "--colour", "kindd"), "did you mean 'kind'")
     refused(run(*base, "-o", tmp_path / "x.html", "--min-dist", "nan"), "min_dist")
     refused(run("visualise", "-", "-o", tmp_path / "x.html"), "name a file")
+    refused(run(*base, "-o", tmp_path / "x.html", "--perplexity", 5), "--perplexity is for --method tsne")
+    refused(run(*base, "-o", tmp_path / "x.html", "--method", "pca", "--min-dist", "0.2"), "--min-dist is for --method umap")
+    refused(run(*base, "-o", tmp_path / "x.csv", "--fade"), "--fade is for a page or a picture")
+    refused(run(*base, "-o", tmp_path / "x.html", "--grouping", "hdbscan", "--groups", 5), "leave --groups out")
+    refused(run(*base, "-o", tmp_path / "x.html", "--save", tmp_path / "x.html"), "one name for two outputs")
+    refused(run(*base, "-o", table, "--overwrite"), "is an input")
+    refused(run(*base, "-o", tmp_path / "x.html", "--seed", 2**31), "seed must be between")
+    refused(run("visualise", "glove-50d", "-o", tmp_path / "x.html"), "--words 5000")
     (tmp_path / "few.txt").write_text("the\nbank\nriver\n")
     refused(run("visualise", tmp_path / "few.txt", "-m", glove_file, "-o", tmp_path / "x.html"), "3 points are too few")
     (tmp_path / "same.txt").write_text("the bank\n" * 9)
@@ -131,7 +154,7 @@ def test_dedup(tmp_path: Path, glove_file: Path) -> None:
     one, two = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     one.write_text('{"id": "1", "text": "the bank of the river", "n": 1}\n{"id": "2", "text": "Paris"}\n')
     two.write_text(
-        '{"id": "3", "text": "The bank,  of the river!"}\n{"id": "4", "text": "river of the bank the"}\n{"id": "5", "text": "of"}\n'
+        '{"id": "3", "text": "The  bank of the river!"}\n{"id": "4", "text": "river of the bank the"}\n{"id": "5", "text": "of"}\n'
     )
     done = run("dedup", one, two, "-m", glove_file, "-o", tmp_path / "kept.jsonl", "--dropped", tmp_path / "gone.jsonl", "-q")
     assert done.exit_code == 0, done.output
@@ -141,8 +164,19 @@ def test_dedup(tmp_path: Path, glove_file: Path) -> None:
     assert kept[0]["n"] == 1
     gone = [json.loads(line) for line in (tmp_path / "gone.jsonl").read_text().splitlines()]
     assert [(row["kept_text"], row["reason"]) for row in gone] == [
-        ("the bank of the river", "same but for case, accents, marks or spaces"),
+        ("the bank of the river", "same but for case, spaces or the mark at its end"),
         ("the bank of the river", "similar"),
     ]
     refused(run("dedup", one, "-m", glove_file, "--above", "0"), "more than 0")
+    refused(run("dedup", one, "-o", tmp_path / "a.jsonl", "--dropped", tmp_path / "a.jsonl"), "is an input")
+    refused(run("dedup", one, "-o", tmp_path / "z.jsonl", "--dropped", tmp_path / "z.jsonl"), "written twice")
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text(
+        '{"key": "k1", "id": 7, "text": "zyxxy"}\n{"key": "k2", "id": 8, "text": "qwzzx"}\n{"key": "k3", "id": 9, "text": "zyxxy"}\n'
+    )
+    done = run("dedup", odd, "--id-field", "key", "-m", glove_file, "-o", tmp_path / "odd_kept.jsonl")
+    assert "1 of 3 are near duplicates" in done.stdout
+    assert "3 compared by their texts alone" in done.stderr
+    kept = [json.loads(line) for line in (tmp_path / "odd_kept.jsonl").read_text().splitlines()]
+    assert kept == [{"key": "k1", "text": "zyxxy", "id": 7}, {"key": "k2", "text": "qwzzx", "id": 8}]
     refused(run("dedup", one, "-m", glove_file, "-o", tmp_path / "kept.jsonl"), "exists already")

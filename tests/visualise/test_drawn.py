@@ -7,7 +7,9 @@ import gzip
 import io
 import json
 import re
+from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from semvec.embeddings.transforms import normalize
-from semvec.errors import OptionError
+from semvec.errors import LettersMissing, OptionError
 from semvec.visualise.column import COLOURS, Column
 from semvec.visualise.draw import draw
 from semvec.visualise.honesty import honesty
@@ -77,6 +79,8 @@ def test_columns_are_names_or_numbers() -> None:
     assert np.isnan(numbers.numbers[-1])
     assert Column.of("a", [1, 2, 3, 1]).values == (("1", 2), ("2", 1), ("3", 1))
     assert Column.of("a", [True, False]).numbers is None
+    assert Column.of("a", [10**400, *range(20)]).numbers is None
+    assert Column.of("a", [None, None]).values == ()
     many = Column.of("a", [f"v{at:04}" for at in range(5000)])
     assert (len(many.values), many.others, int((many.codes < 0).sum())) == (200, 4800, 4800)
 
@@ -115,6 +119,12 @@ def test_the_colours_of_a_picture_are_those_of_the_groups() -> None:
     plain = draw(a_map(colour=None), "png")
     assert plain != draw(its, "png")
     assert draw(a_map(colour="weight"), "png")[:4] == b"\x89PNG"
+    odd = replace(its, title="$\\frac{a$ \x1b[31m", columns={**its.columns, "group": Column.of("group", ["$x^$ \x07"] * 200)})
+    for form in ("png", "svg"):
+        made = draw(odd, form)
+    ElementTree.fromstring(made)
+    with pytest.warns(LettersMissing, match="no font here has"):
+        draw(replace(its, title="\U0001f9ff\U00012345"), "png")
     with pytest.raises(OptionError, match="png, svg, pdf"):
         draw(its, "gif")
     with pytest.raises(OptionError, match="did you mean 'dark'"):
@@ -174,6 +184,8 @@ def test_a_page_holds_the_map() -> None:
     group, weight = header["columns"]
     assert [name for name, _, _ in group["values"]] == [name for name, _ in its.columns["group"].values]
     assert np.isnan(array(weight["data"])[0])
+    assert weight["shown"][0] is None
+    assert weight["shown"][-1] == 1
     assert (weight["least"], weight["most"]) == (0, 1)
     assert header["colour"] == 0
     for name, rows in header["labels"]:

@@ -23,7 +23,8 @@
   const views = its.views.map((view) => ({ ...view, x: array(view.x), y: array(view.y), truth: array(view.truth) }));
   const columns = its.columns.map((column) => ({ ...column, data: array(column.data) }));
   const near = { rows: array(its.near.rows), scores: array(its.near.scores), k: its.near.k };
-  const lower = its.texts.map((text, row) => (text + "\n" + its.ids[row]).toLowerCase());
+  const bare = (text) => text.replace(/[[\]]/g, "").toLowerCase(); // brackets only show where a word stands
+  const lower = its.texts.map((text, row) => bare(text + "\n" + its.ids[row]));
   const n = its.ids.length;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -33,7 +34,7 @@
   try {
     plot = Scatterplot.default({
       canvas: $$("canvas"), width: "auto", height: "auto", renderPointsAsSquares: n > 30000, aspectRatio: 1, backgroundColor: css("--ground"),
-      pointSize: Math.max(1.5, Math.min(9, 500 / Math.sqrt(n))), pointSizeSelected: 2, pointOutlineWidth: 1,
+      pointSize: Math.max(1.5, Math.min(9, 500 / Math.sqrt(n))), pointSizeSelected: 2, pointScaleMode: n > 20000 ? "asinh" : "constant", pointOutlineWidth: 1,
       pointColorHover: css("--ink"), lassoColor: css("--mark"), lassoMinDelay: 10, lassoMinDist: 2,
       opacityInactiveMax: 0.5, opacityInactiveScale: 0.35, deselectOnEscape: false, deselectOnDblClick: false,
     });
@@ -41,7 +42,14 @@
     $$("wait").textContent = "This browser shows no WebGL, so the map is not drawn; the search works.";
   }
 
-  // Colours.
+  // Colours: those of numbers, finely graded, behind the one for none.
+  const parts = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  const between = (one, other, share) => "#" + one.map((part, at) => Math.round(part + (other[at] - part) * share).toString(16).padStart(2, "0")).join("");
+  const shades = [its.grey];
+  for (let at = 0; at < 255; at += 1) {
+    const place = (at / 254) * (its.scale.length - 1), low = Math.min(Math.floor(place), its.scale.length - 2);
+    shades.push(between(parts(its.scale[low]), parts(its.scale[low + 1]), place - low));
+  }
   const point = () => {
     const column = columns[colour], shown = views[view];
     const scaled = { x: shown.x, y: shown.y, w: Float32Array.from(shown.truth, (share) => share / 255) };
@@ -51,9 +59,8 @@
       const codes = Array.from(column.data, (code) => (code < 0 ? last : code));
       return { points: { ...scaled, z: codes }, colours: [...column.values.map(([, , at]) => its.palette[at]), its.grey], kind: "categorical" };
     }
-    const span = column.most - column.least || 1;
-    const part = Array.from(column.data, (value) => (Number.isNaN(value) ? 0 : (value - column.least) / span));
-    return { points: { ...scaled, z: part }, colours: its.scale, kind: "continuous" };
+    const part = Array.from(column.data, (value) => (Number.isNaN(value) ? 0 : (1 + value * (shades.length - 2)) / (shades.length - 1)));
+    return { points: { ...scaled, z: part }, colours: shades, kind: "continuous" };
   };
   let last = Promise.resolve(); // one after the other: nothing may break into a transition
   const inTurn = (act) => (last = last.then(() => plot && act()).catch((error) => console.error(error)));
@@ -78,6 +85,8 @@
       const bar = make("div", undefined, "scale");
       bar.style.background = `linear-gradient(to right, ${its.scale.join(",")})`;
       box.append(bar, make("p", `${column.least.toPrecision(4)} to ${column.most.toPrecision(4)}`, "faint"));
+      const none = column.shown.filter((value) => value === null).length;
+      if (none) box.append(make("p", `Grey: ${count(none)} without a value.`, "faint"));
       return;
     }
     const list = make("ol");
@@ -181,7 +190,7 @@
     text.dir = "auto";
     box.append(text);
     for (const column of columns) {
-      const value = column.values ? (column.values[column.data[row]] || ["–"])[0] : column.data[row];
+      const value = column.values ? (column.values[column.data[row]] || ["–"])[0] : (column.shown[row] ?? "–");
       box.append(make("p", `${column.name}: ${value}`, "faint"));
     }
     const share = Math.round((100 * views[view].truth[row]) / 255);
@@ -203,7 +212,7 @@
     say("");
   }
   function search() {
-    const asked = $$("search").value.trim().toLowerCase();
+    const asked = bare($$("search").value.trim());
     if (!asked) return leave();
     const rows = [];
     for (let row = 0; row < n; row += 1) if (lower[row].includes(asked)) rows.push(row);
