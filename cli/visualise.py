@@ -224,6 +224,7 @@ def _beside(inputs: tuple[str, ...], how: Any, points: Points, options: dict[str
     from semvec.embeddings.storage import holds_vectors
     from semvec.store.collection import is_collection
 
+    how = replace(how, column=None)  # a second view needs no columns
     if options["beside"]:
         holds = holds_vectors(options["beside"]) or is_collection(options["beside"])
         own = replace(how, model=None, level=Level.TEXT, id_field=None, text_field=None) if holds else how

@@ -89,6 +89,13 @@ def test_words_occurrences_and_two_views(tmp_path: Path, table: Path, glove_file
     assert done.exit_code == 0, done.output
     assert (tmp_path / "two.csv").read_text().startswith("id,x1,y1,true1,x2,y2,true2,cluster,kind,number,text\n")
     assert len(done.stdout.splitlines()) == 2
+    (tmp_path / "later.jsonl").write_text(
+        "".join(json.dumps({"id": f"r{at}", "text": "the bank"}) + "\n" for at in range(9)) + '{"id": "x", "text": "of"}'
+    )
+    done = run(
+        "visualise", table, "-m", glove_file, "--beside", tmp_path / "later.jsonl", "--colour", "kind", "-o", tmp_path / "3.html"
+    )
+    refused(done, "all 9 vectors are the same")
 
 
 def test_tensorboard(tmp_path: Path, table: Path, glove_file: Path) -> None:
