@@ -81,7 +81,7 @@ def visualise(inputs: tuple[str, ...], outputs: tuple[str, ...], **options: Any)
       semvec visualise news.jsonl --word bank -o bank.html
       semvec visualise old.csv -o old.html --save map.safetensors
       semvec visualise old.csv new.csv -o all.html --onto map.safetensors
-      semvec visualise notes.csv --beside-model glove-50d -o both.html
+      semvec project notes.csv --beside-model glove-50d -o both.html       # the same command
     """
     from semvec.explore.maps import draft, make_map, own_column
     from semvec.explore.points import From
