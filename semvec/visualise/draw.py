@@ -69,6 +69,8 @@ def draw(
         "svg.hashsalt": "semvec",
         "text.color": ink,
         "axes.labelcolor": ink,
+        "axes.edgecolor": ink,
+        "ytick.color": ink,
         "pdf.fonttype": 42,
         "text.parse_math": False,
     }
