@@ -117,6 +117,8 @@ def visualise(inputs: tuple[str, ...], outputs: tuple[str, ...], **options: Any)
             for out in early:
                 Path(out).unlink(missing_ok=True)
             raise
+    if beside is not None and not quiet:
+        click.echo(_shared(points, beside[1]))
     if plan.projection is not None and not quiet:
         click.echo(_kept_places(plan.projection, made.map))
     for view in made.map.views:
@@ -187,7 +189,18 @@ def _kept_places(projection: Projection, drawn: Map) -> str:
 
     there = {tuple(place) for place in projection.points.tolist()}
     kept = int(np.sum([tuple(place) in there for place in drawn.views[0].points.tolist()]))
-    return f"{kept:,} keep their places, {len(drawn) - kept:,} are new on the map"
+    new = len(drawn) - kept
+    return f"{kept:,} keep their places, {new:,} {'is' if new == 1 else 'are'} new on the map"
+
+
+def _shared(points: Points, others: Points) -> str:
+    """Say how many points two views share, and how many of them have another text in the second."""
+    texts = dict(zip(others.ids, others.texts, strict=True))
+    both = [name for name in points.ids if name in texts]
+    other = sum(texts[name] != text for name, text in zip(points.ids, points.texts, strict=True) if name in texts)
+    return f"{len(both):,} of {len(points):,} points are in both views" + (
+        f", {other:,} of them with another text" if other else ""
+    )
 
 
 def _given(name: str) -> bool:
@@ -274,7 +287,9 @@ def _table(its: Map, points: Points) -> bytes:
     several = len(its.views) > 1
     names = [f"{part}{at + 1 if several else ''}" for at in range(len(its.views)) for part in ("x", "y", "true")]
     made_here = {name: column for name, column in its.columns.items() if name not in points.columns}
-    table.writerow(["id", *names, *made_here, *points.columns, "text"])
+    taken = {"id", "text", *names, *made_here}
+    given_names = [f"{name}_" if name in taken else name for name in points.columns]
+    table.writerow(["id", *names, *made_here, *given_names, "text"])
     place = {name: row for row, name in enumerate(points.ids)}
     for row, name in enumerate(its.ids):
         numbers = [number for view in its.views for number in (*view.points[row].tolist(), view.honesty.true[row])]

@@ -155,19 +155,20 @@ class Projection:
                 if (told.get("format"), told.get("version")) != (FORMAT, VERSION):
                     raise FormatError(f"{path}: holds no map that this version of semvec can read")
                 about, arrays = json.loads(told["about"]), {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            ids = tuple(json.loads(arrays.pop("ids").tobytes().decode("utf-8", "surrogatepass")))
+            names = json.loads(arrays.pop("ids").tobytes().decode("utf-8", "surrogatepass"))
+            ids = tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
             made = about["fingerprint"] and Fingerprint.from_json(about["fingerprint"])
             options = MapOptions(**{**about["options"], "method": Method(about["options"]["method"])})
             if not all(isinstance(number, int) for number in (options.seed, options.neighbours)):
                 raise FormatError(f"{path}: damaged, its options are none of a map")
-            found = cls(**arrays, options=options, metric=Metric(about["metric"]), fingerprint=made, ids=ids)
+            found = cls(**arrays, options=options, metric=Metric(about["metric"]), fingerprint=made, ids=ids or ())
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise (
                 error if isinstance(error, FormatError) else FormatError(f"{path}: cannot be read as a map ({error})")
             ) from error
         n, dim = found.vectors.shape if found.vectors.ndim == 2 else (0, 0)
         sound = all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays.values())
-        if not sound or n < LEAST or len(set(ids)) < len(ids) or not all(isinstance(name, str) for name in ids):
+        if not sound or n < LEAST or ids is None or len(set(ids)) < len(ids):
             raise FormatError(f"{path}: damaged, it holds what no map does")
         if (found.points.shape, found.mean.shape, found.axes.shape) != ((n, 2), (dim,), (2, dim)) or len(ids) not in (0, n):
             raise FormatError(f"{path}: damaged, its arrays do not fit each other")

@@ -42,7 +42,10 @@ def fit(vectors: Vectors, near: Near, options: MapOptions, start: Vectors, progr
 
 
 def place(new: Vectors, near: Near, onto: Ground, progress: Progress | None) -> Vectors:
-    """Return the places (m, 2) of ``new`` vectors by their neighbours among those of the map, as ``UMAP.transform`` does."""
+    """Return the places (m, 2) of ``new`` vectors by their neighbours among those of the map, as ``UMAP.transform`` does.
+
+    But for one thing: how strongly neighbours pull is told for each point by itself, so its place does not depend on the others.
+    """
     from scipy.sparse import coo_matrix
     from umap.layouts import optimize_layout_euclidean
     from umap.umap_ import (
@@ -58,6 +61,10 @@ def place(new: Vectors, near: Near, onto: Ground, progress: Progress | None) -> 
     heads, tails, strengths, _ = compute_membership_strengths(
         near.rows.astype(np.int32), near.distances, sigmas, rhos, bipartite=True
     )
+    strengths = strengths.reshape(len(new), k)
+    strengths = (
+        strengths / np.maximum(strengths.max(axis=1, keepdims=True), 1e-12)
+    ).ravel()  # no point's place is another's matter
     graph = coo_matrix((strengths, (heads, tails)), shape=(len(new), len(onto.points)))
     graph.eliminate_zeros()
     places = np.asarray(init_graph_transform(graph.tocsr(), onto.points), dtype=np.float32)

@@ -56,7 +56,7 @@ def test_new_texts_on_an_old_map(tmp_path: Path, table: Path, glove_file: Path) 
     done = run(
         "visualise", table, "-o", tmp_path / "told.csv", "--onto", tmp_path / "m.safetensors", "-m", glove_file, "--groups", 0
     )
-    assert "60 keep their places, 1 are new on the map" in done.stdout
+    assert "60 keep their places, 1 is new on the map" in done.stdout
     one = tmp_path / "one.csv"
     one.write_text("id,text,kind,number\nx,the river bank,odd,1\n")
     done = run("visualise", one, "-o", tmp_path / "1.csv", "-o", tmp_path / "1.html", "--onto", tmp_path / "m.safetensors", *base)
@@ -89,6 +89,15 @@ def test_words_occurrences_and_two_views(tmp_path: Path, table: Path, glove_file
     assert done.exit_code == 0, done.output
     assert (tmp_path / "two.csv").read_text().startswith("id,x1,y1,true1,x2,y2,true2,cluster,kind,number,text\n")
     assert len(done.stdout.splitlines()) == 2
+    odd = tmp_path / "odd.csv"
+    odd.write_text("id,body,text,x,true\n" + "".join(f"r{at},the {word},a,b,c\n" for at, word in enumerate([*WORDS, *WORDS])))
+    base = ("visualise", odd, "--text-field", "body", "-m", glove_file, "--groups", 0)
+    assert run(*base, "-o", tmp_path / "odd.map.csv").exit_code == 0
+    assert (tmp_path / "odd.map.csv").read_text().startswith("id,x,y,true,text_,x_,true_,text\n")
+    twin = tmp_path / "twin.csv"
+    twin.write_text(odd.read_text().replace("the bank", "a bank").replace("r9,", "z9,"))
+    done = run(*base, "--beside", twin, "-o", tmp_path / "twin.html")
+    assert "9 of 10 points are in both views, 2 of them with another text" in done.stdout
     (tmp_path / "later.jsonl").write_text(
         "".join(json.dumps({"id": f"r{at}", "text": "the bank"}) + "\n" for at in range(9)) + '{"id": "x", "text": "of"}'
     )
