@@ -223,12 +223,8 @@ def _plan(options: dict[str, Any]) -> MapPlan:
 
 
 def _drawn(points: Points, options: dict[str, Any]) -> Points:
-    import numpy as np
-
     count = options["sample"]
-    if count is None or count >= len(points):
-        return points
-    return points.at(np.sort(np.random.default_rng(options["seed"]).choice(len(points), count, replace=False)))
+    return points if count is None or count >= len(points) else points.drawn(count, options["seed"])
 
 
 def _beside(inputs: tuple[str, ...], how: Any, points: Points, options: dict[str, Any], bar: Bar) -> tuple[str, Points] | None:

@@ -9,6 +9,7 @@ from unicodedata import normalize as normalised
 import numpy as np
 from numpy.typing import NDArray
 
+from semvec.embeddings.similarity import nearest
 from semvec.errors import OptionError
 from semvec.explore.points import Points
 from semvec.types import Choice, Metric, Progress, Step
@@ -65,13 +66,13 @@ def near_duplicates(points: Points, above: float = 0.95, progress: Progress | No
             if (name := _folded(text)) and (found := folded.get(name)) is not None:
                 yield Duplicate(row, found, float(unit[found] @ vector), Reason.FOLDED)
                 continue
-            nearest, near = int(best[row - at]), float(score[row - at])
+            place, near = int(best[row - at]), float(score[row - at])
             if count > fresh:
                 scores = kept[fresh:count] @ vector
                 if float(scores.max()) > near:
-                    nearest, near = fresh + int(scores.argmax()), float(scores.max())
+                    place, near = fresh + int(scores.argmax()), float(scores.max())
             if near >= above - ROUNDING:
-                yield Duplicate(row, int(rows[nearest]), near, Reason.SIMILAR)
+                yield Duplicate(row, int(rows[place]), near, Reason.SIMILAR)
                 continue
             kept[count], rows[count] = vector, row
             count += 1
@@ -89,15 +90,11 @@ def check_above(above: float) -> None:
 
 
 def _best(block: NDArray[np.float32], kept: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return for each row of ``block`` the nearest of ``kept`` and the cosine."""
-    best, score = np.zeros(len(block), dtype=np.int64), np.full(len(block), -np.inf, dtype=np.float32)
-    for at in range(0, len(kept), 1 << 14):
-        scores = block @ kept[at : at + (1 << 14)].T
-        here = scores.argmax(axis=1)
-        most = scores[np.arange(len(block)), here]
-        better = most > score
-        best[better], score[better] = here[better] + at, most[better]
-    return best, score
+    """Return for each row of ``block`` the nearest of ``kept`` and the cosine, -inf where there is none."""
+    if not len(kept):
+        return np.zeros(len(block), dtype=np.int64), np.full(len(block), -np.inf, dtype=np.float32)
+    rows, scores = nearest(block, kept, 1, Metric.DOT)
+    return np.asarray(rows[:, 0], dtype=np.int64), scores[:, 0]
 
 
 def _folded(text: str) -> str:

@@ -95,11 +95,12 @@ def draft(points: Points, plan: MapPlan, title: str) -> Map | None:
     """Return a first picture of many points, made within seconds: a sample of them by PCA; None where there are few."""
     if len(points) < MANY or plan.projection is not None or plan.options.method == Method.PCA:
         return None
-    drawn = np.sort(np.random.default_rng(plan.options.seed).choice(len(points), DRAFT, replace=False))
     first = replace(
         plan, options=replace(plan.options, method=Method.PCA), groups=min(plan.groups, DRAFT) if plan.groups else plan.groups
     )
-    return make_map(points.at(drawn), first, title=f"{title} (a first picture, {DRAFT:,} of {len(points):,} points)").map
+    return make_map(
+        points.drawn(DRAFT, plan.options.seed), first, title=f"{title} (a first picture, {DRAFT:,} of {len(points):,} points)"
+    ).map
 
 
 def _check_colour(points: Points, plan: MapPlan) -> None:

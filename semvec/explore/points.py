@@ -20,7 +20,6 @@ from semvec.encoders.protocol import Encoder
 from semvec.encoders.word import WordEncoder
 from semvec.errors import InputError, OptionError, TextsCut
 from semvec.search.kwic_files import concordance
-from semvec.search.token_searcher import token_encoder
 from semvec.store.collection import Collection, is_collection
 from semvec.text.document import Document
 from semvec.text.documents import sound_documents
@@ -63,6 +62,10 @@ class Points:
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
         ids, texts = [self.ids[row] for row in rows], [self.texts[row] for row in rows]
         return replace(self, vectors=self.vectors[rows], ids=ids, texts=texts, columns=columns)
+
+    def drawn(self, count: int, seed: int) -> Points:
+        """Return ``count`` of the points, drawn by chance, in their order."""
+        return self.at(np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False)))
 
 
 @dataclass(frozen=True)
@@ -160,9 +163,14 @@ def _of_rows(made: Embeddings, documents: Sequence[Document], encoder: Encoder) 
     )
 
 
-def _vectors_files(inputs: Sequence[str], how: From) -> Points:
+def _refuse_reading(name: str, how: From) -> None:
+    """Raise `OptionError` where ``how`` says how texts become vectors, and ``name`` holds vectors."""
     if how.model is not None or how.level != Level.TEXT or how.text_field or how.id_field:
-        raise OptionError(f"{inputs[0]}: holds its vectors already; model, level and the names of columns are for files of texts")
+        raise OptionError(f"{name}: holds its vectors already; model, level and the names of columns are for files of texts")
+
+
+def _vectors_files(inputs: Sequence[str], how: From) -> Points:
+    _refuse_reading(inputs[0], how)
     if len({os.path.realpath(path) for path in inputs}) < len(inputs):
         raise InputError(f"{', '.join(inputs)}: a file is named twice")
     parts = [read_embeddings(path) for path in inputs]
@@ -187,8 +195,7 @@ def _ids(part: Embeddings) -> list[str]:
 
 
 def _collection(place: str, how: From) -> Points:
-    if how.model is not None or how.level != Level.TEXT or how.text_field or how.id_field:
-        raise OptionError(f"{place}: holds its vectors already; model, level and the names of columns are for files of texts")
+    _refuse_reading(place, how)
     with Collection.open(place) as collection:
         items = list(collection.scan())
         settings = collection.settings
@@ -220,11 +227,10 @@ def _occurrences(inputs: Sequence[str], how: From) -> Points:
     word = how.word or ""
     if len(inputs) != 1 or how.level != Level.TEXT or how.id_field:
         raise OptionError("occurrences of a word: name one file, folder or collection; each occurrence is a point")
-    with concordance(inputs[0], word, model=how.model, device=how.device, text_field=how.text_field) as (found, _, collection):
+    with concordance(inputs[0], word, model=how.model, device=how.device, text_field=how.text_field) as (found, _, _):
         if not len(found):
             raise InputError(f"{inputs[0]}: {word!r} is not there")
         senses = found.senses()
-        fingerprint = _of_tokens(how) if collection is None else tokens_of(collection)
     each = senses.occurrences
     return Points(
         normalize(senses.vectors),
@@ -232,18 +238,9 @@ def _occurrences(inputs: Sequence[str], how: From) -> Points:
         [f"{its.id}:{its.start}-{its.end}" for its in each],
         [in_line(its.text, its.start, its.end, LINE) for its in each],
         {"sense": [f"sense {its.sense}" for its in each], "form": [its.word for its in each]},
-        fingerprint,
+        found.fingerprint,
         found.left_out,
     )
-
-
-def _of_tokens(how: From) -> Fingerprint:
-    return token_encoder(load_encoder(how.model or "minilm", device=how.device)).fingerprint
-
-
-def tokens_of(collection: Collection) -> Fingerprint | None:
-    """Return what made the vectors of a collection's tokens."""
-    return None if collection.settings.tokens is None else collection.settings.tokens.fingerprint
 
 
 def in_line(text: str, start: int, end: int, around: int) -> str:

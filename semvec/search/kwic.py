@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.embeddings import Embeddings
+from semvec.embeddings.fingerprint import Fingerprint
 from semvec.embeddings.transforms import normalize, span_directions
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
@@ -78,18 +79,22 @@ class Use:
 class Concordance:
     """Occurrences of a word, and their vectors (occurrences, dim) of length 1.
 
-    ``left_out`` more stand in the texts and have no vector: the model does not know them, or none of their tokens was kept.
+    ``fingerprint`` says what made the vectors, where that is known. ``left_out`` more stand in the texts and have no vector: the
+    model does not know them, or none of their tokens was kept.
     """
 
     occurrences: tuple[Occurrence, ...]
     vectors: NDArray[np.float32]
     left_out: int = 0
+    fingerprint: Fingerprint | None = None
 
     @classmethod
-    def of(cls, occurrences: Sequence[Occurrence], vectors: NDArray[np.float32]) -> Concordance:
+    def of(
+        cls, occurrences: Sequence[Occurrence], vectors: NDArray[np.float32], fingerprint: Fingerprint | None = None
+    ) -> Concordance:
         """Return those of ``occurrences`` whose vectors are not zero."""
         known = np.flatnonzero(vectors.any(axis=1))
-        return cls(tuple(occurrences[at] for at in known.tolist()), vectors[known], len(occurrences) - len(known))
+        return cls(tuple(occurrences[at] for at in known.tolist()), vectors[known], len(occurrences) - len(known), fingerprint)
 
     def __len__(self) -> int:
         return len(self.occurrences)
@@ -113,11 +118,11 @@ class Concordance:
             order += members[np.argsort(-(self.vectors[members] @ centre), kind="stable")].tolist()
             numbers[members] = number
         named = [replace(its, sense=int(number)) for its, number in zip(self.occurrences, numbers, strict=True)]
-        return Concordance(tuple(named[at] for at in order), self.vectors[order], self.left_out)
+        return replace(self, occurrences=tuple(named[at] for at in order), vectors=self.vectors[order])
 
     def _at(self, order: NDArray[np.int64], scores: NDArray[np.float32]) -> Concordance:
         found = tuple(replace(self.occurrences[at], score=float(scores[at])) for at in order.tolist())
-        return Concordance(found, self.vectors[order], self.left_out)
+        return replace(self, occurrences=found, vectors=self.vectors[order])
 
 
 def use_of(encoder: Encoder, text: str) -> NDArray[np.float32]:
@@ -149,7 +154,7 @@ def in_texts(documents: Iterable[Document], word: str, encoder: Encoder) -> Conc
             for document, spans in zip(block, where, strict=True)
             for start, end in spans
         ]
-    return Concordance.of(found, np.concatenate(vectors))
+    return Concordance.of(found, np.concatenate(vectors), able.fingerprint)
 
 
 def in_collection(collection: TokenCollection, word: str) -> Concordance:
@@ -160,7 +165,8 @@ def in_collection(collection: TokenCollection, word: str) -> Concordance:
     found = collection.occurrences(_finder(word))
     vectors = [np.zeros((0, collection.token_dim), np.float32), *(vector[None] for _, _, vector in found)]
     each = [Occurrence(item.id, item.text or "", start, end, item.metadata) for item, (start, end), _ in found]
-    return Concordance.of(each, np.concatenate(vectors))
+    how = collection.settings.tokens
+    return Concordance.of(each, np.concatenate(vectors), None if how is None else how.fingerprint)
 
 
 def used_like(collection: TokenCollection, vector: NDArray[np.float32], k: int = 10, *, without: Sequence[str] = ()) -> list[Use]:

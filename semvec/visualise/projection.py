@@ -115,26 +115,15 @@ class Projection:
         there = np.array([place.get(name, -1) for name in ids] or [-1] * len(unit))
         there[np.linalg.norm(self.vectors[there] - unit, axis=1) > SAME] = -1
         fresh = np.flatnonzero(there < 0)
-        there[fresh] = self._found_again(unit[fresh], set(there.tolist()))
-        points: Vectors = self.points[there]
-        fresh = np.flatnonzero(there < 0)
         if len(fresh):
-            new = unit[fresh]
-            found = near(self.vectors, self.options.wants, progress, new=new) if self.options.wants else _none(len(new))
-            points[fresh] = _way(self.options.method).place(new, found, self, progress)
+            close = near(self.vectors, max(EQUALS, self.options.wants), progress, new=unit[fresh])
+            there[fresh] = _equals(close.first(EQUALS), set(there.tolist()))
+        points: Vectors = self.points[there]
+        new = there[fresh] < 0
+        if new.any():
+            known = Near(close.rows[new], close.distances[new]).first(self.options.wants)
+            points[fresh[new]] = _way(self.options.method).place(unit[fresh[new]], known, self, progress)
         return points
-
-    def _found_again(self, unit: Vectors, taken: set[int]) -> NDArray[np.int64]:
-        """Return which of the map's vectors each of ``unit`` is, -1 for none; equal ones are not ``taken`` twice."""
-        found = np.full(len(unit), -1, dtype=np.int64)
-        if not len(unit):
-            return found
-        close = near(self.vectors, EQUALS, new=unit)
-        for at in np.flatnonzero(close.distances[:, 0] <= EQUAL).tolist():
-            rows = close.rows[at][close.distances[at] <= EQUAL].tolist()
-            found[at] = next((row for row in rows if row not in taken), rows[0])
-            taken.add(int(found[at]))
-        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the map, and the vectors it was made of, to ``path``, a .safetensors file, whole or not at all."""
@@ -186,6 +175,16 @@ def fitting(options: MapOptions, points: int) -> MapOptions:
     """Return ``options`` with no more neighbours than so many ``points`` have."""
     most = points - 1
     return replace(options, neighbours=min(options.neighbours, most), perplexity=min(options.perplexity, max(most / 3, 1.0)))
+
+
+def _equals(close: Near, taken: set[int]) -> NDArray[np.int64]:
+    """Return which of the nearest rows each point is the very vector of, -1 for none; equal ones are not ``taken`` twice."""
+    found = np.full(len(close.rows), -1, dtype=np.int64)
+    for at in np.flatnonzero(close.distances[:, 0] <= EQUAL).tolist():
+        rows = close.rows[at][close.distances[at] <= EQUAL].tolist()
+        found[at] = next((row for row in rows if row not in taken), rows[0])
+        taken.add(int(found[at]))
+    return found
 
 
 def _way(method: Method) -> Way:

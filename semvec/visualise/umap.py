@@ -61,11 +61,9 @@ def place(new: Vectors, near: Near, onto: Ground, progress: Progress | None) -> 
     heads, tails, strengths, _ = compute_membership_strengths(
         near.rows.astype(np.int32), near.distances, sigmas, rhos, bipartite=True
     )
-    strengths = strengths.reshape(len(new), k)
-    strengths = (
-        strengths / np.maximum(strengths.max(axis=1, keepdims=True), 1e-12)
-    ).ravel()  # no point's place is another's matter
-    graph = coo_matrix((strengths, (heads, tails)), shape=(len(new), len(onto.points)))
+    pulls = strengths.reshape(len(new), k)
+    pulls = pulls / np.maximum(pulls.max(axis=1, keepdims=True), 1e-12)  # no point's place is another's matter
+    graph = coo_matrix((pulls.ravel(), (heads, tails)), shape=(len(new), len(onto.points)))
     graph.eliminate_zeros()
     places = np.asarray(init_graph_transform(graph.tocsr(), onto.points), dtype=np.float32)
     lost = np.isnan(places).any(axis=1)
