@@ -70,8 +70,8 @@ def own_quality(model: Any, pairs: ScoredPairs) -> dict[str, Any]:
     import numpy as np
 
     from semvec.embeddings.transforms import normalize
-    from semvec.evaluate.intervals import bootstrap
-    from semvec.evaluate.measures import spearman
+    from semvec.measures.basic import spearman
+    from semvec.measures.intervals import bootstrap
 
     left, right = (normalize(model.encode(side)) for side in (pairs.first, pairs.second))
     return asdict(bootstrap(spearman, np.einsum("ij,ij->i", left, right), np.array(pairs.scores)))

@@ -153,6 +153,22 @@ class Metric(Choice):
     EUCLIDEAN = "euclidean"
 
 
+class Strategy(Choice):
+    """How much of an encoder learns, and by what."""
+
+    FULL = "full"
+    HEAD = "head"
+    LAST_N = "last-n"
+    LORA = "lora"
+    DORA = "dora"
+    IA3 = "ia3"
+    PREFIX = "prefix"
+    PROMPT = "prompt"
+    PTUNING = "ptuning"
+    ADAPTER = "adapter"
+    BITFIT = "bitfit"
+
+
 class OnError(Choice):
     """What a bad row does to a run over files."""
 

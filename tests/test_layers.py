@@ -11,17 +11,18 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "semvec.errors": 0, "semvec.types": 0, "semvec.results": 0,
     "semvec.text": 1, "semvec.embeddings": 1,
-    "semvec.encoders": 2, "semvec.selection": 2, "semvec.index": 2, "semvec.visualise": 2,
+    "semvec.encoders": 2, "semvec.selection": 2, "semvec.index": 2, "semvec.visualise": 2, "semvec.measures": 2,
     "semvec.store": 3, "semvec.finetune": 3,
     "semvec.search": 4, "semvec.augment": 4,
     "semvec.evaluate": 5, "semvec.explore": 5,
     "semvec_cli": 6,
 }  # fmt: skip
 HOMES = {
-    "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "umap": "semvec/visualise/umap.py", "matplotlib": "semvec/visualise/draw.py", "adjustText": "semvec/visualise/draw.py", "openTSNE": "semvec/visualise/tsne.py", "pacmap": "semvec/visualise/pacmap.py", "click": "cli/", "tqdm": "cli/",
-    "sentence_transformers": "semvec/encoders/", "transformers": "semvec/encoders/", "torch": "semvec/encoders/",
+    "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "umap": "semvec/visualise/umap.py", "matplotlib": ("semvec/visualise/draw.py", "semvec/visualise/curves.py"), "adjustText": "semvec/visualise/draw.py", "openTSNE": "semvec/visualise/tsne.py", "pacmap": "semvec/visualise/pacmap.py", "click": "cli/", "tqdm": "cli/",
+    "sentence_transformers": ("semvec/encoders/", "semvec/finetune/"), "transformers": ("semvec/encoders/", "semvec/finetune/"), "torch": ("semvec/encoders/", "semvec/finetune/"),
+    "peft": ("semvec/encoders/tuned.py", "semvec/finetune/strategies.py"), "optuna": "semvec/finetune/search.py", "sacrebleu": "semvec/finetune/translate.py",
     "chromadb": "semvec/store/chroma", "lancedb": "semvec/store/lance", "qdrant_client": "semvec/store/qdrant.py", "qdrant_edge": "semvec/store/qdrant_edge",
-    "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": "semvec/evaluate/mteb",
+    "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": ("semvec/evaluate/mteb", "semvec/finetune/similarity.py"),
     "numba": ("semvec/embeddings/compiled.py", "semvec/encoders/backends/kernels.py", "semvec/index/intrinsics.py", "semvec/index/multi_vector_kernels.py"),
     "llvmlite": ("semvec/embeddings/compiled.py", "semvec/index/intrinsics.py"),
     "openvino": "semvec/encoders/backends/engines.py", "onnxruntime": "semvec/encoders/backends/engines.py",

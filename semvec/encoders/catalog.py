@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from semvec.encoders.model_folder import first_line, is_multi_vector, module_folders, weight_files
+from semvec.encoders.model_folder import first_line, is_multi_vector, is_tuned, module_folders, weight_files
 from semvec.encoders.options import EncodeOptions, OptionChanges
 from semvec.encoders.protocol import Encoder
 from semvec.encoders.static_table import is_static, read_package
@@ -275,6 +275,8 @@ def recognise(path: Path) -> str:
         return "static"
     if is_multi_vector(path):
         return "multi_vector"
+    if is_tuned(path):
+        return "tuned"
     if (path / "modules.json").is_file():
         return "sentence"
     if (path / "config.json").is_file():
@@ -332,10 +334,25 @@ def _multi_vector(found: Found, name: str, device: str | None, trust_pickle: boo
     )
 
 
+def _tuned(found: Found, name: str, device: str | None, trust_pickle: bool, trust_remote_code: bool) -> Encoder:
+    from semvec.encoders.transformer_encoder import TransformerEncoder
+    from semvec.encoders.tuned import read_grown, tuned
+
+    grown = read_grown(found.path)
+    try:
+        base = load_encoder(grown.base, device=device, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
+    except ModelNotFound as error:
+        raise ModelError(f"{found.path}: holds what was learnt upon {grown.base}, which is not here: {error}") from error
+    if not isinstance(base, TransformerEncoder):
+        raise ModelError(f"{found.path}: was tuned from {grown.base}, which is no transformer")
+    return tuned(base, found.path, grown, name)
+
+
 LOADERS: dict[str, Callable[[Found, str, str | None, bool, bool], Encoder]] = {
     "word": _word,
     "static": _static,
     "sentence": _sentence,
     "contextual": _contextual,
     "multi_vector": _multi_vector,
+    "tuned": _tuned,
 }

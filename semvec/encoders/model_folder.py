@@ -25,6 +25,9 @@ ORIGIN = (
     "__version__",
 )
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model")
+ABOUT = "semvec.json"
+"""What says of a model that semvec fine-tuned what it is for, and how its encoder is stored."""
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -131,3 +134,8 @@ def is_multi_vector(folder: Path) -> bool:
     if (folder / name).is_file():
         return read_config(folder, name).get("model_type") in LATE_INTERACTION
     return (folder / "config.json").is_file() and STANFORD in (read_config(folder).get("architectures") or ())
+
+
+def is_tuned(folder: Path) -> bool:
+    """Whether a fine-tuned model lies there whose encoder is stored as what it learnt alone."""
+    return (folder / ABOUT).is_file() and not any((folder / name).is_file() for name in ("config.json", "modules.json"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.encoders.backends.choose import Runners
@@ -115,6 +117,14 @@ class TransformerEncoder(BaseEncoder):
         self._default_prompt = default_prompt
         self._ceiling = Ceiling()
         self._runners = Runners(transformer)
+
+    def with_transformer(self, transformer: Transformer, *, model: str, weights: str) -> Self:
+        """Return the same encoder around another ``transformer``, that was made of its own, by another name."""
+        other = copy.copy(self)
+        other.__dict__.pop("fingerprint", None)
+        other.transformer, other.model, other.weights = transformer, model, weights
+        other._ceiling, other._runners = Ceiling(), Runners(transformer)
+        return other
 
     @property
     def levels(self) -> tuple[Level, ...]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
-from semvec.evaluate.intervals import Outcome
 from semvec.evaluate.matrices import Matrix, embedded, plain_probe, probe, tf_idf, unknown_note, vote
-from semvec.evaluate.measures import macro_f1, mean
 from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, needed_train_file
+from semvec.measures.basic import macro_f1, mean
+from semvec.measures.intervals import Outcome
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledTexts, read_labelled
 from semvec.types import JSON

@@ -10,10 +10,10 @@ import numpy as np
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
-from semvec.evaluate.intervals import Numbers, Outcome
 from semvec.evaluate.matrices import Matrix, clustered, embedded, tf_idf, unknown_note
-from semvec.evaluate.measures import v_measure
 from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.measures.basic import v_measure
+from semvec.measures.intervals import Numbers, Outcome
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledTexts, read_labelled
 from semvec.types import JSON

@@ -13,9 +13,9 @@ from semvec.embeddings.geometry import neighbours
 from semvec.embeddings.similarity import similarity
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
-from semvec.evaluate.intervals import Interval, bootstrap
 from semvec.evaluate.matrices import plain
-from semvec.evaluate.measures import mean, spearman
+from semvec.measures.basic import mean, spearman
+from semvec.measures.intervals import Interval, bootstrap
 from semvec.types import JSON, Progress, Step
 
 WARM_UP = 16

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
-from semvec.evaluate.intervals import Outcome
 from semvec.evaluate.matrices import Matrix, cosines, embedded, tf_idf, unknown_note
-from semvec.evaluate.measures import average_precision, best_threshold, f1, mean
 from semvec.evaluate.task import EvaluateOptions, Found, Task, train_file
+from semvec.measures.basic import average_precision, best_threshold, f1, mean
+from semvec.measures.intervals import Outcome
 from semvec.text.columns import split_file
 from semvec.text.examples import LabelledPairs, read_labelled_pairs
 from semvec.types import JSON

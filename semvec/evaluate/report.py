@@ -11,9 +11,9 @@ from pathlib import Path
 
 from semvec.embeddings.files import folder_written_whole, plain_errors
 from semvec.errors import OutputExists
-from semvec.evaluate.intervals import Difference, Interval
 from semvec.evaluate.ranking import is_trec, trec_lines
 from semvec.evaluate.task import Found
+from semvec.measures.intervals import Difference, Interval
 from semvec.types import JSON
 
 REPORT = "report.json"

@@ -15,12 +15,12 @@ from semvec.embeddings.similarity import nearest
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.protocol import Encoder
 from semvec.errors import OptionError, TextsCut
-from semvec.evaluate.intervals import Outcome
 from semvec.evaluate.matrices import finite, plain
-from semvec.evaluate.measures import mean
 from semvec.evaluate.ranking import ALL, RankMeasure, Run, ranked
 from semvec.evaluate.task import EvaluateOptions, Found, Mode, Task
 from semvec.index.bm25 import Part, Postings, bm25
+from semvec.measures.basic import mean
+from semvec.measures.intervals import Outcome
 from semvec.results import Hit, Hits
 from semvec.search.fusion import Fusion
 from semvec.text.retrieval import RetrievalData, read_retrieval

@@ -15,10 +15,10 @@ from pathlib import Path
 from semvec.encoders.catalog import find_model, load_encoder
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError, TextsCut
-from semvec.evaluate.intervals import FEWEST, Difference, Interval, differences
 from semvec.evaluate.report import Answers, Line, Report
 from semvec.evaluate.task import AnyTask, EvaluateOptions, Found
 from semvec.evaluate.tasks import task_named
+from semvec.measures.intervals import FEWEST, Difference, Interval, differences
 from semvec.text.columns import data_name, split_file
 from semvec.types import JSON, Progress, Step
 

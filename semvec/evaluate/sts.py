@@ -10,10 +10,10 @@ from time import perf_counter
 import numpy as np
 
 from semvec.encoders.protocol import Encoder
-from semvec.evaluate.intervals import Interval, Outcome
 from semvec.evaluate.matrices import Matrix, cosines, embedded, plain, tf_idf, unknown_note
-from semvec.evaluate.measures import pearson, spearman
 from semvec.evaluate.task import EvaluateOptions, Found, Task
+from semvec.measures.basic import pearson, spearman
+from semvec.measures.intervals import Interval, Outcome
 from semvec.text.columns import split_file
 from semvec.text.examples import ScoredPairs, read_scored_pairs
 from semvec.types import JSON

@@ -10,22 +10,17 @@ import numpy as np
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
-from semvec.evaluate.intervals import Numbers, Outcome
 from semvec.evaluate.matrices import Matrix, finite, plain, plain_probe
-from semvec.evaluate.spans import span_counts, span_f1
 from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, needed_train_file
+from semvec.measures.basic import share
+from semvec.measures.intervals import Outcome
+from semvec.measures.spans import span_counts, span_f1
 from semvec.text.columns import split_file
 from semvec.text.tagged import TaggedSentences, entities, marks_spans, read_tagged
 from semvec.types import JSON, Level, Overflow
 
 SUFFIXES = (".conll", ".iob2", ".bio", ".txt", ".tsv")
 ITERATIONS = 300
-
-
-def token_accuracy(counts: Numbers) -> float:
-    """Return the share of words with the right tag, of how many are right and there in every sentence (sentences, 2)."""
-    right, there = counts.sum(axis=0)
-    return float(right / there)
 
 
 def _read(data: Path, options: EvaluateOptions) -> Parts[TaggedSentences]:
@@ -59,7 +54,7 @@ def _scored(said: Sequence[str], data: Parts[TaggedSentences]) -> Found:
     predicted = [[next(rest) for _ in tags] for tags in data.asked.tags]
     pairs = list(zip(data.asked.tags, predicted, strict=True))
     right = np.array([(sum(a == b for a, b in zip(*pair, strict=True)), len(pair[0])) for pair in pairs])
-    words = Outcome.over_all("token accuracy", token_accuracy, right)
+    words = Outcome.over_all("token accuracy", share, right)
     new = {tag for tags in data.asked.tags for tag in tags} - {tag for tags in data.train.tags for tag in tags}
     notes = [f"no training word has the tag{'s' * (len(new) > 1)} {', '.join(sorted(new)):.80}"] if new else []
 

@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
-from semvec.evaluate.intervals import RESAMPLES, Outcome
 from semvec.evaluate.ranking import RankMeasure, Run
+from semvec.measures.intervals import RESAMPLES, Outcome
 from semvec.text.columns import SUFFIXES, has_split, split_file
 from semvec.types import JSON, Choice
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError
-from semvec.evaluate.intervals import Outcome
 from semvec.evaluate.matrices import cosines, finite, plain
-from semvec.evaluate.measures import average_precision, best_threshold, mean
 from semvec.evaluate.task import EvaluateOptions, Found, Parts, Task, train_file
+from semvec.measures.basic import average_precision, best_threshold, mean
+from semvec.measures.intervals import Outcome
 from semvec.text.columns import split_file
 from semvec.text.examples import WordsInContext, read_words_in_context
 from semvec.types import JSON, Level, Overflow

@@ -12,11 +12,11 @@ from rapidfuzz.distance import JaroWinkler
 from semvec.encoders.protocol import Encoder
 from semvec.encoders.word import WordEncoder
 from semvec.errors import InputError, OptionError
-from semvec.evaluate.intervals import Numbers, Outcome
 from semvec.evaluate.matrices import cosines, plain
-from semvec.evaluate.measures import mean, spearman
 from semvec.evaluate.task import EvaluateOptions, Found, Task
 from semvec.evaluate.words import Sections, answered, pair_cosines, read_analogies, read_pairs
+from semvec.measures.basic import mean, spearman
+from semvec.measures.intervals import Numbers, Outcome
 from semvec.types import JSON, Oov
 
 SYNTACTIC = "gram"

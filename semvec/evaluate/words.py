@@ -17,7 +17,7 @@ from semvec.embeddings.transforms import normalize
 from semvec.encoders.word import WordEncoder
 from semvec.encoders.word_query import Neighbour
 from semvec.errors import InputError
-from semvec.evaluate.measures import spearman
+from semvec.measures.basic import spearman
 from semvec.text.columns import LONGEST
 from semvec.text.document import flaw
 from semvec.text.readers import lines_of

@@ -45,6 +45,29 @@ class LabelledTexts:
 
 
 @dataclass(frozen=True)
+class ManyLabelled:
+    """Texts with any number of labels each, none included."""
+
+    texts: list[str]
+    labels: list[tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class ClassedPairs:
+    """Pairs of texts with a label each: entailment, paraphrase, …"""
+
+    first: list[str]
+    second: list[str]
+    labels: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
 class LabelledPairs:
     """Pairs of texts, and whether they belong together (say the same, or are a question and its answer)."""
 
@@ -107,6 +130,30 @@ def read_labelled(path: str | os.PathLike[str]) -> LabelledTexts:
     rows = [(row.label(0), row.text(1)) for row in read_columns(path, LABELLED)]
     require_some(path, rows, "examples")
     return LabelledTexts([text for _, text in rows], [label for label, _ in rows])
+
+
+def read_many_labelled(path: str | os.PathLike[str], separator: str = ",") -> ManyLabelled:
+    """Return the texts in a table with the columns labels and text, any number of labels each.
+
+    The labels are a list (JSONL, Parquet), or one cell with ``separator`` between them; an empty cell is no label.
+    """
+    found = ManyLabelled([], [])
+    for row in read_columns(path, {"labels": ("labels", "categories", *LABELLED["label"]), "text": LABELLED["text"]}):
+        cell = row.cells[0]
+        parts = cell if isinstance(cell, list) else [] if cell is None else str(cell).split(separator)
+        labels = [Record(row.where, (part,)).label(0) for part in parts if str(part).strip()]
+        found.labels.append(tuple(dict.fromkeys(labels)))
+        found.texts.append(row.text(1))
+    require_some(path, found.texts, "examples")
+    return found
+
+
+def read_classed_pairs(path: str | os.PathLike[str]) -> ClassedPairs:
+    """Return the pairs in a table with the columns label, sentence1 and sentence2 (or premise and hypothesis, …)."""
+    names = {**LABELLED_PAIR, "label": ("label", "entailment", "gold_label", "is_duplicate", "relevance", "class")}
+    rows = [(row.label(0), row.text(1), row.text(2)) for row in read_columns(path, names)]
+    require_some(path, rows, "pairs")
+    return ClassedPairs([one for _, one, _ in rows], [two for _, _, two in rows], [label for label, _, _ in rows])
 
 
 def read_labelled_pairs(path: str | os.PathLike[str]) -> LabelledPairs:

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from semvec.errors import InputError
-from semvec.text.columns import LONGEST, require_some
+from semvec.text.columns import LONGEST, read_columns, require_some
 from semvec.text.document import flaw
 from semvec.text.readers import lines_of
 from semvec.text.sources import Source
+from semvec.text.words import split_words
 
 OUTSIDE = "O"
 START = "-DOCSTART-"
 SPAN_TAG = re.compile(r"[BIESLU]-.")
+KEYPHRASE = "KEY"
+IN_ROWS = {"words": ("words", "tokens"), "tags": ("tags", "ner_tags", "labels")}
+OF_PHRASES = {"text": ("text", "document", "abstract"), "keyphrases": ("keyphrases", "keywords")}
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,65 @@ def read_tagged(path: str | os.PathLike[str]) -> TaggedSentences:
         tags.append(cells[-1])
     require_some(path, found.words, "sentences")
     return found
+
+
+def read_tagged_rows(path: str | os.PathLike[str]) -> TaggedSentences:
+    """Return the sentences of a ``.jsonl`` file: a list ``words`` and a list ``tags`` a line, or ``text`` and ``keyphrases``.
+
+    Of a text with keyphrases every place where one stands is marked, B-KEY and I-KEY, however it is capitalised. Raises
+    `InputError`, naming the line, where there are not as many tags as words.
+    """
+    found = TaggedSentences([], [])
+    for row in read_columns(path, {**IN_ROWS, **OF_PHRASES}, optional=(*IN_ROWS, *OF_PHRASES)):
+        words, tags, text, phrases = row.cells
+        if isinstance(text, str) and isinstance(phrases, list):
+            words = split_tokens(row.text(2))
+            tags = _phrase_tags(words, [split_tokens(str(phrase)) for phrase in phrases])
+        if not (isinstance(words, list) and isinstance(tags, list) and all(isinstance(one, str) for one in [*words, *tags])):
+            raise InputError(f"{row.where}: neither lists of words and tags, nor a text and its keyphrases")
+        if len(words) != len(tags):
+            raise InputError(f"{row.where}: {len(words)} words and {len(tags)} tags")
+        if reason := next(filter(None, map(flaw, words)), None):
+            raise InputError(f"{row.where}: {reason}")
+        if words:
+            found.words.append(words)
+            found.tags.append(tags)
+    require_some(path, found.words, "sentences")
+    return found
+
+
+def to_scheme(tags: Sequence[str], scheme: str) -> list[str]:
+    """Return ``tags``, of any scheme, in BIO or BIOES (B and I inside of a span, E at its end, S where it is one word)."""
+    made = [OUTSIDE] * len(tags)
+    for kind, start, end in entities(list(tags)):
+        signs = ["B", *"I" * (end - start - 1)]
+        if scheme == "BIOES":
+            signs[-1] = "S" if len(signs) == 1 else "E"
+        made[start:end] = [f"{sign}-{kind}" for sign in signs]
+    return made
+
+
+def split_tokens(text: str) -> list[str]:
+    """Return the words of ``text`` and what stands between them, white space apart: what is tagged of a plain text."""
+    found, at = [], 0
+    for start, end in [*split_words(text), (len(text), len(text))]:
+        found += re.findall(r"[^\W\s]+|[^\w\s]", text[at:start])
+        if start < end:
+            found.append(text[start:end])
+        at = end
+    return found
+
+
+def _phrase_tags(words: list[str], phrases: list[list[str]]) -> list[str]:
+    """Return the tags of ``words``, in which the longest phrases are looked for first."""
+    folded, tags = [word.casefold() for word in words], [OUTSIDE] * len(words)
+    for phrase in sorted(phrases, key=len, reverse=True):
+        wanted = [word.casefold() for word in phrase]
+        for at in range(len(words) - len(wanted) + 1 if wanted else 0):
+            end = at + len(wanted)
+            if folded[at:end] == wanted and all(tag == OUTSIDE for tag in tags[at:end]):
+                tags[at:end] = [f"B-{KEYPHRASE}", *[f"I-{KEYPHRASE}"] * (len(wanted) - 1)]
+    return tags
 
 
 def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, list[str] | None]]:

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import semvec
-from semvec.evaluate.intervals import Interval
 from semvec.evaluate.sts import PairQuality
+from semvec.measures.intervals import Interval
 from semvec_cli.distill import kept_line
 from semvec_cli.main import main
 from tests.cli.test_encode import refused

@@ -9,9 +9,9 @@ import pytest
 
 from semvec.encoders.word import WordEncoder
 from semvec.errors import InputError
-from semvec.evaluate.intervals import bootstrap
-from semvec.evaluate.measures import spearman
 from semvec.evaluate.sts import pair_quality
+from semvec.measures.basic import spearman
+from semvec.measures.intervals import bootstrap
 from semvec.text.examples import read_scored_pairs
 
 HEAD = "score\tsentence1\tsentence2\n"

@@ -7,9 +7,10 @@ import pytest
 
 from semvec.embeddings import geometry
 from semvec.errors import InputError, OptionError
-from semvec.evaluate import measures, ranking
-from semvec.evaluate.intervals import NO_DIFFERENCE, Outcome, bootstrap, differences
-from semvec.evaluate.spans import span_counts, span_f1
+from semvec.evaluate import ranking
+from semvec.measures import basic as measures
+from semvec.measures.intervals import NO_DIFFERENCE, Outcome, bootstrap, differences
+from semvec.measures.spans import span_counts, span_f1
 from semvec.text.tagged import entities
 from semvec.types import Metric
 

@@ -19,6 +19,12 @@ def mean(values: Numbers) -> float:
     return float(values.mean())
 
 
+def share(counts: Numbers) -> float:
+    """Return the share of all that is right, of how many are right and there in every example (n, 2)."""
+    right, there = counts.sum(axis=0)
+    return float(right / max(there, 1))
+
+
 def spearman(first: Numbers, second: Numbers) -> float:
     """Return Spearman's rank correlation of two rows of numbers (n,), equal ones sharing their mean rank.
 

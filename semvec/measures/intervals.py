@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.errors import InputError
-from semvec.evaluate.measures import mean
+from semvec.measures.basic import mean
 
 Numbers: TypeAlias = NDArray[Any]
 LEVEL = 0.95

@@ -1,0 +1,133 @@
+"""``semvec predict``: what a fine-tuned model says of the texts in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from semvec.finetune.task import Answer
+
+SIZE = 512
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("model")
+@click.argument("input", metavar="INPUT")
+@click.option("-o", "--output", metavar="OUT", help="The file to write.  [default: print]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "tsv", "conll"]),
+    help="jsonl: all there is; tsv: the answer alone; conll: a word and its tag a line.  [default: by OUT's name, else jsonl]",
+)
+@click.option("--scores", is_flag=True, help="How likely every label is (jsonl).")
+@click.option("--device", help="cpu, cuda, …  [default: the best there is]")
+@click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def predict(model: str, input: str, **options: Any) -> None:
+    """Print what MODEL, which 'semvec finetune' made, says of every text in INPUT.
+
+    INPUT is, for classify and tag, a file of lines or a table with the column text; for tag also CoNLL columns; for pairs a
+    table with sentence1 and sentence2; for relation one with text, e1 and e2; for qa SQuAD's .json, or a table with question
+    and context. - is standard input (lines).
+
+    \b
+    Examples:
+      semvec predict intents questions.txt
+      semvec predict names tweets.txt --format conll -o tweets.conll
+      semvec predict intents questions.csv -o said.tsv
+      echo "where is my card?" | semvec predict intents - --scores
+    """
+    from semvec.finetune.loading import load_model
+    from semvec.finetune.task import take
+    from semvec_cli.bar import Bar
+    from semvec_cli.pages import check_outputs
+
+    output = options["output"]
+    form = options["form"] or ("jsonl" if output is None else FORMS.get(Path(output).suffix.lower(), "jsonl"))
+    if options["scores"] and form != "jsonl":
+        raise click.UsageError("--scores goes with --format jsonl")
+    if output is None and options["overwrite"]:
+        raise click.UsageError("--overwrite does nothing without --output")
+    if output is not None:
+        check_outputs([output], [input], overwrite=options["overwrite"])
+    tuned = load_model(model, device=options["device"])
+    if form == "conll" and tuned.task.name != "tag":
+        raise click.UsageError(f"--format conll is for tag, and {model} does {tuned.task.name}")
+    examples = tuned.task.read_inputs(input, tuned.options)
+    with _written(output) as stream, Bar(options["quiet"] or output is None) as bar:
+        if form == "tsv":
+            stream.write("\t".join(HEADERS[tuned.task.name]) + "\n")
+        for start in range(0, len(examples), SIZE):
+            some = take(examples, range(start, min(start + SIZE, len(examples))))
+            for at, answer in enumerate(tuned.predict(some)):
+                stream.write(_line(tuned.task.name, form, _input(some, at), answer, scores=options["scores"]))
+            bar.texts(start + len(some), len(examples))
+    if output is not None and not options["quiet"]:
+        click.echo(f"{len(examples):,} answers in {output}", err=True)
+
+
+FORMS = {".tsv": "tsv", ".conll": "conll", ".iob2": "conll", ".bio": "conll"}
+HEADERS = {
+    "classify": ("label", "score", "text"),
+    "relation": ("label", "score", "text"),
+    "pairs": ("label", "score", "sentence1", "sentence2"),
+    "tag": ("entities", "text"),
+    "similarity": ("score", "sentence1", "sentence2"),
+    "qa": ("answer", "score", "question"),
+}
+SHOWN = {"texts": "text", "first": "sentence1", "second": "sentence2", "questions": "question", "ids": "id"}
+"""What of an example is printed, and how it is called there."""
+
+
+def _input(examples: Any, at: int) -> dict[str, Any]:
+    """Return what the answer is about."""
+    found = {name: getattr(examples, field)[at] for field, name in SHOWN.items() if hasattr(examples, field)}
+    if hasattr(examples, "texts") and hasattr(examples, "first"):  # of relations these are places in the text
+        found |= {"e1": list(found.pop("sentence1")), "e2": list(found.pop("sentence2"))}
+    return found
+
+
+def _line(task: str, form: str, about: dict[str, Any], answer: Answer, *, scores: bool) -> str:
+    if form == "conll":
+        return "".join(f"{word}\t{tag}\n" for word, tag in zip(answer["words"], answer["tags"], strict=True)) + "\n"
+    if form == "jsonl":
+        kept = {name: value for name, value in answer.items() if name != "scores" or scores}
+        return json.dumps({**about, **kept}, ensure_ascii=False) + "\n"
+    return "\t".join(_cell(name, {**about, **answer}) for name in HEADERS[task]) + "\n"
+
+
+def _cell(name: str, row: dict[str, Any]) -> str:
+    if name == "label" and "labels" in row:
+        value: Any = ",".join(row["labels"])
+    elif name == "entities":
+        value = "; ".join(f"{its['kind']}: {its['text']}" for its in row.get("entities", ()))
+    elif name == "text" and "words" in row:
+        value = " ".join(row["words"])
+    else:
+        value = row.get(name, "")
+    return " ".join((f"{value:.6g}" if isinstance(value, float) else str(value)).split())
+
+
+@contextmanager
+def _written(output: str | None) -> Iterator[IO[str]]:
+    """Give what to write text to: standard output, or a file that appears when all is written."""
+    from io import TextIOWrapper
+
+    from semvec.embeddings.files import written_whole
+
+    if output is None:
+        yield sys.stdout
+        return
+    with written_whole(Path(output)) as (stream,):
+        text = TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="\n")
+        yield text
+        text.flush()
+        text.detach()

@@ -1,0 +1,1 @@
+"""Training heads and encoders for a task: any head, any strategy, one recipe."""

@@ -1,0 +1,91 @@
+"""The model card: what a model is for, what it was made from and how well it does, as README.md in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semvec.finetune.pictures import CONFUSION, CURVE
+from semvec.finetune.strategies import PLANS
+from semvec.finetune.task import ClassRow, Findings
+from semvec.finetune.tasks import ABOUT
+from semvec.types import JSON
+
+if TYPE_CHECKING:
+    from semvec.finetune.tuned import Tuned
+
+CARD = "README.md"
+SHOWN = 60
+"""Classes of the card's table, the others are in `semvec report`."""
+
+
+def write_card(folder: Path, tuned: Tuned, found: Findings, name: str) -> None:
+    """Write the card of ``tuned``, whose answers on the validation data are worth what ``found`` says, into ``folder``."""
+    (folder / CARD).write_text(card(folder, tuned, found, name), encoding="utf-8")
+
+
+def card(folder: Path, tuned: Tuned, found: Findings, name: str) -> str:
+    """Return the card of a model that is called ``name`` as Markdown, with the pictures that are in ``folder``."""
+    record, options = tuned.record, tuned.options
+    base = Path(tuned.base.base).name
+    counts, parameters = record["examples"], record["parameters"]
+    share = 100 * parameters["learning"] / max(parameters["all"], 1)
+    how = "split off from the training data" if counts["split off"] else "examples of their own"
+    parts = [
+        f"# {base}, fine-tuned for {tuned.task.name} on {record['data']}",
+        ABOUT[tuned.task.name],
+        "\n".join(
+            [
+                f"- made from: {base} (weights {tuned.base.weights[:12]}…)",
+                f"- strategy: {options.strategy}, {PLANS[options.strategy].about}; "
+                f"{parameters['learning']:,} of {parameters['all']:,} parameters learnt ({share:.2f} %)",
+                f"- examples: {counts['train']:,} to learn from, {counts['validation']:,} to validate on ({how})",
+                f"- chosen by: {record['measure']}, at step {record['history']['best_step']:,} of {record['history']['steps']:,}",
+                f"- labels: {_some(tuned.config.labels)}" if getattr(tuned.config, "labels", ()) else "- labels: none",
+                f"- seed {options.seed}, {record['seconds']:,.0f} seconds on {record['device']}",
+            ]
+        ),
+        "## On the validation data",
+        "The choice of the best step was made on these examples, so new ones are likely to be done a little worse: "
+        "`semvec report` measures on a test set.",
+        measures_table(record, tuned.earlier),
+    ]
+    if found.rows:
+        parts += ["## Classes", rows_table(found.rows[:SHOWN])]
+    parts += [f"![]({name})" for name in (CURVE, CONFUSION) if (folder / name).is_file()]
+    parts += ["## Use", f"```sh\nsemvec predict {name} texts.txt\nsemvec report {name} --data test.tsv\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def measures_table(record: JSON, earlier: str) -> str:
+    """Return the measures after and, where that was measured, before (by what, ``earlier`` says), as Markdown."""
+    before, after = record.get("before"), record["validation"]
+    head = ["measure", earlier, "fine-tuned"] if before else ["measure", "fine-tuned"]
+    rows = [[name, *([shown(before.get(name))] if before else []), shown(its)] for name, its in after.items()]
+    return table([head, *rows])
+
+
+def rows_table(rows: Sequence[ClassRow]) -> str:
+    """Return a table of the classes as Markdown."""
+    cells = [[cell(its.name), *(f"{x:.3f}" for x in (its.precision, its.recall, its.f1)), f"{its.support:,}"] for its in rows]
+    return table([["class", "precision", "recall", "F1", "support"], *cells])
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return ``rows``, the first being the header, as a Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]])
+
+
+def cell(text: str) -> str:
+    """Return ``text`` as it can stand in a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def shown(its: JSON) -> str:
+    """Return a value with its interval."""
+    return "-" if its is None else f"{its['value']:.3f} [{its['low']:.3f}, {its['high']:.3f}]"
+
+
+def _some(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:20]) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")

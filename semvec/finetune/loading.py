@@ -1,0 +1,37 @@
+"""A folder → the fine-tuned model in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from semvec.encoders.model_folder import ABOUT
+from semvec.encoders.tuned import read_about
+from semvec.errors import ModelError, ModelNotFound
+from semvec.finetune.tasks import model_of, task_named
+from semvec.finetune.tuned import Loading, Tuned
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    *,
+    device: str | None = None,
+    trust_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> Tuned:
+    """Return the model that `finetune` wrote to the folder ``path``.
+
+    It has ``predict``, ``measured`` and ``task``; ``load_encoder(path)`` gives its encoder. Raises `ModelNotFound` where
+    nothing is there, `ModelError` for a folder that holds none or a damaged one, or whose encoder is not there any more.
+    """
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        raise ModelNotFound(f"{folder}: no such folder, where a fine-tuned model should be")
+    about = read_about(folder)
+    try:
+        name = str(about["task"])
+        task = task_named(name)
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{folder}: {ABOUT} does not say what the model is for ({error})") from error
+    found: Tuned = model_of(name).load(task, folder, about, Loading(device, trust_pickle, trust_remote_code))
+    return found

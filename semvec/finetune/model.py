@@ -1,0 +1,232 @@
+"""An encoder and a head that do a task: trained, asked, stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from semvec.encoders.batches import Budget, Ceiling, in_batches, run_within_memory
+from semvec.encoders.model_folder import ABOUT
+from semvec.encoders.transformer_encoder import TransformerEncoder
+from semvec.encoders.tuned import IN_FRONT, Grown, read_grown
+from semvec.errors import InputError, ModelError, OptionError
+from semvec.finetune.network import FEATURES, Network, on
+from semvec.finetune.options import FinetuneOptions, TokenPooling
+from semvec.finetune.stored import save_encoder, write_about
+from semvec.finetune.strategies import PLANS, prepare
+from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
+from semvec.finetune.trainer import train
+from semvec.finetune.tuned import Loading, Tuned, named
+from semvec.finetune.windows import Reader, Window, collate
+from semvec.types import JSON, Progress, Step, Strategy
+
+HEAD = "head.safetensors"
+READS_MORE = 384
+"""Tokens of a question and its text that are read at once, where the encoder has positions for so many."""
+
+
+@dataclass
+class FineTuned(Tuned):
+    """An encoder with a head, which are its ``network``."""
+
+    earlier = "frozen encoder, linear head"
+    task: HeadTask[Any]
+    config: HeadConfig
+    network: Network = None  # type: ignore[assignment]
+
+    @property
+    def module(self) -> torch.nn.Module:
+        return self.network
+
+    @property
+    def body(self) -> Any:
+        return self.network.body
+
+    @property
+    def reader(self) -> Reader:
+        """What cuts texts into windows."""
+        return Reader(self.encoder.transformer.tokenizer, self.config.max_tokens, self.network.takes_types)
+
+    @classmethod
+    def start(
+        cls, task: HeadTask[Any], model: str | os.PathLike[str], examples: Any, options: FinetuneOptions, loading: Loading
+    ) -> FineTuned:
+        config = task.config(examples, options)
+        encoder = loading.encoder(model)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            body = prepare(encoder.transformer.model, options).to(encoder.device)
+            config = replace(config, dropout=options.dropout, **_fitted(task, encoder, body, options))
+            head = task.head(config, encoder.transformer.hidden * len(config.layers), options, examples).to(encoder.device)
+        base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
+        return cls(task, config, encoder, base, options, network=Network(body, head, config.layers))
+
+    @classmethod
+    def load(cls, task: HeadTask[Any], folder: Path, about: Any, loading: Loading) -> FineTuned:
+        from safetensors.torch import load_file
+
+        grown = read_grown(folder)
+        try:
+            config, options = HeadConfig.from_json(about["head"]), FinetuneOptions().changed(dict(about["options"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error})") from error
+        encoder = loading.encoder(folder)
+        head = task.head(config, encoder.transformer.hidden * len(config.layers), options)
+        try:
+            head.load_state_dict(load_file(folder / HEAD))
+        except Exception as error:  # whatever safetensors and torch say of a file that is none, or of another head
+            raise ModelError(f"{folder}: {HEAD} is missing or damaged ({str(error).splitlines()[0]:.120})") from error
+        network = Network(encoder.transformer.model.to(encoder.device), head.to(encoder.device), config.layers).eval()
+        return cls(task, config, encoder, grown, options, about.get("record", {}), network)
+
+    def windows(self, examples: Examples, *, labelled: bool) -> list[Window]:
+        """Return what is read of ``examples``."""
+        return self.task.windows(examples, self.reader, self.config, labelled=labelled)
+
+    def parts(self, examples: Examples) -> int:
+        windows = self.windows(examples, labelled=False)
+        return len(windows) - len({window.owner for window in windows})
+
+    def logits(self, windows: Sequence[Window], progress: Progress | None = None) -> list[Logits]:
+        """Return what the head says of each of ``windows``."""
+        return self._run(windows, lambda batch: self.network(**batch)["logits"], progress)
+
+    def features(self, windows: Sequence[Window], progress: Progress | None = None) -> list[Logits]:
+        """Return what the head reads of each of ``windows``."""
+        return self._run(windows, self.network.features, progress)
+
+    def _run(self, windows: Sequence[Window], ask: Any, progress: Progress | None) -> list[Logits]:
+        found: list[Any] = [None] * len(windows)
+        budget = Budget(self.encoder.transformer.batch_tokens, Ceiling())
+        pad, was = self.encoder.transformer.tokenizer.pad, self.network.training
+        done = 0
+
+        def run(batch: Sequence[tuple[int, Window]]) -> None:
+            rows = ask(on(collate([window for _, window in batch], pad), self.device)).float().cpu().numpy()
+            for (at, window), row in zip(batch, rows, strict=True):
+                found[at] = row[: window.rows] if row.ndim > 1 else row
+
+        self.network.eval()
+        try:
+            with torch.inference_mode():
+                for batch in in_batches(list(enumerate(windows)), lambda pair: pair[1].length, budget):
+                    run_within_memory(batch, run, lambda pair: pair[1].length, budget)
+                    done += len(batch)
+                    if progress:
+                        progress(Step("reading", done, len(windows), "windows"))
+        finally:
+            self.network.train(was)
+        return found
+
+    def predict(self, examples: Examples, progress: Progress | None = None) -> list[Answer]:
+        windows = self.windows(examples, labelled=False)
+        return self._answers(self.logits(windows, progress), windows, examples)
+
+    def _answers(self, logits: Sequence[Logits], windows: Sequence[Window], examples: Examples) -> list[Answer]:
+        return self.task.answers(logits, windows, examples, self.config, self.network.head)
+
+    def learn(
+        self,
+        examples: Any,
+        validation: Any,
+        measure: str,
+        folder: Path,
+        *,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> JSON:
+        windows, asked = self.windows(examples, labelled=True), self.windows(validation, labelled=False)
+        if not windows:
+            raise InputError("the training examples have no token to learn from")
+        self._try(windows)
+        if self.frozen and self.task.features_fit(windows, self.network.head.dim):
+            windows, asked = self._read_once(windows, progress), self._read_once(asked, progress)
+            self._standardise(windows)
+
+        def validate() -> Mapping[str, float]:
+            said = self._answers(self.logits(asked), asked, validation)
+            return {its.measure: its.value for its in self.task.findings(validation, said, self.config).outcomes}
+
+        where: dict[str, Any] = {"device": self.device, "pad": self.encoder.transformer.tokenizer.pad}
+        return train(self.network, windows, self.options, measure, validate, folder, **where, resume=resume, progress=progress)
+
+    @classmethod
+    def before(
+        cls,
+        task: HeadTask[Any],
+        model: str | os.PathLike[str],
+        examples: Any,
+        validation: Any,
+        options: FinetuneOptions,
+        measure: str,
+        folder: Path,
+        loading: Loading,
+        progress: Progress | None,
+    ) -> FineTuned | None:
+        probe = cls.start(task, model, examples, options, loading)
+        if not task.features_fit(probe.windows(examples, labelled=False), probe.network.head.dim):
+            return None
+        probe.learn(examples, validation, measure, folder, progress=progress)
+        return probe
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing of the encoder learns."""
+        return not any(weight.requires_grad for weight in self.body.parameters())
+
+    def _read_once(self, windows: Sequence[Window], progress: Progress | None) -> list[Window]:
+        """Return ``windows`` with the head's features in the place of the tokens."""
+        kept = []
+        for window, its in zip(windows, self.features(windows, progress), strict=True):
+            rest = {name: value for name, value in window.inputs.items() if name not in ("ids", "types")}
+            kept.append(Window(window.owner, {FEATURES: np.asarray(its, np.float32), **rest}, window.known))
+        return kept
+
+    def _standardise(self, windows: Sequence[Window]) -> None:
+        rows = np.concatenate([np.atleast_2d(window.inputs[FEATURES]) for window in windows])
+        mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        self.network.head.standardise(*(torch.from_numpy(its.astype(np.float32)).to(self.device) for its in (mean, deviation)))
+
+    def _try(self, windows: Sequence[Window]) -> None:
+        """Raise `OptionError` where the strategy's parts do not fit the model, which only running it says."""
+        try:
+            self.logits(sorted(windows, key=lambda window: window.length)[:2])
+        except (RuntimeError, TypeError, ValueError) as error:
+            if self.options.strategy in (Strategy.FULL, Strategy.HEAD):
+                raise
+            said = str(error).splitlines()[0]
+            raise OptionError(f"strategy {str(self.options.strategy)!r} does not fit this model: {said:.160}") from error
+
+    def save(self, folder: Path, *, merge: bool = False) -> None:
+        from safetensors.torch import save_file
+
+        save_file({name: its.cpu().contiguous() for name, its in self.network.head.state_dict().items()}, folder / HEAD)
+        grown = save_encoder(self.body, self.base, folder, merge=merge)
+        write_about(folder, grown, self.task.name, self.config.to_json(), self.options.to_json(), self.record)
+
+
+def _fitted(task: HeadTask[Any], encoder: TransformerEncoder, body: Any, options: FinetuneOptions) -> Mapping[str, Any]:
+    """Return the layers, the pooling and the length that fit the encoder, where the options leave them open."""
+    n = encoder.transformer.n_layers
+    layers = options.layers or (task.frozen_layers if options.strategy == Strategy.HEAD else task.default_layers)
+    if options.layers is None and len(layers) > n:
+        layers = (-1,)
+    if wrong := [layer for layer in layers if not -n - 1 <= layer <= n]:
+        raise OptionError(f"the model has no layer {wrong[0]}: there are 0 (before all) to {n}, or -1 (the last) to -{n + 1}")
+    pooling = options.pooling
+    if pooling == TokenPooling.OWN:
+        own = str(encoder.own_pooling[0])
+        pooling = TokenPooling(own) if own in set(TokenPooling) else TokenPooling.MEAN
+    its = getattr(getattr(body, "inner", None), "active_peft_config", None)
+    virtual = int(its.num_virtual_tokens) if its is not None and its.peft_type.value in IN_FRONT else 0
+    limit = encoder.transformer.limit - virtual
+    if (options.max_tokens or 0) > limit:
+        raise OptionError(f"max_tokens {options.max_tokens} is more than the {limit} this model reads")
+    own_limit = READS_MORE if task.name == "qa" else encoder.max_tokens
+    return {"layers": tuple(layers), "pooling": pooling, "max_tokens": options.max_tokens or min(own_limit, limit)}

@@ -1,0 +1,56 @@
+"""An encoder and a head as one module that learns."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from semvec.encoders.transformer import mix_layers
+from semvec.finetune.heads import Batch, Head
+from semvec.types import LayerMix
+
+FEATURES = "features"
+
+
+class Network(nn.Module):
+    """The hidden states of ``layers`` of ``body``, put side by side, and ``head`` on them.
+
+    A batch has the tokens' ``ids``, their ``mask`` and, of pairs, their ``types``, and what the head wants; or the head's
+    ``features`` in their place, of a body that does not learn.
+    """
+
+    def __init__(self, body: Any, head: Head, layers: tuple[int, ...]) -> None:
+        super().__init__()
+        self.body, self.head, self.layers = body, head, layers
+        self.takes_types = _takes_types(body)
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Return the hidden states (rows, length, dim) that the head reads."""
+        types = {"token_type_ids": batch["types"]} if "types" in batch and self.takes_types else {}
+        only_last = self.layers == (-1,)
+        output = self.body(input_ids=batch["ids"], attention_mask=batch["mask"], **types, output_hidden_states=not only_last)
+        if only_last:
+            return output.last_hidden_state  # type: ignore[no-any-return]
+        return mix_layers([output.hidden_states[layer] for layer in self.layers], LayerMix.CONCAT)
+
+    def features(self, batch: Batch) -> Tensor:
+        """Return what the head reads of ``batch``."""
+        return batch[FEATURES] if FEATURES in batch else self.head.features(self.hidden(batch), batch)
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """Return the ``logits``, and the ``loss`` where there are labels."""
+        logits = self.head.logits(self.features(batch), batch)
+        return {"loss": self.head.loss(logits, batch), "logits": logits} if "labels" in batch else {"logits": logits}
+
+
+def _takes_types(body: Any) -> bool:
+    model = getattr(body, "get_base_model", lambda: body)()
+    return "token_type_ids" in inspect.signature(model.forward).parameters and getattr(model.config, "type_vocab_size", 0) > 1
+
+
+def on(batch: Batch, device: str | torch.device) -> Batch:
+    """Return ``batch`` on ``device``."""
+    return {name: tensor.to(device) for name, tensor in batch.items()}

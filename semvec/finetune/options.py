@@ -1,0 +1,172 @@
+"""What is decided about a training before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from semvec.errors import OptionError
+from semvec.types import JSON, Choice, Strategy, did_you_mean
+
+
+class Precision(Choice):
+    """With how many bits a training computes: ``auto`` takes bf16 on a GPU that has it, float32 elsewhere."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BF16 = "bf16"
+
+
+class Optimizer(Choice):
+    """What takes the steps."""
+
+    ADAMW = "adamw"
+    SGD = "sgd"
+
+
+class Schedule(Choice):
+    """How the learning rate goes down after the warm-up."""
+
+    LINEAR = "linear"
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class Scheme(Choice):
+    """How a tagger marks spans: BIOES tells it also where they end and which are one word."""
+
+    BIO = "BIO"
+    BIOES = "BIOES"
+
+
+class Loss(Choice):
+    """What a sentence encoder learns by; ``auto`` takes what fits the columns of the data.
+
+    cosent wants scores, mnr pairs that belong together (all others of the batch do not), triplet a text that is not alike,
+    contrastive labels 0 and 1; simcse and tsdae want texts alone.
+    """
+
+    AUTO = "auto"
+    COSENT = "cosent"
+    MNR = "mnr"
+    TRIPLET = "triplet"
+    CONTRASTIVE = "contrastive"
+    SIMCSE = "simcse"
+    TSDAE = "tsdae"
+
+
+class TokenPooling(Choice):
+    """How a text's tokens become what a head reads; ``own`` is as the encoder does it by itself."""
+
+    OWN = "own"
+    MEAN = "mean"
+    CLS = "cls"
+    MAX = "max"
+    LAST_TOKEN = "last_token"
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """How an encoder and its head learn.
+
+    ``strategy`` says how much of the encoder learns. None stands for what suits the strategy (``epochs``, ``learning_rate``,
+    ``head_learning_rate``) or the task (``measure``, ``layers``, ``max_tokens``). A learning rate rises from 0 over the first
+    ``warmup`` share of all steps, then follows ``schedule``. Training stops when ``measure`` was not bettered for ``patience``
+    epochs, and the best epoch is kept. ``validation`` is the share of the training examples that it is measured on, where no
+    examples are named for that. ``layers`` of the encoder are put side by side (-1 is the last).
+
+    ``rank`` is that of LoRA and DoRA, ``last_layers`` how many learn under last-n, ``virtual_tokens`` how many there are under
+    prefix, prompt and ptuning, ``reduction`` by how much an adapter's bottleneck is narrower than the encoder. ``crf`` and
+    ``scheme`` are a tagger's; ``many`` are any number of labels a text; ``knn`` lets the nearest training examples speak too.
+    ``loss``, ``matryoshka`` (dimensions that are to do by themselves) and ``hard_negatives`` (how many are looked for, for each
+    pair) are those of similarity. ``balanced`` weighs the labels of a classification so that all count the same.
+    """
+
+    strategy: Strategy = Strategy.FULL
+    epochs: float | None = None
+    batch_size: int = 32
+    learning_rate: float | None = None
+    head_learning_rate: float | None = None
+    optimizer: Optimizer = Optimizer.ADAMW
+    schedule: Schedule = Schedule.LINEAR
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    clip: float = 1.0
+    accumulate: int = 1
+    label_smoothing: float = 0.0
+    balanced: bool = False
+    patience: int = 3
+    measure: str | None = None
+    validation: float = 0.1
+    precision: Precision = Precision.AUTO
+    seed: int = 0
+    max_tokens: int | None = None
+    layers: tuple[int, ...] | None = None
+    pooling: TokenPooling = TokenPooling.OWN
+    rank: int = 8
+    last_layers: int = 2
+    virtual_tokens: int = 20
+    reduction: int = 16
+    crf: bool = False
+    scheme: Scheme = Scheme.BIO
+    many: bool = False
+    knn: bool = False
+    loss: Loss = Loss.AUTO
+    matryoshka: tuple[int, ...] = ()
+    hard_negatives: int = 0
+
+    def __post_init__(self) -> None:
+        for name, kind in CHOICES.items():
+            object.__setattr__(self, name, kind(getattr(self, name)))
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and low <= value <= high):
+                raise OptionError(f"{name} must be from {low:g} to {high:g}, not {value!r:.40}")
+        for name in ("layers", "matryoshka"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    def changed(self, changes: dict[str, Any]) -> FinetuneOptions:
+        """Return these options with some changed; `OptionError` for a name that is none of theirs."""
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise OptionError(f"no option {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
+        return replace(self, **changes)
+
+    def to_json(self) -> JSON:
+        """Return the options as JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+CHOICES: dict[str, type[Choice]] = {
+    "strategy": Strategy,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "precision": Precision,
+    "scheme": Scheme,
+    "pooling": TokenPooling,
+    "loss": Loss,
+}
+RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (0.001, 10_000),
+    "batch_size": (1, 65_536),
+    "learning_rate": (1e-9, 10),
+    "head_learning_rate": (1e-9, 10),
+    "warmup": (0, 1),
+    "weight_decay": (0, 10),
+    "dropout": (0, 0.95),
+    "clip": (0, 1e6),
+    "accumulate": (1, 65_536),
+    "label_smoothing": (0, 0.9),
+    "patience": (1, 10_000),
+    "validation": (0.001, 0.9),
+    "seed": (0, 2**31 - 1),
+    "max_tokens": (8, 1_000_000),
+    "rank": (1, 1024),
+    "last_layers": (1, 1000),
+    "virtual_tokens": (1, 1000),
+    "reduction": (1, 1024),
+    "hard_negatives": (0, 100),
+}

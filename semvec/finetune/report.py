@@ -1,0 +1,159 @@
+"""A fine-tuned model on a test set: measures with intervals, beside the encoder before and the simplest answer; every class."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semvec.errors import SemvecError
+from semvec.finetune.card import rows_table, shown, table
+from semvec.finetune.loading import load_model
+from semvec.finetune.pictures import CONFUSION
+from semvec.finetune.task import Answer, Findings
+from semvec.finetune.train import BEFORE, measures_of
+from semvec.finetune.tuned import Tuned
+from semvec.measures.intervals import differences
+from semvec.text.columns import data_name, split_file
+from semvec.types import JSON, Progress
+from semvec.visualise.curves import confusion_picture
+
+TUNED, SIMPLEST = "fine-tuned", "always the commonest"
+SPLITS = ("test", "dev")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a model is worth on labelled ``data``.
+
+    ``lines`` are the measures of the model and of what it is compared with, each with its 95 % interval; ``differences`` say
+    which of them are shown by these examples. ``found`` holds the classes and the confusions of the model itself.
+    """
+
+    model: str
+    data: str
+    task: str
+    size: int
+    lines: Mapping[str, JSON]
+    differences: tuple[str, ...]
+    found: Findings
+    answers: Sequence[Answer]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> JSON:
+        """Return the report as JSON, what was said of every example apart."""
+        rows = [vars(row) for row in self.found.rows]
+        confusion = None if self.found.confusion is None else self.found.confusion.tolist()
+        return {
+            "model": self.model,
+            "data": self.data,
+            "task": self.task,
+            "examples": self.size,
+            "measures": dict(self.lines),
+            "differences": list(self.differences),
+            "classes": rows,
+            "confusion": {"classes": list(self.found.classes), "counts": confusion} if confusion else None,
+            "notes": list(self.notes),
+        }
+
+    def to_markdown(self) -> str:
+        """Return the report as Markdown."""
+        names = list(self.lines[TUNED])
+        parts = [
+            f"**{self.task}**: {self.model} on {self.data} ({self.size:,} examples)",
+            table([["", *names], *([name, *(shown(its.get(one)) for one in names)] for name, its in self.lines.items())]),
+            "\n".join(f"- {line}" for line in (*self.differences, *self.notes)),
+        ]
+        if self.found.rows:
+            parts.append(rows_table(self.found.rows))
+        return "\n\n".join(part for part in parts if part)
+
+
+def report(
+    path: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    baselines: bool = True,
+    device: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Return what the model in the folder ``path`` is worth on the labelled ``data``: a file, or a folder with test or dev.
+
+    With ``baselines`` the linear head on the frozen encoder, that was trained with it, is examined too, and what always says
+    the commonest label of these very examples. Raises `InputError` for labels the model does not know.
+    """
+    tuned = load_model(path, device=device)
+    task = tuned.task
+    file = split_file(data, *((split,) if split else SPLITS), suffixes=task.suffixes)
+    examples = task.read(file, tuned.options)
+    task.check(examples, tuned.config, os.fspath(file))
+    answers = tuned.predict(examples, progress)
+    found = {TUNED: task.findings(examples, answers, tuned.config)}
+    notes = list(found[TUNED].notes)
+    if baselines:
+        probe, reason = _probe(Path(path), device)
+        if probe is not None:
+            found[tuned.earlier] = probe.measured(examples, progress)
+        elif reason:
+            notes.append(reason)
+        if simplest := _simplest(tuned, examples):
+            found[SIMPLEST] = task.findings(examples, simplest, tuned.config)
+    notes += _windowed(tuned, examples)
+    return Report(
+        Path(path).name,
+        data_name(data),
+        task.name,
+        len(examples),
+        {name: measures_of(its, seed) for name, its in found.items()},
+        tuple(_differences(found, seed)),
+        found[TUNED],
+        answers,
+        tuple(notes),
+    )
+
+
+def write_report(its: Report, folder: Path) -> None:
+    """Write ``its`` numbers, answers and confusions into ``folder``, which is there."""
+    (folder / "report.json").write_text(json.dumps(its.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(its.to_markdown() + "\n", encoding="utf-8")
+    with open(folder / "answers.jsonl", "w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(answer, ensure_ascii=False) + "\n" for answer in its.answers)
+    if its.found.confusion is not None:
+        (folder / CONFUSION).write_bytes(confusion_picture(its.found.confusion, its.found.classes))
+
+
+def _probe(path: Path, device: str | None) -> tuple[Tuned | None, str]:
+    """Return the linear head on the encoder as it was, or why there is none."""
+    if not (path / BEFORE).is_dir():
+        return None, ""
+    try:
+        return load_model(path / BEFORE, device=device), ""
+    except SemvecError as error:
+        return None, f"the encoder before could not be examined: {error}"
+
+
+def _simplest(tuned: Tuned, examples: Any) -> list[Answer]:
+    """Return what always says the commonest label there is; nothing where a task has no labels of whole examples."""
+    labels = getattr(examples, "labels", None)
+    if not labels or not getattr(tuned.config, "labels", ()) or tuned.config.many:
+        return []
+    commonest = Counter(map(str, labels)).most_common(1)[0][0]
+    return [{"label": commonest}] * len(examples)
+
+
+def _differences(found: Mapping[str, Findings], seed: int) -> list[str]:
+    """Return whether the model is better than what it is compared with, by the measure that is chosen by."""
+    chosen = {name: its.outcomes[0] for name, its in found.items()}
+    pairs = [(TUNED, name) for name in chosen if name != TUNED]
+    return [f"{chosen[TUNED].measure}: {its}" for its in differences(chosen, pairs, seed=seed)]
+
+
+def _windowed(tuned: Tuned, examples: Any) -> list[str]:
+    parts = tuned.parts(examples)
+    return [f"{parts:,} windows more than examples: long ones were read whole, in parts"] if parts else []

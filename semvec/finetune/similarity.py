@@ -1,0 +1,354 @@
+"""Sentence encoders that learn which texts are alike, by the losses and the trainer of sentence-transformers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from semvec.embeddings.similarity import similarity
+from semvec.encoders.catalog import find_model
+from semvec.encoders.model_folder import ABOUT, first_line
+from semvec.encoders.quiet import quiet_loading
+from semvec.encoders.sentence import SentenceEncoder
+from semvec.encoders.transformer_encoder import TransformerEncoder
+from semvec.encoders.tuned import INSTALL, Grown, read_grown
+from semvec.errors import InputError, MissingExtra, ModelError, OptionError
+from semvec.finetune.mine import hard_negatives
+from semvec.finetune.options import FinetuneOptions, Loss
+from semvec.finetune.stored import save_encoder, write_about
+from semvec.finetune.strategies import PLANS, prepare
+from semvec.finetune.task import Answer, Findings, HeadConfig, Task
+from semvec.finetune.trainer import Validated, arguments, callbacks, run
+from semvec.finetune.tuned import Loading, Tuned, named
+from semvec.measures.basic import average_precision, mean, pearson, spearman
+from semvec.measures.intervals import Outcome
+from semvec.text.similar import SimilarTexts, read_similar
+from semvec.types import JSON, Progress, Step, Strategy
+
+MEASURES = {
+    "scored": ("spearman", "pearson"),
+    "labelled": ("average precision",),
+    "pairs": ("reciprocal rank", "first is right"),
+    "triplets": ("reciprocal rank", "first is right"),
+}
+FITTING = {"scored": Loss.COSENT, "labelled": Loss.CONTRASTIVE, "pairs": Loss.MNR, "triplets": Loss.MNR, "texts": Loss.SIMCSE}
+WANTED = {
+    Loss.COSENT: ("scored", "labelled"),
+    Loss.MNR: ("pairs", "triplets"),
+    Loss.TRIPLET: ("triplets",),
+    Loss.CONTRASTIVE: ("labelled",),
+    Loss.SIMCSE: ("texts",),
+    Loss.TSDAE: ("texts",),
+}
+RATES = {Strategy.FULL: 2e-5}
+"""Learning rates that differ from those of heads: an encoder that is good already is easily spoilt."""
+
+DELETED = 0.6
+"""The share of words that TSDAE leaves out (arXiv:2104.06979)."""
+
+
+class Similarity(Task[SimilarTexts]):
+    """Pairs of texts → how alike they are, the cosine of their vectors."""
+
+    name = "similarity"
+
+    def measures(self, config: HeadConfig) -> tuple[str, ...]:
+        return MEASURES[config.labels[0]]
+
+    def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> SimilarTexts:
+        return read_similar(path)
+
+    def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> SimilarTexts:
+        found = read_similar(path)
+        if not all(found.second):
+            raise InputError(f"{os.fspath(path)}: has one text a row, where two are compared; 'semvec encode' gives vectors")
+        return found
+
+    def check(self, examples: SimilarTexts, config: HeadConfig, where: str) -> None:
+        if examples.kind == "texts":
+            raise InputError(f"{where}: texts alone say nothing of similarity; name pairs with --validation FILE")
+        if not all(examples.second):
+            raise InputError(f"{where}: an example has no second text")
+
+    def findings(self, examples: SimilarTexts, answers: Sequence[Answer], config: HeadConfig) -> Findings:
+        kind = examples.kind
+        said = np.array([answer["score"] for answer in answers])
+        if kind == "scored":
+            gold = np.array(examples.scores)
+            both = (("spearman", spearman), ("pearson", pearson))
+            return Findings(tuple(Outcome.over_all(name, of, gold, said, range=(-1.0, 1.0)) for name, of in both))
+        if kind == "labelled":
+            gold = np.array(examples.scores) > 0
+            return Findings((Outcome.over_all("average precision", average_precision, gold, said),))
+        ranks = np.array([answer["rank"] for answer in answers])
+        return Findings(
+            (
+                Outcome.over_all("reciprocal rank", mean, 1.0 / ranks),
+                Outcome.over_all("first is right", mean, (ranks == 1).astype(float)),
+            ),
+            notes=("the second text of each pair is looked for among those of all",),
+        )
+
+
+@dataclass
+class Similar(Tuned):
+    """A sentence encoder that learns; ``live`` is the model of sentence-transformers while it does."""
+
+    config: HeadConfig
+    live: Any = None
+
+    @property
+    def module(self) -> torch.nn.Module:
+        return self.live  # type: ignore[no-any-return]
+
+    @property
+    def body(self) -> Any:
+        return self.live[0].model
+
+    @classmethod
+    def start(
+        cls, task: Similarity, model: str | os.PathLike[str], examples: Any, options: FinetuneOptions, loading: Loading
+    ) -> Similar:
+        if options.strategy == Strategy.HEAD:
+            raise OptionError("strategy 'head' trains a head alone, and similarity has none: choose another")
+        loss = _loss_for(examples, options)
+        encoder = loading.encoder(model)
+        live = _live(encoder, find_model(model).path, options)
+        options = replace(options, loss=loss, learning_rate=options.learning_rate or RATES.get(options.strategy))
+        base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
+        return cls(task, HeadConfig(labels=(examples.kind,)), encoder, base, options, live=live)
+
+    @classmethod
+    def load(cls, task: Similarity, folder: Path, about: Any, loading: Loading) -> Similar:
+        try:
+            config, options = HeadConfig.from_json(about["head"]), FinetuneOptions().changed(dict(about["options"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error})") from error
+        return cls(task, config, loading.encoder(folder), read_grown(folder), options, about.get("record", {}))
+
+    @classmethod
+    def before(
+        cls,
+        task: Similarity,
+        model: str | os.PathLike[str],
+        examples: Any,
+        validation: Any,
+        options: FinetuneOptions,
+        measure: str,
+        folder: Path,
+        loading: Loading,
+        progress: Progress | None,
+    ) -> Similar:
+        encoder = loading.encoder(model)
+        base = Grown(PLANS[Strategy.HEAD].stored, named(model), encoder.weights)
+        return cls(task, HeadConfig(labels=(validation.kind,)), encoder, base, options)
+
+    def learn(
+        self,
+        examples: SimilarTexts,
+        validation: SimilarTexts,
+        measure: str,
+        folder: Path,
+        *,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> JSON:
+        from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+        from sentence_transformers.base.sampler import BatchSamplers
+
+        class Loop(Validated, SentenceTransformerTrainer):  # type: ignore[misc]
+            """The loop of sentence-transformers, with validation and checkpoints of ours."""
+
+        def validate() -> Mapping[str, float]:
+            was = self.live.training
+            try:
+                return {its.measure: its.value for its in self.measured(validation).outcomes}
+            finally:
+                self.live.train(was)
+
+        rows = self._rows(examples, progress)
+        settings = arguments(len(rows), self.options, measure, folder, self.device)
+        loss = _loss(self.live, self.options)
+        apart = BatchSamplers.NO_DUPLICATES if self.options.loss in (Loss.MNR, Loss.SIMCSE) else BatchSamplers.BATCH_SAMPLER
+
+        def make() -> Any:
+            return Loop(
+                learner=loss if self.options.loss == Loss.TSDAE else self.live,
+                validate=validate,
+                options=self.options,
+                model=self.live,
+                args=SentenceTransformerTrainingArguments(**settings, batch_sampler=apart),
+                train_dataset=rows,
+                eval_dataset=rows.select([0]),  # never read: it is wanted where something is validated
+                loss=loss,
+                callbacks=callbacks(self.options, folder, progress),
+            )
+
+        history = run(make, self.options.seed, folder, resume=resume)
+        self.live.eval()
+        return history
+
+    def _rows(self, examples: SimilarTexts, progress: Progress | None) -> Any:
+        """Return the examples as the loss wants them: a Dataset whose columns are the texts, and the score."""
+        try:
+            from datasets import Dataset
+        except ImportError as error:
+            raise MissingExtra(f"similarity needs the library datasets ({error}): {INSTALL}") from error
+        its = self.options.loss
+        if its == Loss.SIMCSE:
+            columns: dict[str, Any] = {"anchor": examples.first, "positive": examples.first}
+        elif its == Loss.TSDAE:
+            noisy = _noisy(examples.first, self.options.seed)
+            columns = {"damaged": noisy, "original": examples.first}
+        else:
+            columns = {"first": examples.first, "second": examples.second}
+        others = examples.others
+        if self.options.hard_negatives:
+            if progress:
+                progress(Step("looking for hard negatives", 0, None, "pairs"))
+            others = hard_negatives(self.encoder, examples.first, examples.second, self.options.hard_negatives, self.options.seed)
+        if its in (Loss.MNR, Loss.TRIPLET) and any(others):
+            few = min(len(texts) for texts in others)
+            if not few:
+                raise InputError("some examples have a negative and some have none: all must, or none")
+            columns |= {f"other_{at}": [texts[at] for texts in others] for at in range(few if its == Loss.MNR else 1)}
+        if its in (Loss.COSENT, Loss.CONTRASTIVE):
+            columns["label"] = examples.scores if its == Loss.COSENT else [int(score) for score in examples.scores]
+        return Dataset.from_dict(columns)
+
+    @property
+    def _asked(self) -> TransformerEncoder:
+        """The encoder as it is now."""
+        if self.live is None:
+            return self.encoder
+        return SentenceEncoder.of(self.live, name=self.base.base, weights="live")
+
+    def predict(self, examples: SimilarTexts, progress: Progress | None = None) -> list[Answer]:
+        encoder = self._asked
+        say = (lambda done, total: progress(Step("reading", done, total, "texts"))) if progress else None
+        one = encoder.encode_query(examples.first, normalize=True, overflow="windows", progress=say).vectors
+        other = encoder.encode_document(examples.second, normalize=True, overflow="windows", progress=say).vectors
+        cosines = np.einsum("nd,nd->n", one, other)
+        if examples.kind in ("scored", "labelled"):
+            return [{"score": float(its)} for its in cosines]
+        ranks = _ranks(one, examples)(other, encoder)
+        return [{"score": float(its), "rank": int(rank)} for its, rank in zip(cosines, ranks, strict=True)]
+
+    def save(self, folder: Path, *, merge: bool = False) -> None:
+        body = self.encoder.transformer.model if self.live is None else self.body
+        if self.live is None:
+            body.requires_grad_(False)
+        grown = save_encoder(body, self.base, folder, merge=merge)
+        if self.live is not None and grown.kind == "whole" and not (folder / "modules.json").is_file():
+            self.live.save_pretrained(str(folder), create_model_card=False)  # a bare transformer becomes one that pools
+        write_about(folder, grown, self.task.name, self.config.to_json(), self.options.to_json(), self.record)
+
+
+def _ranks(one: Any, examples: SimilarTexts) -> Any:
+    """Return what gives the place of every second text among all, its own negatives included, when ranked for the first."""
+
+    def of(other: Any, encoder: TransformerEncoder) -> Any:
+        texts = {text: at for at, text in enumerate(dict.fromkeys(examples.second))}
+        places = np.array([texts[text] for text in examples.second])
+        first_at = {text: row for row, text in reversed(list(enumerate(examples.second)))}
+        pool = other[[first_at[text] for text in texts]]
+        found = []
+        for start in range(0, len(one), 1024):
+            scores = similarity(one[start : start + 1024], pool, "dot")
+            right = scores[np.arange(len(scores)), places[start : start + 1024]]
+            found.append((scores > right[:, None]).sum(axis=1) + 1)
+        ranks = np.concatenate(found)
+        if any(examples.others):
+            flat = [text for texts_ in examples.others for text in texts_]
+            owner = np.repeat(np.arange(len(one)), [len(texts_) for texts_ in examples.others])
+            against = encoder.encode_document(flat, normalize=True, overflow="windows").vectors
+            own = np.einsum("nd,nd->n", one, other)
+            nearer = np.einsum("nd,nd->n", one[owner], against) > own[owner]
+            ranks = ranks + np.bincount(owner, weights=nearer, minlength=len(one)).astype(np.int64)
+        return ranks
+
+    return of
+
+
+def _loss_for(examples: SimilarTexts, options: FinetuneOptions) -> Loss:
+    """Return the loss to learn by; `OptionError` where the one asked for does not fit the data."""
+    kind = examples.kind
+    loss = FITTING[kind] if options.loss == Loss.AUTO else options.loss
+    if kind not in WANTED[loss]:
+        raise OptionError(f"loss {str(loss)!r} wants {' or '.join(WANTED[loss])}, and the data are {kind}")
+    if options.hard_negatives and loss != Loss.MNR:
+        raise OptionError(f"hard_negatives go with the loss 'mnr', not with {str(loss)!r}")
+    if options.hard_negatives and kind == "triplets":
+        raise OptionError("hard_negatives: the data have negatives of their own")
+    if loss == Loss.TSDAE and (options.strategy != Strategy.FULL or options.matryoshka):
+        raise OptionError("loss 'tsdae' goes with strategy 'full' alone, and not with matryoshka")
+    return loss
+
+
+def _live(encoder: TransformerEncoder, folder: Path, options: FinetuneOptions) -> Any:
+    """Return the encoder as a model of sentence-transformers, made ready to learn."""
+    with quiet_loading():
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.models import Pooling, Transformer
+
+        if (folder / "modules.json").is_file():
+            live = SentenceTransformer(str(folder), device=encoder.device, local_files_only=True)
+        elif (folder / "config.json").is_file():
+            inner = Transformer(str(folder))
+            pooling = Pooling(inner.get_word_embedding_dimension(), pooling_mode="mean")
+            live = SentenceTransformer(modules=[inner, pooling], device=encoder.device)
+        else:
+            raise OptionError(f"{folder}: is itself stored as what it learnt alone: store that one whole (--merge) first")
+    live.model_card_data.generate_widget_examples = False
+    wrong = [dim for dim in options.matryoshka if not 1 <= dim <= live.get_embedding_dimension()]
+    if wrong:
+        raise OptionError(f"matryoshka {wrong[0]}: the vectors have {live.get_embedding_dimension()} dimensions")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        live[0].model = prepare(live[0].model, options).to(encoder.device)
+    if options.strategy in (Strategy.FULL, Strategy.LAST_N):
+        for module in list(live)[1:]:
+            module.requires_grad_(True)
+    else:
+        for module in list(live)[1:]:
+            module.requires_grad_(False)
+    return live
+
+
+def _loss(live: Any, options: FinetuneOptions) -> Any:
+    from sentence_transformers import losses
+
+    made = {
+        Loss.COSENT: losses.CoSENTLoss,
+        Loss.MNR: losses.MultipleNegativesRankingLoss,
+        Loss.TRIPLET: losses.TripletLoss,
+        Loss.CONTRASTIVE: losses.OnlineContrastiveLoss,
+        Loss.SIMCSE: losses.MultipleNegativesRankingLoss,
+        Loss.TSDAE: losses.DenoisingAutoEncoderLoss,
+    }
+    try:
+        loss = made[options.loss](live)
+    except Exception as error:  # of a model that has no decoder to learn with
+        raise OptionError(f"loss {str(options.loss)!r} does not fit this model: {first_line(error)}") from error
+    if options.matryoshka:
+        whole = live.get_embedding_dimension()
+        return losses.MatryoshkaLoss(live, loss, matryoshka_dims=sorted({whole, *options.matryoshka}, reverse=True))
+    return loss
+
+
+def _noisy(texts: Sequence[str], seed: int) -> list[str]:
+    """Return ``texts`` without six words of ten, but never without all."""
+    rng, found = np.random.default_rng(seed), []
+    for text in texts:
+        words = text.split()
+        keep = rng.random(len(words)) > DELETED
+        if len(words) and not keep.any():
+            keep[rng.integers(len(words))] = True
+        found.append(" ".join(word for word, yes in zip(words, keep, strict=True) if yes))
+    return found

@@ -1,0 +1,247 @@
+"""Labelled examples and an encoder → a model that does a task, in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from semvec.embeddings.files import folder_written_whole, plain_errors
+from semvec.encoders.model_folder import ABOUT
+from semvec.errors import InputError, OptionError, OutputError, OutputExists, ResumeMismatch
+from semvec.finetune.card import write_card
+from semvec.finetune.options import FinetuneOptions, Precision
+from semvec.finetune.pictures import draw_pictures
+from semvec.finetune.stored import check_mergeable
+from semvec.finetune.strategies import counted
+from semvec.finetune.task import Findings, Task, split_off
+from semvec.finetune.tasks import model_of, task_named
+from semvec.finetune.trainer import last_checkpoint
+from semvec.finetune.tuned import Loading, Tuned
+from semvec.text.columns import data_name, has_split, split_file
+from semvec.types import JSON, Progress, Step, Strategy, did_you_mean
+
+BEFORE = "before"
+"""The folder, in a model's, of what it is compared with: the encoder as it was, with a linear head where there is a head."""
+
+RUN, CHECKPOINTS = "run.json", "checkpoints"
+HELD_OUT = ("dev", "validation", "valid")
+PACKAGES = ("semvec", "torch", "transformers", "sentence-transformers", "peft", "accelerate")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was trained: where it is, and what came of it (``record``, which is in its ``semvec.json`` too)."""
+
+    path: Path
+    model: Tuned
+    record: JSON
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Examples to learn from and to validate on, and whether these were split off from those."""
+
+    train: Any
+    validation: Any
+    split: bool
+    name: str
+
+
+def finetune(
+    task: str,
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    validation: str | os.PathLike[str] | None = None,
+    options: FinetuneOptions | None = None,
+    before: bool = True,
+    merge: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str | None = None,
+    trust_pickle: bool = False,
+    trust_remote_code: bool = False,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train ``model``, an encoder, for ``task`` on the labelled ``data``; write what it becomes to the folder ``output``.
+
+    ``task`` is one of `semvec.finetune.tasks.TASKS`. ``data`` is a file, or a folder with the files train and, for
+    ``validation``, dev; a test file there is not looked at. Without validation data a share of the training examples is split
+    off. ``before`` measures the encoder as it was too, with a linear head of its own where the task has a head. ``merge``
+    stores the whole encoder where only what it learnt would be. A run that was stopped leaves ``output.part``, from which
+    ``resume`` goes on.
+
+    Raises `InputError` for data of which nothing can be learnt, `OptionError` for options that do not fit, `OutputExists`,
+    `ResumeMismatch` where the unfinished run was another one, and what `load_encoder` raises.
+    """
+    options, target, say, started = options or FinetuneOptions(), Path(output), progress or (lambda _: None), perf_counter()
+    kind, loading = task_named(task), Loading(device, trust_pickle, trust_remote_code)
+    work = check_output(target, overwrite=overwrite, resume=resume)
+    examples = read_data(kind, data, validation, options)
+    tuned = model_of(task).start(kind, model, examples.train, options, loading)
+    kind.check(examples.validation, tuned.config, "validation data")
+    if merge:
+        check_mergeable(tuned.body, tuned.base)
+    measure = chosen_measure(kind, tuned, options)
+    _same_run(work, _digest(tuned, examples), resume)
+    learning, everything = counted(tuned.module)
+    history = tuned.learn(examples.train, examples.validation, measure, work / CHECKPOINTS, resume=resume, progress=progress)
+    found = tuned.measured(examples.validation, progress)
+    earlier = _before(kind, model, examples, options, measure, work, loading, progress) if before else None
+    tuned.record = {
+        "data": examples.name,
+        "examples": {"train": len(examples.train), "validation": len(examples.validation), "split off": examples.split},
+        "parameters": {"learning": learning, "all": everything},
+        "measure": measure,
+        "validation": measures_of(found, options.seed),
+        "before": None if earlier is None else measures_of(earlier.measured(examples.validation), options.seed),
+        "history": history,
+        "seconds": round(perf_counter() - started, 1),
+        "device": tuned.device,
+        "versions": _versions(),
+    }
+    say(Step("storing", 0, None, "files"))
+    with folder_written_whole(target, lambda: check_replaceable(target, overwrite=overwrite)) as spare:
+        tuned.save(spare, merge=merge)
+        if earlier is not None:
+            (spare / BEFORE).mkdir()
+            earlier.save(spare / BEFORE)
+        draw_pictures(spare, tuned.record, found)
+        write_card(spare, tuned, found, target.name)
+    shutil.rmtree(work, ignore_errors=True)
+    return Trained(target, tuned, tuned.record)
+
+
+def _before(
+    task: Task[Any],
+    model: str | os.PathLike[str],
+    examples: _Data,
+    options: FinetuneOptions,
+    measure: str,
+    work: Path,
+    loading: Loading,
+    progress: Progress | None,
+) -> Tuned | None:
+    """Return the encoder as it was: with a linear head that learnt from the same examples, where the task has a head.
+
+    None where that is what was trained, or where it would not fit into memory.
+    """
+    kind: type[Tuned] = model_of(task.name)
+    if options.strategy == Strategy.HEAD:
+        return None
+    plain = replace(
+        options,
+        strategy=Strategy.HEAD,
+        epochs=None,
+        learning_rate=None,
+        head_learning_rate=None,
+        crf=False,
+        knn=False,
+        precision=Precision.FLOAT32,
+    )
+    return kind.before(task, model, examples.train, examples.validation, plain, measure, work / BEFORE, loading, progress)
+
+
+def measures_of(found: Findings, seed: int) -> JSON:
+    """Return the measures with their 95 % intervals as JSON."""
+    made = {}
+    for outcome in found.outcomes:
+        its = outcome.interval(seed=seed)
+        made[outcome.measure] = {"value": its.value, "low": its.low, "high": its.high}
+    return made
+
+
+def check_output(target: Path, *, overwrite: bool, resume: bool) -> Path:
+    """Return the folder to work in, if ``target`` can be written; `OutputError` or `OutputExists` if not."""
+    work = target.with_name(f"{target.name}.part")
+    with plain_errors(target):
+        if not target.parent.is_dir():
+            raise OutputError(f"{target}: the folder {target.parent} does not exist")
+        check_replaceable(target, overwrite=overwrite)
+        if resume and not (work / RUN).is_file():
+            raise ResumeMismatch(f"{work}: no unfinished run is there to go on with; leave out --resume")
+        if not resume and (work / RUN).is_file() and last_checkpoint(work / CHECKPOINTS) is None:
+            shutil.rmtree(work)  # nothing was learnt yet
+        if not resume and work.exists():
+            if not overwrite:
+                raise OutputExists(f"{work}: an unfinished run is there: --resume goes on with it, --overwrite begins anew")
+            if not (work / RUN).is_file():
+                raise OutputExists(f"{work}: exists and is no unfinished run, and nothing else is overwritten")
+            shutil.rmtree(work)
+    return work
+
+
+def check_replaceable(target: Path, *, overwrite: bool) -> None:
+    """Raise `OutputExists` where something is at ``target`` that may not be replaced: only a fine-tuned model ever is."""
+    if not os.path.lexists(target):
+        return
+    if not overwrite:
+        raise OutputExists(f"{target}: exists already; --overwrite replaces it")
+    if not (target / ABOUT).is_file():
+        raise OutputExists(f"{target}: exists and is no fine-tuned model, and nothing else is overwritten; name another folder")
+
+
+def read_data(
+    task: Task[Any], data: str | os.PathLike[str], validation: str | os.PathLike[str] | None, options: FinetuneOptions
+) -> _Data:
+    """Return what to learn from and what to validate on: ``validation``, or dev in the folder ``data``, or a share of train."""
+    place = Path(data)
+    if not place.exists():
+        raise InputError(f"{place}: no such file or folder")
+    examples = task.read(split_file(place, "train", suffixes=task.suffixes), options)
+    named = validation
+    if named is None and place.is_dir():
+        split = next((its for its in HELD_OUT if has_split(place, its, task.suffixes)), None)
+        named = None if split is None else split_file(place, split, suffixes=task.suffixes)
+    if named is not None:
+        return _Data(examples, task.read(named, options), False, data_name(data))
+    return _Data(*split_off(task, examples, options.validation, options.seed), True, data_name(data))
+
+
+def chosen_measure(task: Task[Any], tuned: Tuned, options: FinetuneOptions) -> str:
+    """Return the measure that is chosen by; `OptionError`, before anything is trained, where the task has none so called."""
+    known = task.measures(tuned.config)
+    if options.measure is None:
+        return known[0]
+    by_name = {name.lower().replace(" ", "_"): name for name in known} | {name: name for name in known}
+    if options.measure not in by_name:
+        hint = did_you_mean(options.measure, list(by_name))
+        raise OptionError(f"measure {options.measure!r} is none of this task{hint}: there are {', '.join(known)}")
+    return by_name[options.measure]
+
+
+def _digest(tuned: Tuned, examples: _Data) -> str:
+    """Return what tells this run from another one."""
+    parts = [tuned.task.name, tuned.base.to_json(), tuned.config.to_json(), tuned.options.to_json()]
+    digest = sha256(json.dumps(parts, sort_keys=True).encode())
+    for its in (examples.train, examples.validation):
+        digest.update(repr(its).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _same_run(work: Path, digest: str, resume: bool) -> None:
+    """Begin a run in ``work``, or go on with the one there; `ResumeMismatch` where that was another one."""
+    file = work / RUN
+    if resume and json.loads(file.read_text())["digest"] != digest:
+        raise ResumeMismatch(f"{work}: the unfinished run was made with other data, another model or other options")
+    with plain_errors(work):
+        work.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"digest": digest}))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,283 @@
+"""The loop: transformers' Trainer, with validation by the very code that predicts, and checkpoints of what learns alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from semvec.encoders.tuned import INSTALL
+from semvec.errors import MissingExtra
+from semvec.finetune.options import FinetuneOptions, Optimizer, Precision, Schedule
+from semvec.finetune.strategies import PLANS
+from semvec.finetune.windows import Window, collate
+from semvec.types import JSON, Progress, Step
+
+Validate = Callable[[], Mapping[str, float]]
+LEARNT, WHOLE = "learnt.safetensors", "whole"
+"""Files of a checkpoint: what had been learnt, and the sign that it was written to its end."""
+
+TOGETHER = 50
+"""Batches whose windows are put in the order of their lengths, so that little is padded."""
+
+STEPS_AT_MOST = 1000
+"""Steps between two looks at the validation data, at most."""
+
+MOMENTUM = 0.9
+SCHEDULES = {Schedule.LINEAR: "linear", Schedule.COSINE: "cosine", Schedule.CONSTANT: "constant_with_warmup"}
+
+
+class Validated(Trainer):  # type: ignore[misc]
+    """Trainer, except for what is validated and stored, and which rates there are.
+
+    ``learner`` is the module that learns, ``validate`` gives its measures as it is.
+    """
+
+    def __init__(self, *, learner: torch.nn.Module, validate: Validate, options: FinetuneOptions, **named: Any) -> None:
+        self.learner, self.validate, self.own_options = learner, validate, options
+        super().__init__(**named)
+        self.remove_callback(PrinterCallback)
+        self.model_accepts_loss_kwargs = False
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        metrics = {f"eval_{name}": value for name, value in self.validate().items()}
+        self.log(dict(metrics))
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        self.optimizer: Any = self.optimizer or optimizer(self.learner, self.own_options)
+        return self.optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        place = Path(output_dir or self.args.output_dir)
+        place.mkdir(parents=True, exist_ok=True)
+        save_file({name: its.detach().cpu().contiguous() for name, its in learnt(self.learner).items()}, place / LEARNT)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self.learner.load_state_dict(load_file(Path(resume_from_checkpoint) / LEARNT), strict=False)
+
+    def _load_best_model(self) -> None:
+        if self.state.best_model_checkpoint:
+            self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+
+class Loop(Validated):
+    """The loop of a network: batches of windows of like lengths, and the loss that it gives itself."""
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        outputs = model(**inputs)
+        return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        lengths = [window.length for window in self.train_dataset]
+        return Order(lengths, self.own_options.batch_size, self.own_options.seed)
+
+
+class Told(TrainerCallback):  # type: ignore[misc]
+    """Marks checkpoints as whole, and says how far training is."""
+
+    def __init__(self, folder: Path, progress: Progress | None) -> None:
+        self.folder, self.progress = folder, progress
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        (self.folder / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.progress:
+            loss = next((its["loss"] for its in reversed(state.log_history) if "loss" in its), None)
+            self.progress(Step("training", state.global_step, state.max_steps, "steps", loss))
+
+
+def train(
+    network: torch.nn.Module,
+    windows: Sequence[Window],
+    options: FinetuneOptions,
+    measure: str,
+    validate: Validate,
+    folder: Path,
+    *,
+    device: str,
+    pad: int = 0,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> JSON:
+    """Train ``network`` on ``windows``, leave it as it was best by ``measure``, and return the history as JSON.
+
+    ``validate`` gives the measures of the network as it is. Checkpoints go into ``folder``; with ``resume`` the last whole one
+    there is gone on from. The history has the loss of some steps, the measures of every look, and which was best.
+    """
+
+    def make() -> Any:
+        return Loop(
+            learner=network,
+            validate=validate,
+            options=options,
+            model=network,
+            args=TrainingArguments(**arguments(len(windows), options, measure, folder, device)),
+            train_dataset=list(windows),
+            eval_dataset=[],
+            data_collator=partial(collate, pad=pad),
+            callbacks=callbacks(options, folder, progress),
+        )
+
+    return run(make, options.seed, folder, resume=resume)
+
+
+def run(make: Callable[[], Any], seed: int, folder: Path, *, resume: bool) -> JSON:
+    """Run the trainer that ``make`` gives, from its last checkpoint with ``resume``, and return its history."""
+    with _seeded(seed), _quiet():
+        try:
+            trainer = make()
+        except ImportError as error:
+            raise MissingExtra(f"training needs the library accelerate ({str(error).splitlines()[0]:.80}): {INSTALL}") from error
+        last = last_checkpoint(folder) if resume else None
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    return _history(trainer.state)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the last checkpoint in ``folder`` that was written to its end."""
+    found = [path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")]
+    return max(found, key=lambda path: int(path.name.partition("-")[2]), default=None)
+
+
+def callbacks(options: FinetuneOptions, folder: Path, progress: Progress | None) -> list[Any]:
+    """Return what stops a training early, and tells of it."""
+    return [EarlyStoppingCallback(early_stopping_patience=options.patience), Told(folder, progress)]
+
+
+def arguments(count: int, options: FinetuneOptions, measure: str, folder: Path, device: str) -> dict[str, Any]:
+    """Return Trainer's settings for ``count`` examples."""
+    plan = PLANS[options.strategy]
+    a_epoch = max(1, -(-count // (options.batch_size * options.accumulate)))
+    steps = max(1, round(a_epoch * (options.epochs or plan.epochs)))
+    look = min(steps, -(-a_epoch // -(-a_epoch // STEPS_AT_MOST)))
+    on_gpu = device.startswith("cuda")
+    able = on_gpu and torch.cuda.is_bf16_supported()
+    return {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": options.batch_size,
+        "gradient_accumulation_steps": options.accumulate,
+        "max_steps": steps,
+        "learning_rate": options.learning_rate or plan.learning_rate,
+        "lr_scheduler_type": SCHEDULES[options.schedule],
+        "warmup_steps": round(options.warmup * steps),
+        "weight_decay": options.weight_decay,
+        "max_grad_norm": options.clip,
+        "bf16": options.precision == Precision.BF16 or (options.precision == Precision.AUTO and able),
+        "use_cpu": device == "cpu",
+        "eval_strategy": "steps",
+        "eval_steps": look,
+        "save_strategy": "steps",
+        "save_steps": look,
+        "save_total_limit": 2,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": f"eval_{measure}",
+        "greater_is_better": True,
+        "logging_strategy": "steps",
+        "logging_steps": max(1, steps // 100),
+        "logging_nan_inf_filter": False,
+        "seed": options.seed,
+        "disable_tqdm": True,
+        "report_to": "none",
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": on_gpu,
+        "restore_callback_states_from_checkpoint": True,
+    }
+
+
+def optimizer(module: torch.nn.Module, options: FinetuneOptions) -> torch.optim.Optimizer:
+    """Return what takes the steps: a head at its own rate, biases and norms without decay."""
+    plan = PLANS[options.strategy]
+    rates = {False: options.learning_rate or plan.learning_rate, True: options.head_learning_rate or plan.head_learning_rate}
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, weight in module.named_parameters():
+        if weight.requires_grad:
+            groups.setdefault((name.startswith("head."), weight.ndim > 1), []).append(weight)
+    sets = [
+        {"params": weights, "lr": rates[head], "weight_decay": options.weight_decay if decays else 0.0}
+        for (head, decays), weights in groups.items()
+    ]
+    if options.optimizer == Optimizer.SGD:
+        return torch.optim.SGD(sets, lr=rates[False], momentum=MOMENTUM)
+    return torch.optim.AdamW(sets, lr=rates[False], fused=True)  # on 2 CPU cores in a fifth of the time
+
+
+def learnt(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return what learns of ``module``, and its buffers, by name: all that has to be kept of a training."""
+    kept = {name for name, weight in module.named_parameters() if weight.requires_grad}
+    kept |= {name for name, _ in module.named_buffers()}
+    return {name: value for name, value in module.state_dict().items() if name in kept}
+
+
+class Order(torch.utils.data.Sampler[int]):
+    """The order of the windows in every epoch, decided by the seed: windows of like lengths together, batches by chance."""
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch, self.seed, self.epoch = np.asarray(lengths), batch, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(len(self.lengths))
+        some = self.batch * TOGETHER
+        parts = [part[np.argsort(-self.lengths[part], kind="stable")] for part in np.split(order, range(some, len(order), some))]
+        batches = [batch for part in parts for batch in np.split(part, range(self.batch, len(part), self.batch))]
+        short = [batch for batch in batches if len(batch) < self.batch]
+        full = [batch for batch in batches if len(batch) == self.batch]
+        ordered = [full[at] for at in rng.permutation(len(full))] + short  # a short one in between would shift all others
+        return iter(np.concatenate(ordered).tolist())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Trainer's notes, which are of no use to a user of semvec, off the terminal."""
+    from transformers.utils import logging as notes
+
+    level = notes.get_verbosity()
+    notes.set_verbosity_error()
+    try:
+        yield
+    finally:
+        notes.set_verbosity(level)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Leave the generators of chance as they were: Trainer sets all of them."""
+    python, array, tensor = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(array)
+        torch.set_rng_state(tensor)
+        if gpus:
+            torch.cuda.set_rng_state_all(gpus)
+
+
+def _history(state: Any) -> JSON:
+    """Return the losses of some steps, the measures of every look, and the step that was best."""
+    losses = [{"step": its["step"], "epoch": its["epoch"], "loss": its["loss"]} for its in state.log_history if "loss" in its]
+    looks = [
+        {"step": its["step"], "epoch": its["epoch"], **found}
+        for its in state.log_history
+        if (found := {name.removeprefix("eval_"): value for name, value in its.items() if name.startswith("eval_")})
+    ]
+    return {"steps": state.global_step, "best_step": state.best_global_step, "losses": losses, "looks": looks}

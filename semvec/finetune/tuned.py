@@ -1,0 +1,138 @@
+"""What every fine-tuned model is, whatever it does: it learns, predicts, is measured, stored and loaded."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from semvec.encoders.catalog import load_encoder
+from semvec.encoders.transformer_encoder import TransformerEncoder
+from semvec.encoders.tuned import Grown
+from semvec.errors import OptionError
+from semvec.finetune.options import FinetuneOptions
+from semvec.finetune.task import Answer, Examples, Findings, Task
+from semvec.types import JSON, Progress
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Where a model computes, and what of it may be run or unpickled."""
+
+    device: str | None = None
+    trust_pickle: bool = False
+    trust_remote_code: bool = False
+
+    def encoder(self, model: str | os.PathLike[str]) -> TransformerEncoder:
+        """Return the encoder called ``model``; `OptionError` where it has no transformer."""
+        its = load_encoder(model, device=self.device, trust_pickle=self.trust_pickle, trust_remote_code=self.trust_remote_code)
+        if not isinstance(its, TransformerEncoder):
+            kind = its.fingerprint.family
+            raise OptionError(f"{model} is a {kind} model: what is fine-tuned are transformers, sentence or contextual models")
+        return its
+
+
+@dataclass
+class Tuned(ABC):
+    """A model for ``task``, as ``config`` says, made from ``base``; ``record`` is what came of its training.
+
+    ``earlier`` is what it is compared with, in words.
+    """
+
+    earlier: ClassVar[str] = "the encoder before"
+    task: Task[Any]
+    config: Any
+    encoder: TransformerEncoder
+    base: Grown
+    options: FinetuneOptions
+    record: JSON = field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self.encoder.device
+
+    @property
+    @abstractmethod
+    def module(self) -> torch.nn.Module:
+        """All that it computes with, of which some learns."""
+
+    @property
+    @abstractmethod
+    def body(self) -> Any:
+        """The encoder's model, with what the strategy added to it."""
+
+    @classmethod
+    @abstractmethod
+    def start(cls, task: Any, model: str | os.PathLike[str], examples: Any, options: FinetuneOptions, loading: Loading) -> Tuned:
+        """Return ``model`` ready to learn from ``examples``.
+
+        Raises `OptionError` where the strategy or the layers do not fit the encoder, `InputError` for examples of which
+        nothing can be learnt, and what `load_encoder` raises.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, task: Any, folder: Path, about: Any, loading: Loading) -> Tuned:
+        """Return the model in ``folder``, whose ``semvec.json`` says ``about``; `ModelError` where it is damaged."""
+
+    @classmethod
+    def before(
+        cls,
+        task: Any,
+        model: str | os.PathLike[str],
+        examples: Any,
+        validation: Any,
+        options: FinetuneOptions,
+        measure: str,
+        folder: Path,
+        loading: Loading,
+        progress: Progress | None,
+    ) -> Tuned | None:
+        """Return what the model is to be compared with: the encoder as it was; None where there is nothing of the kind."""
+        return None
+
+    @abstractmethod
+    def learn(
+        self,
+        examples: Any,
+        validation: Any,
+        measure: str,
+        folder: Path,
+        *,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> JSON:
+        """Learn from ``examples``, end as it was best by ``measure`` on ``validation``, and return the history."""
+
+    @abstractmethod
+    def predict(self, examples: Any, progress: Progress | None = None) -> list[Answer]:
+        """Return what the model says of every example, as JSON; what that is, the task says.
+
+        ``examples`` is what the task's reader gives (`semvec.text.examples`, …); their labels are not looked at.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path, *, merge: bool = False) -> None:
+        """Write the model into ``folder``, which is empty: `load_model` reads it, and `load_encoder` as an encoder.
+
+        Stored is what was learnt, and the name of the encoder; the whole encoder under the strategy full, and with ``merge``.
+        """
+
+    def measured(self, examples: Examples, progress: Progress | None = None) -> Findings:
+        """Return what the model's answers on labelled ``examples`` are worth."""
+        return self.task.findings(examples, self.predict(examples, progress), self.config)
+
+    def parts(self, examples: Examples) -> int:
+        """Return how many windows more than examples are read: long ones are read in several."""
+        return 0
+
+
+def named(model: str | os.PathLike[str]) -> str:
+    """Return how an encoder is to be found again: a path as a whole one."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if path.exists() else os.fspath(model)

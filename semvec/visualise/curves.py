@@ -1,0 +1,97 @@
+"""Pictures of a training: how its loss went down and its measure up; who was taken for whom."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.errors import MissingExtra
+
+SIZE, DPI = (7.0, 4.0), 150
+MANY = 40
+"""Classes from which on their names do not fit on a picture, and those are shown that are confused most."""
+
+WRITTEN = 20
+"""Classes up to which numbers stand in the cells."""
+
+ShownLosses = Sequence[tuple[float, float]]
+
+
+def training_curve(losses: ShownLosses, looks: Mapping[str, ShownLosses], best: float | None) -> bytes:
+    """Return a PNG of ``losses`` (epoch, loss) and of every measure in ``looks`` (epoch, value); ``best`` is the epoch kept.
+
+    Raises `MissingExtra` without matplotlib.
+    """
+    figure, axis = _figure(SIZE)
+    axis.plot(*zip(*losses, strict=True), color="#9AA0A6", linewidth=1.2, label="training loss") if losses else None
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("training loss")
+    axis.set_ylim(bottom=0)
+    other = axis.twinx()
+    for (name, points), colour in zip(looks.items(), ("#1A73E8", "#E8710A", "#188038", "#A142F4"), strict=False):
+        other.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour, label=f"{name} (validation)")
+    other.set_ylabel("measure")
+    if best is not None:
+        other.axvline(best, color="#202124", linestyle=":", linewidth=1, label="kept")
+    lines = [*axis.get_lines(), *other.get_lines()]
+    names = [line.get_label() for line in lines]
+    axis.legend(lines, names, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3, frameon=False)
+    for side in (axis, other):
+        side.spines["top"].set_visible(False)
+    return _png(figure)
+
+
+def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str]) -> bytes:
+    """Return a PNG of how often each class (a row) was taken for which (a column), as shares of the row.
+
+    Of more than 40 classes those are shown that are confused most. Raises `MissingExtra` without matplotlib.
+    """
+    shown = _most_confused(confusion)
+    counts = confusion[np.ix_(shown, shown)]
+    shares = counts / np.maximum(confusion.sum(axis=1)[shown, None], 1)
+    n = len(shown)
+    side = max(4.0, 0.32 * n + 2.0)
+    figure, axis = _figure((side + 1, side))
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = [_short(str(classes[at])) for at in shown]
+    axis.set_xticks(range(n), names, rotation=90, fontsize=7)
+    axis.set_yticks(range(n), names, fontsize=7)
+    axis.set_xlabel("said" if n == len(classes) else f"said ({n} of {len(classes)} classes, those confused most)")
+    axis.set_ylabel("gold")
+    if n <= WRITTEN:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                ink = "white" if shares[row, column] > 0.5 else "#202124"
+                axis.text(column, row, f"{count:,}", ha="center", va="center", fontsize=7, color=ink)
+    figure.colorbar(image, ax=axis, shrink=0.7, label="share of the row")
+    return _png(figure)
+
+
+def _most_confused(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
+    if len(confusion) <= MANY:
+        return np.arange(len(confusion))
+    wrong = confusion - np.diag(np.diag(confusion))
+    return np.sort(np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:MANY])
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:23]}…"
+
+
+def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra(f"pictures need the library matplotlib ({error}): pip install 'semvec[maps]'") from error
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    return figure, figure.subplots()
+
+
+def _png(figure: Any) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
