@@ -94,7 +94,6 @@ OWN: dict[str, Decorator] = {
     "hard_negatives": click.option("--hard-negatives", type=click.IntRange(0, 100), default=0, help="Looked for, for each pair."),
     "crf": click.option("--crf", is_flag=True, help="Learn which tag may follow which."),
     "scheme": click.option("--scheme", type=click.Choice(["BIO", "BIOES"]), default="BIO", help="How spans are marked inside."),
-    "knn": click.option("--knn", is_flag=True, help="Let the nearest training examples speak too, and show them with predict."),
 }
 
 

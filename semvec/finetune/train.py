@@ -144,7 +144,6 @@ def _before(
         learning_rate=None,
         head_learning_rate=None,
         crf=False,
-        knn=False,
         precision=Precision.FLOAT32,
     )
     return kind.before(task, model, examples.train, examples.validation, plain, measure, work / BEFORE, loading, progress)

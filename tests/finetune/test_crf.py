@@ -63,8 +63,8 @@ def test_padding_changes_nothing(crf: Crf) -> None:
 def test_the_scheme_is_kept() -> None:
     allowed, starts, ends = may_follow(BIO)
     step = {(a, b): allowed[i, j] for i, a in enumerate(BIO) for j, b in enumerate(BIO)}
-    assert step["B-A", "I-A"] and step["I-A", "I-A"] and step["O", "B-B"] and step["I-A", "B-A"] and step["B-A", "O"]
-    assert not (step["O", "I-A"] or step["B-B", "I-A"] or step["I-B", "I-A"])
+    assert all(step[a, b] for a, b in (("B-A", "I-A"), ("I-A", "I-A"), ("O", "B-B"), ("I-A", "B-A"), ("B-A", "O")))
+    assert not any(step[a, b] for a, b in (("O", "I-A"), ("B-B", "I-A"), ("I-B", "I-A")))
     assert starts.tolist() == [True, True, False, False, True]
     assert ends.all()
 
@@ -73,8 +73,8 @@ def test_the_scheme_with_ends_is_kept() -> None:
     tags = ["B-A", "I-A", "E-A", "S-A", "O", "B-B", "E-B"]
     allowed, starts, ends = may_follow(tags)
     step = {(a, b): bool(allowed[i, j]) for i, a in enumerate(tags) for j, b in enumerate(tags)}
-    assert step["B-A", "I-A"] and step["B-A", "E-A"] and step["E-A", "S-A"] and step["S-A", "O"] and step["E-A", "B-B"]
-    assert not (step["B-A", "O"] or step["B-A", "S-A"] or step["I-A", "B-A"] or step["O", "E-A"] or step["B-A", "E-B"])
+    assert all(step[a, b] for a, b in (("B-A", "I-A"), ("B-A", "E-A"), ("E-A", "S-A"), ("S-A", "O"), ("E-A", "B-B")))
+    assert not any(step[a, b] for a, b in (("B-A", "O"), ("B-A", "S-A"), ("I-A", "B-A"), ("O", "E-A"), ("B-A", "E-B")))
     assert dict(zip(tags, ends, strict=True))["B-A"] == 0
     assert dict(zip(tags, ends, strict=True))["E-A"] == 1
     assert dict(zip(tags, starts, strict=True))["E-A"] == 0

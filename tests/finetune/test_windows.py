@@ -42,8 +42,7 @@ def test_a_long_text_is_read_whole(loaded: Any) -> None:
     seen: dict[int, int] = {}
     for ids, window in reader.framed(tokens):
         assert len(ids) <= 16
-        for at, token in zip(range(window.start, window.end), ids[1:-1].tolist(), strict=True):
-            seen[at] = token
+        seen |= dict(zip(range(window.start, window.end), ids[1:-1].tolist(), strict=True))
     assert [seen[at] for at in range(len(tokens.ids))] == tokens.ids.tolist()
 
 
