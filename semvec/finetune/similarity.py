@@ -149,6 +149,9 @@ class Similar(Tuned):
         base = Grown(PLANS[Strategy.HEAD].stored, named(model), encoder.weights)
         return cls(task, HeadConfig(labels=(validation.kind,)), encoder, base, options)
 
+    def validated_on(self, examples: Any) -> None:
+        self.config = HeadConfig(labels=(examples.kind,))
+
     def learn(
         self,
         examples: SimilarTexts,

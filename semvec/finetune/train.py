@@ -88,6 +88,7 @@ def finetune(
     examples = read_data(kind, data, validation, options)
     tuned = model_of(task).start(kind, model, examples.train, options, loading)
     kind.check(examples.validation, tuned.config, "validation data")
+    tuned.validated_on(examples.validation)
     if merge:
         check_mergeable(tuned.body, tuned.base)
     measure = chosen_measure(kind, tuned, options)

@@ -127,6 +127,9 @@ class Tuned(ABC):
         """Return what the model's answers on labelled ``examples`` are worth."""
         return self.task.findings(examples, self.predict(examples, progress), self.config)
 
+    def validated_on(self, examples: Examples) -> None:  # noqa: B027 (most have nothing to note)
+        """Take note of what it will be measured on, where the measures depend on that."""
+
     def parts(self, examples: Examples) -> int:
         """Return how many windows more than examples are read: long ones are read in several."""
         return 0

@@ -18,7 +18,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     tiny.make_model("bert", folder / "base")
     small.write("classify", folder)
-    arguments = ["finetune", "classify", "-m", str(folder / "base"), "--data", str(folder / "classify.tsv"), "-o", str(folder / "m")]
+    arguments = [
+        "finetune",
+        "classify",
+        "-m",
+        str(folder / "base"),
+        "--data",
+        str(folder / "classify.tsv"),
+        "-o",
+        str(folder / "m"),
+    ]
     result = CliRunner().invoke(main, [*arguments, "--epochs", "1", "--strategy", "bitfit"])
     assert result.exit_code == 0, result.output
     assert "43 examples to learn from, 5 to validate on (split off)" in result.output
