@@ -25,6 +25,8 @@ PACKAGES = (
     "tokenizers",
     "model2vec",
     "faiss-cpu",
+    "peft",
+    "accelerate",
 )
 UNITS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 """What a processor multiplies with, as Linux calls it."""
@@ -52,12 +54,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def keep(name: str, results: dict[str, Any]) -> None:
-    """Write ``results`` to ``results/NAME.json`` with the machine and the date, and print them."""
+def keep(name: str, results: dict[str, Any], *, quiet: bool = False) -> None:
+    """Write ``results`` to ``results/NAME.json`` with the machine and the date, and print them unless ``quiet``."""
     RESULTS.mkdir(exist_ok=True)
     record = {"benchmark": name, "date": datetime.now(timezone.utc).date().isoformat(), "machine": machine(), "results": results}
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(json.dumps(results, indent=1, ensure_ascii=False), flush=True)
+    if not quiet:
+        print(json.dumps(results, indent=1, ensure_ascii=False), flush=True)
 
 
 def sentences(data: Path) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from semvec.text.markdown import escaped, table
 from semvec.types import Backend, Overflow
 from semvec_cli.bar import Bar
 from semvec_cli.columns import columns
@@ -158,7 +158,7 @@ def _print(report: Report, *, markdown: bool) -> None:
     for line in report.lines:
         shown = plain(_short(line.model), markdown) + (" (baseline)" if line.baseline else "")
         rows.append([shown, *(str(line.measures.get(name, "-")) for name in names)])
-    click.echo(_markdown(rows) if markdown else columns(rows))
+    click.echo(table(rows) if markdown else columns(rows))
     if report.differences:
         click.echo(f"\n{report.measure}, paired:" + ("\n" if markdown else ""))
         click.echo("\n".join(f"{mark}{plain(str(its), markdown)}" for its in report.differences))
@@ -166,15 +166,10 @@ def _print(report: Report, *, markdown: bool) -> None:
         click.echo("\n" + "\n".join(notes))
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
-
-
 def plain(text: str, markdown: bool) -> str:
     """Return ``text`` on one line, with nothing in it that a terminal, or Markdown, would take for more than text."""
     shown = "".join(one if one.isprintable() else "�" for one in " ".join(text.split()))
-    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", shown) if markdown else shown
+    return escaped(shown) if markdown else shown
 
 
 def _short(name: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from semvec.types import Strategy
+from semvec.finetune.options import HEAD_POOLINGS, Loss, Optimizer, Precision, Schedule, Scheme
+from semvec.types import Choice, Strategy
 from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 RATE = click.FloatRange(0, 10, min_open=True)
-STRATEGIES = [str(one) for one in Strategy]
+
+
+def one_of(kind: type[Choice]) -> click.Choice[str]:
+    """Return the members of ``kind`` as what can be chosen from."""
+    return click.Choice([str(one) for one in kind])
+
+
 EXAMPLES = {
     "classify": (
         "classify --data banking77 -o intents",
@@ -39,21 +46,21 @@ COMMON: tuple[Decorator, ...] = (
     click.option("-o", "--output", required=True, metavar="MODEL", help="The folder to write."),
     click.option("--validation", metavar="FILE", help="What to validate on.  [default: dev in DATA, else a share of it]"),
     click.option("--validation-share", type=click.FloatRange(0.001, 0.9), default=0.1, help="How much is split off for that."),
-    click.option("-s", "--strategy", type=click.Choice(STRATEGIES), default="full", help="How much of the encoder learns."),
+    click.option("-s", "--strategy", type=one_of(Strategy), default="full", help="How much of the encoder learns."),
     click.option("--epochs", type=click.FloatRange(0.001), help="Times the examples are read.  [default: 5 to 30, by strategy]"),
     click.option("--batch-size", type=click.IntRange(1), default=32, help="Examples a step."),
     click.option("--accumulate", type=click.IntRange(1), default=1, help="Batches a step."),
     click.option("--learning-rate", type=RATE, help="Of the encoder.  [default: by strategy]"),
     click.option("--head-learning-rate", type=RATE, help="Of the head.  [default: 0.001, of head alone 0.003]"),
-    click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), default="adamw", help="What takes the steps."),
-    click.option("--schedule", type=click.Choice(["linear", "cosine", "constant"]), default="linear", help="Of the rates."),
+    click.option("--optimizer", type=one_of(Optimizer), default="adamw", help="What takes the steps."),
+    click.option("--schedule", type=one_of(Schedule), default="linear", help="Of the rates."),
     click.option("--warmup", type=click.FloatRange(0, 1), default=0.1, help="Share of the steps in which the rates rise."),
     click.option("--weight-decay", type=click.FloatRange(0, 10), default=0.01, help="Of all but biases and norms."),
     click.option("--dropout", type=click.FloatRange(0, 0.95), default=0.1, help="Of the head, and of LoRA."),
     click.option("--clip", type=click.FloatRange(0), default=1.0, help="The longest a gradient may be."),
     click.option("--patience", type=click.IntRange(1), default=3, help="Stop after so many looks without a better measure."),
     click.option("--measure", help="What the best epoch is chosen by.  [default: the task's first]"),
-    click.option("--precision", type=click.Choice(["auto", "float32", "bf16"]), default="auto", help="auto: bf16 on a GPU."),
+    click.option("--precision", type=one_of(Precision), default="auto", help="auto: bf16 on a GPU."),
     click.option("--seed", type=click.IntRange(0), default=0, help="Decides the head, the order, the split, the dropout."),
     click.option("--max-tokens", type=click.IntRange(8), help="Read so many at once, more in windows.  [default: MODEL's]"),
     click.option("--layers", help="-1, -4..-1 or -1,-2: put side by side.  [default: -1; tag with --strategy head -4..-1]"),
@@ -80,20 +87,19 @@ OWN: dict[str, Decorator] = {
     "label_smoothing": click.option("--label-smoothing", type=click.FloatRange(0, 0.9), default=0.0, help="Doubt about labels."),
     "pooling": click.option(
         "--pooling",
-        type=click.Choice(["own", "mean", "cls", "max", "last_token"]),
-        default="own",
-        help="How tokens become a text.",
+        type=click.Choice([str(one) for one in HEAD_POOLINGS]),
+        help="How tokens become a text.  [default: as MODEL does it]",
     ),
     "loss": click.option(
         "--loss",
-        type=click.Choice(["auto", "cosent", "mnr", "triplet", "contrastive", "simcse", "tsdae"]),
+        type=one_of(Loss),
         default="auto",
         help="auto: cosent for scores, contrastive for labels, mnr for pairs and triplets, simcse for texts alone.",
     ),
     "matryoshka": click.option("--matryoshka", metavar="DIMS", help="256,128,64: vectors that are good when cut to these, too."),
     "hard_negatives": click.option("--hard-negatives", type=click.IntRange(0, 100), default=0, help="Looked for, for each pair."),
     "crf": click.option("--crf", is_flag=True, help="Learn which tag may follow which."),
-    "scheme": click.option("--scheme", type=click.Choice(["BIO", "BIOES"]), default="BIO", help="How spans are marked inside."),
+    "scheme": click.option("--scheme", type=one_of(Scheme), default="BIO", help="How spans are marked inside."),
 }
 
 

@@ -67,16 +67,9 @@ def report(model: str, data: str, **options: Any) -> None:
 
 def _check(output: Path, *, overwrite: bool) -> None:
     """Raise where something is at ``output`` that may not be replaced: only a report ever is."""
-    from semvec.errors import OutputError, OutputExists
+    from semvec.embeddings.files import check_replaceable
 
-    if not output.parent.is_dir():
-        raise OutputError(f"{output}: the folder {output.parent} does not exist")
-    if not output.exists():
-        return
-    if not overwrite:
-        raise OutputExists(f"{output}: exists already; --overwrite replaces it")
-    if not (output / "report.json").is_file():
-        raise OutputExists(f"{output}: exists and is no report, and nothing else is overwritten")
+    check_replaceable(output, "report", (output / "report.json").is_file, overwrite=overwrite)
 
 
 def _print(its: Any) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from semvec.errors import OutputError
+from semvec.errors import OutputError, OutputExists
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file would be too large"}
 
@@ -106,6 +106,21 @@ def folder_written_whole(path: Path, check: Callable[[], None]) -> Iterator[Path
             raise
         sync_folder(place.parent)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def check_replaceable(path: Path, what: str, is_one: Callable[[], bool], *, overwrite: bool) -> None:
+    """Raise where a folder cannot be written to ``path``: only a ``what``, as ``is_one`` says, is ever replaced.
+
+    `OutputError` where there is no folder to write it into, `OutputExists` where something is there already.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist")
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise OutputExists(f"{path}: exists already; --overwrite replaces it")
+    if not is_one():
+        raise OutputExists(f"{path}: exists and is no {what}, and nothing else is overwritten; name another folder")
 
 
 def _mode_of_new_files(folder: Path) -> int:

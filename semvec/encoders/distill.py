@@ -19,14 +19,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.embeddings.files import folder_written_whole, plain_errors
+from semvec.embeddings.files import check_replaceable, folder_written_whole, plain_errors
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.fit_tokens import fit_tokens
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.protocol import Encoder
 from semvec.encoders.static_table import is_static
 from semvec.encoders.transformer_encoder import TransformerEncoder
-from semvec.errors import InputError, MissingExtra, ModelError, OptionError, OutputError, OutputExists, TextsCut
+from semvec.errors import InputError, MissingExtra, ModelError, OptionError, TextsCut
 from semvec.types import JSON, Dtype, LayerMix, Level, Oov, Pooling, Progress, Step
 
 DIMS = 256
@@ -122,12 +122,7 @@ def _begun(corpus: Iterable[str]) -> Iterator[str]:
 
 
 def _check_replaceable(target: Path, overwrite: bool) -> None:
-    if not target.parent.is_dir():
-        raise OutputError(f"{target}: the folder {target.parent} does not exist")
-    if target.exists() and not overwrite:
-        raise OutputExists(f"{target}: exists already; --overwrite replaces it")
-    if target.exists() and not (target.is_dir() and is_static(target)):
-        raise OutputExists(f"{target}: exists and is no static model, and nothing else is overwritten; name another folder")
+    check_replaceable(target, "static model", lambda: target.is_dir() and is_static(target), overwrite=overwrite)
 
 
 def _plain(teacher: Encoder) -> TransformerEncoder:

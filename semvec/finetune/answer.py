@@ -11,11 +11,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from semvec.errors import InputError
 from semvec.finetune.heads import AnswerHead, Head
 from semvec.finetune.options import FinetuneOptions
-from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits, softmax
+from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.basic import mean
 from semvec.measures.intervals import Outcome

@@ -10,6 +10,8 @@ from semvec.finetune.pictures import CONFUSION, CURVE
 from semvec.finetune.strategies import PLANS
 from semvec.finetune.task import ClassRow, Findings
 from semvec.finetune.tasks import ABOUT
+from semvec.measures.intervals import Interval
+from semvec.text.markdown import escaped, table
 from semvec.types import JSON
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def card(folder: Path, tuned: Tuned, found: Findings, name: str) -> str:
                 f"{parameters['learning']:,} of {parameters['all']:,} parameters learnt ({share:.2f} %)",
                 f"- examples: {counts['train']:,} to learn from, {counts['validation']:,} to validate on ({how})",
                 f"- chosen by: {record['measure']}, at step {record['history']['best_step']:,} of {record['history']['steps']:,}",
-                f"- labels: {_some(tuned.config.labels)}" if getattr(tuned.config, "labels", ()) else "- labels: none",
+                *([f"- labels: {_some(tuned.config.labels)}"] if getattr(tuned.config, "labels", ()) else []),
                 f"- seed {options.seed}, {record['seconds']:,.0f} seconds on {record['device']}",
             ]
         ),
@@ -68,23 +70,13 @@ def measures_table(record: JSON, earlier: str) -> str:
 
 def rows_table(rows: Sequence[ClassRow]) -> str:
     """Return a table of the classes as Markdown."""
-    cells = [[cell(its.name), *(f"{x:.3f}" for x in (its.precision, its.recall, its.f1)), f"{its.support:,}"] for its in rows]
+    cells = [[escaped(its.name), *(f"{x:.3f}" for x in (its.precision, its.recall, its.f1)), f"{its.support:,}"] for its in rows]
     return table([["class", "precision", "recall", "F1", "support"], *cells])
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return ``rows``, the first being the header, as a Markdown table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]])
-
-
-def cell(text: str) -> str:
-    """Return ``text`` as it can stand in a cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def shown(its: JSON) -> str:
     """Return a value with its interval."""
-    return "-" if its is None else f"{its['value']:.3f} [{its['low']:.3f}, {its['high']:.3f}]"
+    return "-" if its is None else str(Interval(**its))
 
 
 def _some(labels: Sequence[str]) -> str:

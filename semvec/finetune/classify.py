@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from semvec.errors import InputError
 from semvec.finetune.heads import Head, LabelHead
@@ -22,7 +23,6 @@ from semvec.finetune.task import (
     class_rows,
     mean_by_owner,
     rows_of,
-    softmax,
 )
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.basic import macro_f1, mean
@@ -85,8 +85,8 @@ class Classify(HeadTask[Texts]):
     ) -> list[Answer]:
         whole = mean_by_owner(logits, windows, len(examples))
         if config.many:
-            return [many_answer(row, config.labels) for row in 1 / (1 + np.exp(-whole))]
-        return [label_answer(row, config.labels) for row in softmax(whole)]
+            return [many_answer(row, config.labels) for row in expit(whole)]
+        return [label_answer(row, config.labels) for row in softmax(whole, axis=-1)]
 
     def findings(self, examples: Texts, answers: Sequence[Answer], config: HeadConfig) -> Findings:
         if config.many:

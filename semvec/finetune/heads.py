@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from semvec.finetune.crf import Crf
-from semvec.finetune.options import TokenPooling
+from semvec.types import Pooling
 
 Batch = dict[str, Tensor]
 NOTHING = -100
@@ -62,7 +62,7 @@ class LabelHead(Head):
         dim: int,
         outputs: int,
         dropout: float,
-        pooling: TokenPooling,
+        pooling: Pooling,
         *,
         many: bool = False,
         smoothing: float = 0.0,
@@ -89,7 +89,7 @@ class LabelHead(Head):
 class RelationHead(LabelHead):
     """How two pieces of a text are related: the pooled text and both pieces' means, a layer each (R-BERT, arXiv:1905.08284)."""
 
-    def __init__(self, dim: int, outputs: int, dropout: float, pooling: TokenPooling, **more: float) -> None:
+    def __init__(self, dim: int, outputs: int, dropout: float, pooling: Pooling, **more: float) -> None:
         super().__init__(3 * dim, outputs, dropout, pooling, **more)  # type: ignore[arg-type]
         self.parts = nn.ModuleList(nn.Linear(dim, dim) for _ in range(3))
 
@@ -147,13 +147,13 @@ class AnswerHead(Head):
         return nn.functional.cross_entropy(logits, batch["labels"])
 
 
-def pooled(hidden: Tensor, mask: Tensor, how: TokenPooling) -> Tensor:
+def pooled(hidden: Tensor, mask: Tensor, how: Pooling) -> Tensor:
     """Return one vector a row (rows, dim) of the tokens that ``mask`` (rows, length) names."""
-    if how == TokenPooling.CLS:
+    if how == Pooling.CLS:
         return hidden[:, 0]
-    if how == TokenPooling.LAST_TOKEN:
+    if how == Pooling.LAST_TOKEN:
         return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
-    if how == TokenPooling.MAX:
+    if how == Pooling.MAX:
         return hidden.masked_fill(mask[..., None] == 0, torch.finfo(hidden.dtype).min).amax(1)
     weights = mask.to(hidden.dtype) / mask.sum(1, keepdim=True)
     return (weights[:, None] @ hidden)[:, 0]

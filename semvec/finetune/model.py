@@ -12,19 +12,18 @@ import numpy as np
 import torch
 
 from semvec.encoders.batches import Budget, Ceiling, in_batches, run_within_memory
-from semvec.encoders.model_folder import ABOUT
 from semvec.encoders.transformer_encoder import TransformerEncoder
-from semvec.encoders.tuned import IN_FRONT, Grown, read_grown
+from semvec.encoders.tuned import Grown, read_grown
 from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.network import FEATURES, Network, on
-from semvec.finetune.options import FinetuneOptions, TokenPooling
+from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
 from semvec.finetune.trainer import train
-from semvec.finetune.tuned import Loading, Tuned, named
+from semvec.finetune.tuned import Lesson, Loading, Tuned, damage_told, named
 from semvec.finetune.windows import Reader, Window, collate
-from semvec.types import JSON, Progress, Step, Strategy
+from semvec.types import JSON, Pooling, Progress, Step, Strategy
 
 HEAD = "head.safetensors"
 READS_MORE = 384
@@ -47,6 +46,11 @@ class FineTuned(Tuned):
     @property
     def body(self) -> Any:
         return self.network.body
+
+    @property
+    def pad(self) -> int:
+        """The token that fills up rows."""
+        return self.encoder.transformer.tokenizer.pad
 
     @property
     def reader(self) -> Reader:
@@ -72,10 +76,8 @@ class FineTuned(Tuned):
         from safetensors.torch import load_file
 
         grown = read_grown(folder)
-        try:
+        with damage_told(folder):
             config, options = HeadConfig.from_json(about["head"]), FinetuneOptions().changed(dict(about["options"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error})") from error
         encoder = loading.encoder(folder)
         head = task.head(config, encoder.transformer.hidden * len(config.layers), options)
         try:
@@ -104,11 +106,10 @@ class FineTuned(Tuned):
     def _run(self, windows: Sequence[Window], ask: Any, progress: Progress | None) -> list[Logits]:
         found: list[Any] = [None] * len(windows)
         budget = Budget(self.encoder.transformer.batch_tokens, Ceiling())
-        pad, was = self.encoder.transformer.tokenizer.pad, self.network.training
-        done = 0
+        done, was = 0, self.network.training
 
         def run(batch: Sequence[tuple[int, Window]]) -> None:
-            rows = ask(on(collate([window for _, window in batch], pad), self.device)).float().cpu().numpy()
+            rows = ask(on(collate([window for _, window in batch], self.pad), self.device)).float().cpu().numpy()
             for (at, window), row in zip(batch, rows, strict=True):
                 found[at] = row[: window.rows] if row.ndim > 1 else row
 
@@ -131,17 +132,8 @@ class FineTuned(Tuned):
     def _answers(self, logits: Sequence[Logits], windows: Sequence[Window], examples: Examples) -> list[Answer]:
         return self.task.answers(logits, windows, examples, self.config, self.network.head)
 
-    def learn(
-        self,
-        examples: Any,
-        validation: Any,
-        measure: str,
-        folder: Path,
-        *,
-        resume: bool = False,
-        progress: Progress | None = None,
-    ) -> JSON:
-        windows, asked = self.windows(examples, labelled=True), self.windows(validation, labelled=False)
+    def learn(self, lesson: Lesson, progress: Progress | None = None) -> JSON:
+        windows, asked = self.windows(lesson.examples, labelled=True), self.windows(lesson.validation, labelled=False)
         if not windows:
             raise InputError("the training examples have no token to learn from")
         self._try(windows)
@@ -150,29 +142,25 @@ class FineTuned(Tuned):
             self._standardise(windows)
 
         def validate() -> Mapping[str, float]:
-            said = self._answers(self.logits(asked), asked, validation)
-            return {its.measure: its.value for its in self.task.findings(validation, said, self.config).outcomes}
+            said = self._answers(self.logits(asked), asked, lesson.validation)
+            return self.task.findings(lesson.validation, said, self.config).values
 
-        where: dict[str, Any] = {"device": self.device, "pad": self.encoder.transformer.tokenizer.pad}
-        return train(self.network, windows, self.options, measure, validate, folder, **where, resume=resume, progress=progress)
+        return train(self.network, windows, self.options, lesson, validate, self.device, pad=self.pad, progress=progress)
 
     @classmethod
     def before(
         cls,
         task: HeadTask[Any],
         model: str | os.PathLike[str],
-        examples: Any,
-        validation: Any,
+        lesson: Lesson,
         options: FinetuneOptions,
-        measure: str,
-        folder: Path,
         loading: Loading,
-        progress: Progress | None,
+        progress: Progress | None = None,
     ) -> FineTuned | None:
-        probe = cls.start(task, model, examples, options, loading)
-        if not task.features_fit(probe.windows(examples, labelled=False), probe.network.head.dim):
+        probe = cls.start(task, model, lesson.examples, options, loading)
+        if not task.features_fit(probe.windows(lesson.examples, labelled=False), probe.network.head.dim):
             return None
-        probe.learn(examples, validation, measure, folder, progress=progress)
+        probe.learn(lesson, progress)
         return probe
 
     @property
@@ -219,13 +207,9 @@ def _fitted(task: HeadTask[Any], encoder: TransformerEncoder, body: Any, options
         layers = (-1,)
     if wrong := [layer for layer in layers if not -n - 1 <= layer <= n]:
         raise OptionError(f"the model has no layer {wrong[0]}: there are 0 (before all) to {n}, or -1 (the last) to -{n + 1}")
-    pooling = options.pooling
-    if pooling == TokenPooling.OWN:
-        own = str(encoder.own_pooling[0])
-        pooling = TokenPooling(own) if own in set(TokenPooling) else TokenPooling.MEAN
-    its = getattr(getattr(body, "inner", None), "active_peft_config", None)
-    virtual = int(its.num_virtual_tokens) if its is not None and its.peft_type.value in IN_FRONT else 0
-    limit = encoder.transformer.limit - virtual
+    own = encoder.own_pooling[0]
+    pooling = options.pooling or (own if own in HEAD_POOLINGS else Pooling.MEAN)
+    limit = encoder.transformer.limit - getattr(body, "virtual", 0)
     if (options.max_tokens or 0) > limit:
         raise OptionError(f"max_tokens {options.max_tokens} is more than the {limit} this model reads")
     own_limit = READS_MORE if task.name == "qa" else encoder.max_tokens

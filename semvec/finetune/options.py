@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from semvec.errors import OptionError
-from semvec.types import JSON, Choice, Strategy, did_you_mean
+from semvec.types import JSON, Choice, Pooling, Strategy, did_you_mean
 
 
 class Precision(Choice):
@@ -55,14 +55,8 @@ class Loss(Choice):
     TSDAE = "tsdae"
 
 
-class TokenPooling(Choice):
-    """How a text's tokens become what a head reads; ``own`` is as the encoder does it by itself."""
-
-    OWN = "own"
-    MEAN = "mean"
-    CLS = "cls"
-    MAX = "max"
-    LAST_TOKEN = "last_token"
+HEAD_POOLINGS = (Pooling.MEAN, Pooling.CLS, Pooling.MAX, Pooling.LAST_TOKEN)
+"""What a head can make of a text's tokens."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +64,10 @@ class FinetuneOptions:
     """How an encoder and its head learn.
 
     ``strategy`` says how much of the encoder learns. None stands for what suits the strategy (``epochs``, ``learning_rate``,
-    ``head_learning_rate``) or the task (``measure``, ``layers``, ``max_tokens``). A learning rate rises from 0 over the first
-    ``warmup`` share of all steps, then follows ``schedule``. Training stops when ``measure`` was not bettered for ``patience``
-    epochs, and the best epoch is kept. ``validation`` is the share of the training examples that it is measured on, where no
-    examples are named for that. ``layers`` of the encoder are put side by side (-1 is the last).
+    ``head_learning_rate``), the task (``measure``, ``layers``, ``max_tokens``) or the encoder (``pooling``). A learning rate
+    rises from 0 over the first ``warmup`` share of all steps, then follows ``schedule``. Training stops when ``measure`` was
+    not bettered for ``patience`` epochs, and the best epoch is kept. ``validation`` is the share of the training examples that
+    it is measured on, where no examples are named for that. ``layers`` of the encoder are put side by side (-1 is the last).
 
     ``rank`` is that of LoRA and DoRA, ``last_layers`` how many learn under last-n, ``virtual_tokens`` how many there are under
     prefix, prompt and ptuning, ``reduction`` by how much an adapter's bottleneck is narrower than the encoder. ``crf`` and
@@ -103,7 +97,7 @@ class FinetuneOptions:
     seed: int = 0
     max_tokens: int | None = None
     layers: tuple[int, ...] | None = None
-    pooling: TokenPooling = TokenPooling.OWN
+    pooling: Pooling | None = None
     rank: int = 8
     last_layers: int = 2
     virtual_tokens: int = 20
@@ -117,7 +111,10 @@ class FinetuneOptions:
 
     def __post_init__(self) -> None:
         for name, kind in CHOICES.items():
-            object.__setattr__(self, name, kind(getattr(self, name)))
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, kind(getattr(self, name)))
+        if self.pooling not in (None, *HEAD_POOLINGS):
+            raise OptionError(f"pooling {str(self.pooling)!r}: a head reads one of {', '.join(HEAD_POOLINGS)}")
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and low <= value <= high):
@@ -145,7 +142,7 @@ CHOICES: dict[str, type[Choice]] = {
     "schedule": Schedule,
     "precision": Precision,
     "scheme": Scheme,
-    "pooling": TokenPooling,
+    "pooling": Pooling,
     "loss": Loss,
 }
 RANGES: dict[str, tuple[float, float]] = {

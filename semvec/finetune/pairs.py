@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import softmax
 
 from semvec.errors import InputError
 from semvec.finetune.classify import balance, check_known, check_labels, label_answer, label_findings
 from semvec.finetune.heads import Head, LabelHead
 from semvec.finetune.options import FinetuneOptions
-from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits, mean_by_owner, softmax
+from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits, mean_by_owner
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.basic import pearson, spearman
 from semvec.measures.intervals import Outcome
@@ -81,7 +82,7 @@ class Pair(HeadTask[Pairs]):
         whole = mean_by_owner(logits, windows, len(examples))
         if config.scored:
             return [{"score": float(row[0])} for row in whole]
-        return [label_answer(row, config.labels) for row in softmax(whole)]
+        return [label_answer(row, config.labels) for row in softmax(whole, axis=-1)]
 
     def findings(self, examples: Pairs, answers: Sequence[Answer], config: HeadConfig) -> Findings:
         if isinstance(examples, ScoredPairs):

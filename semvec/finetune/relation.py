@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from semvec.errors import InputError
 from semvec.finetune.classify import balance, check_known, check_labels, label_answer, label_findings
 from semvec.finetune.heads import Head, RelationHead
 from semvec.finetune.options import FinetuneOptions
-from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits, softmax
+from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.intervals import Numbers, Outcome
 from semvec.text.relations import NO_RELATION, Relations, read_relations

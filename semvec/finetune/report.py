@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from semvec.errors import SemvecError
-from semvec.finetune.card import rows_table, shown, table
+from semvec.finetune.card import rows_table, shown
 from semvec.finetune.loading import load_model
 from semvec.finetune.pictures import CONFUSION
 from semvec.finetune.task import Answer, Findings
@@ -19,6 +19,7 @@ from semvec.finetune.train import BEFORE, measures_of
 from semvec.finetune.tuned import Tuned
 from semvec.measures.intervals import differences
 from semvec.text.columns import data_name, split_file
+from semvec.text.markdown import table
 from semvec.types import JSON, Progress
 from semvec.visualise.curves import confusion_picture
 

@@ -10,22 +10,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from semvec.embeddings.similarity import similarity
 from semvec.encoders.catalog import find_model
-from semvec.encoders.model_folder import ABOUT, first_line
+from semvec.encoders.model_folder import first_line
 from semvec.encoders.quiet import quiet_loading
 from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import INSTALL, Grown, read_grown
-from semvec.errors import InputError, MissingExtra, ModelError, OptionError
+from semvec.errors import InputError, MissingExtra, OptionError
 from semvec.finetune.mine import hard_negatives
 from semvec.finetune.options import FinetuneOptions, Loss
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare
-from semvec.finetune.task import Answer, Findings, HeadConfig, Task
+from semvec.finetune.task import Answer, Findings, Task
 from semvec.finetune.trainer import Validated, arguments, callbacks, run
-from semvec.finetune.tuned import Loading, Tuned, named
+from semvec.finetune.tuned import Lesson, Loading, Tuned, damage_told, named
 from semvec.measures.basic import average_precision, mean, pearson, spearman
 from semvec.measures.intervals import Outcome
 from semvec.text.similar import SimilarTexts, read_similar
@@ -49,8 +50,31 @@ WANTED = {
 RATES = {Strategy.FULL: 2e-5}
 """Learning rates that differ from those of heads: an encoder that is good already is easily spoilt."""
 
+Vectors = NDArray[np.float32]
+RANKED_AT_ONCE = 1024
+ROUNDING = 1e-6
+"""Cosines that differ by no more are equal: the same two texts give others in another product of matrices."""
+
 DELETED = 0.6
 """The share of words that TSDAE leaves out (arXiv:2104.06979)."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What kind of examples a model is measured on, which decides by what (`MEASURES`)."""
+
+    kind: str
+
+    def to_json(self) -> JSON:
+        """Return this as JSON."""
+        return {"kind": self.kind}
+
+    @classmethod
+    def from_json(cls, record: JSON) -> Compared:
+        """Return what `to_json` gave; `KeyError`, `TypeError` or `ValueError` where it is not that."""
+        if record["kind"] not in MEASURES:
+            raise ValueError(f"no kind {record['kind']!r:.40}")
+        return cls(record["kind"])
 
 
 class Similarity(Task[SimilarTexts]):
@@ -58,8 +82,8 @@ class Similarity(Task[SimilarTexts]):
 
     name = "similarity"
 
-    def measures(self, config: HeadConfig) -> tuple[str, ...]:
-        return MEASURES[config.labels[0]]
+    def measures(self, config: Compared) -> tuple[str, ...]:
+        return MEASURES[config.kind]
 
     def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> SimilarTexts:
         return read_similar(path)
@@ -70,13 +94,13 @@ class Similarity(Task[SimilarTexts]):
             raise InputError(f"{os.fspath(path)}: has one text a row, where two are compared; 'semvec encode' gives vectors")
         return found
 
-    def check(self, examples: SimilarTexts, config: HeadConfig, where: str) -> None:
+    def check(self, examples: SimilarTexts, config: Compared, where: str) -> None:
         if examples.kind == "texts":
             raise InputError(f"{where}: texts alone say nothing of similarity; name pairs with --validation FILE")
         if not all(examples.second):
             raise InputError(f"{where}: an example has no second text")
 
-    def findings(self, examples: SimilarTexts, answers: Sequence[Answer], config: HeadConfig) -> Findings:
+    def findings(self, examples: SimilarTexts, answers: Sequence[Answer], config: Compared) -> Findings:
         kind = examples.kind
         said = np.array([answer["score"] for answer in answers])
         if kind == "scored":
@@ -100,7 +124,7 @@ class Similarity(Task[SimilarTexts]):
 class Similar(Tuned):
     """A sentence encoder that learns; ``live`` is the model of sentence-transformers while it does."""
 
-    config: HeadConfig
+    config: Compared
     live: Any = None
 
     @property
@@ -119,17 +143,15 @@ class Similar(Tuned):
             raise OptionError("strategy 'head' trains a head alone, and similarity has none: choose another")
         loss = _loss_for(examples, options)
         encoder = loading.encoder(model)
-        live = _live(encoder, find_model(model).path, options)
+        live = _live(encoder, find_model(model).path, options, loading)
         options = replace(options, loss=loss, learning_rate=options.learning_rate or RATES.get(options.strategy))
         base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
-        return cls(task, HeadConfig(labels=(examples.kind,)), encoder, base, options, live=live)
+        return cls(task, Compared(examples.kind), encoder, base, options, live=live)
 
     @classmethod
     def load(cls, task: Similarity, folder: Path, about: Any, loading: Loading) -> Similar:
-        try:
-            config, options = HeadConfig.from_json(about["head"]), FinetuneOptions().changed(dict(about["options"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error})") from error
+        with damage_told(folder):
+            config, options = Compared.from_json(about["head"]), FinetuneOptions().changed(dict(about["options"]))
         return cls(task, config, loading.encoder(folder), read_grown(folder), options, about.get("record", {}))
 
     @classmethod
@@ -137,31 +159,19 @@ class Similar(Tuned):
         cls,
         task: Similarity,
         model: str | os.PathLike[str],
-        examples: Any,
-        validation: Any,
+        lesson: Lesson,
         options: FinetuneOptions,
-        measure: str,
-        folder: Path,
         loading: Loading,
-        progress: Progress | None,
+        progress: Progress | None = None,
     ) -> Similar:
         encoder = loading.encoder(model)
         base = Grown(PLANS[Strategy.HEAD].stored, named(model), encoder.weights)
-        return cls(task, HeadConfig(labels=(validation.kind,)), encoder, base, options)
+        return cls(task, Compared(lesson.validation.kind), encoder, base, options)
 
     def validated_on(self, examples: Any) -> None:
-        self.config = HeadConfig(labels=(examples.kind,))
+        self.config = Compared(examples.kind)
 
-    def learn(
-        self,
-        examples: SimilarTexts,
-        validation: SimilarTexts,
-        measure: str,
-        folder: Path,
-        *,
-        resume: bool = False,
-        progress: Progress | None = None,
-    ) -> JSON:
+    def learn(self, lesson: Lesson, progress: Progress | None = None) -> JSON:
         from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
         from sentence_transformers.base.sampler import BatchSamplers
 
@@ -171,12 +181,12 @@ class Similar(Tuned):
         def validate() -> Mapping[str, float]:
             was = self.live.training
             try:
-                return {its.measure: its.value for its in self.measured(validation).outcomes}
+                return self.measured(lesson.validation).values
             finally:
                 self.live.train(was)
 
-        rows = self._rows(examples, progress)
-        settings = arguments(len(rows), self.options, measure, folder, self.device)
+        rows = self._rows(lesson.examples, progress)
+        settings = arguments(len(rows), self.options, lesson, self.device)
         loss = _loss(self.live, self.options)
         apart = BatchSamplers.NO_DUPLICATES if self.options.loss in (Loss.MNR, Loss.SIMCSE) else BatchSamplers.BATCH_SAMPLER
 
@@ -190,10 +200,10 @@ class Similar(Tuned):
                 train_dataset=rows,
                 eval_dataset=rows.select([0]),  # never read: it is wanted where something is validated
                 loss=loss,
-                callbacks=callbacks(self.options, folder, progress),
+                callbacks=callbacks(self.options, lesson.folder, progress),
             )
 
-        history = run(make, self.options.seed, folder, resume=resume)
+        history = run(make, self.options.seed, lesson)
         self.live.eval()
         return history
 
@@ -240,7 +250,9 @@ class Similar(Tuned):
         cosines = np.einsum("nd,nd->n", one, other)
         if examples.kind in ("scored", "labelled"):
             return [{"score": float(its)} for its in cosines]
-        ranks = _ranks(one, examples)(other, encoder)
+        ranks = _ranks(one, other, examples, cosines)
+        if any(examples.others):
+            ranks = ranks + _nearer(one, examples, cosines, encoder)
         return [{"score": float(its), "rank": int(rank)} for its, rank in zip(cosines, ranks, strict=True)]
 
     def save(self, folder: Path, *, merge: bool = False) -> None:
@@ -253,30 +265,27 @@ class Similar(Tuned):
         write_about(folder, grown, self.task.name, self.config.to_json(), self.options.to_json(), self.record)
 
 
-def _ranks(one: Any, examples: SimilarTexts) -> Any:
-    """Return what gives the place of every second text among all, its own negatives included, when ranked for the first."""
+def _ranks(one: Vectors, other: Vectors, examples: SimilarTexts, own: Vectors) -> NDArray[np.int64]:
+    """Return the place (pairs,) of every second text among the second ones of all pairs, when ranked for the first.
 
-    def of(other: Any, encoder: TransformerEncoder) -> Any:
-        texts = {text: at for at, text in enumerate(dict.fromkeys(examples.second))}
-        places = np.array([texts[text] for text in examples.second])
-        first_at = {text: row for row, text in reversed(list(enumerate(examples.second)))}
-        pool = other[[first_at[text] for text in texts]]
-        found = []
-        for start in range(0, len(one), 1024):
-            scores = similarity(one[start : start + 1024], pool, "dot")
-            right = scores[np.arange(len(scores)), places[start : start + 1024]]
-            found.append((scores > right[:, None]).sum(axis=1) + 1)
-        ranks = np.concatenate(found)
-        if any(examples.others):
-            flat = [text for texts_ in examples.others for text in texts_]
-            owner = np.repeat(np.arange(len(one)), [len(texts_) for texts_ in examples.others])
-            against = encoder.encode_document(flat, normalize=True, overflow="windows").vectors
-            own = np.einsum("nd,nd->n", one, other)
-            nearer = np.einsum("nd,nd->n", one[owner], against) > own[owner]
-            ranks = ranks + np.bincount(owner, weights=nearer, minlength=len(one)).astype(np.int64)
-        return ranks
+    ``one`` and ``other`` (pairs, dim) are the vectors of both, ``own`` (pairs,) how alike those of a pair are.
+    """
+    _, first = np.unique(np.array(examples.second, dtype=object), return_index=True)
+    pool, places = other[first], []
+    for start in range(0, len(one), RANKED_AT_ONCE):
+        scores = similarity(one[start : start + RANKED_AT_ONCE], pool, "dot")
+        right = own[start : start + RANKED_AT_ONCE, None]
+        places.append((scores > right + ROUNDING).sum(axis=1) + 1)
+    return np.concatenate(places)
 
-    return of
+
+def _nearer(one: Vectors, examples: SimilarTexts, own: Vectors, encoder: TransformerEncoder) -> NDArray[np.int64]:
+    """Return how many of every pair's own negatives are nearer to its first text than its second one (pairs,)."""
+    texts = [text for its in examples.others for text in its]
+    owner = np.repeat(np.arange(len(one)), [len(its) for its in examples.others])
+    against = encoder.encode_document(texts, normalize=True, overflow="windows").vectors
+    nearer = np.einsum("nd,nd->n", one[owner], against) > own[owner] + ROUNDING
+    return np.bincount(owner[nearer], minlength=len(one))
 
 
 def _loss_for(examples: SimilarTexts, options: FinetuneOptions) -> Loss:
@@ -294,14 +303,16 @@ def _loss_for(examples: SimilarTexts, options: FinetuneOptions) -> Loss:
     return loss
 
 
-def _live(encoder: TransformerEncoder, folder: Path, options: FinetuneOptions) -> Any:
+def _live(encoder: TransformerEncoder, folder: Path, options: FinetuneOptions, loading: Loading) -> Any:
     """Return the encoder as a model of sentence-transformers, made ready to learn."""
     with quiet_loading():
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.models import Pooling, Transformer
 
         if (folder / "modules.json").is_file():
-            live = SentenceTransformer(str(folder), device=encoder.device, local_files_only=True)
+            live = SentenceTransformer(
+                str(folder), device=encoder.device, local_files_only=True, trust_remote_code=loading.trust_remote_code
+            )
         elif (folder / "config.json").is_file():
             inner = Transformer(str(folder))
             pooling = Pooling(inner.get_word_embedding_dimension(), pooling_mode="mean")
@@ -315,12 +326,8 @@ def _live(encoder: TransformerEncoder, folder: Path, options: FinetuneOptions) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         live[0].model = prepare(live[0].model, options).to(encoder.device)
-    if options.strategy in (Strategy.FULL, Strategy.LAST_N):
-        for module in list(live)[1:]:
-            module.requires_grad_(True)
-    else:
-        for module in list(live)[1:]:
-            module.requires_grad_(False)
+    for module in list(live)[1:]:
+        module.requires_grad_(options.strategy in (Strategy.FULL, Strategy.LAST_N))
     return live
 
 

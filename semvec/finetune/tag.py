@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from semvec.errors import InputError
 from semvec.finetune.classify import check_known, check_labels, read_texts
 from semvec.finetune.crf import Crf, may_follow
 from semvec.finetune.heads import Head, TagHead
 from semvec.finetune.options import FinetuneOptions, Scheme
-from semvec.finetune.task import Answer, ClassRow, Findings, HeadConfig, HeadTask, Logits, class_rows, rows_of, softmax
+from semvec.finetune.task import Answer, ClassRow, Findings, HeadConfig, HeadTask, Logits, class_rows, rows_of
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.basic import share
 from semvec.measures.intervals import Outcome
@@ -103,7 +104,7 @@ class Tag(HeadTask[TaggedSentences]):
         for window, its in zip(windows, logits, strict=True):
             words = window.known["words"]
             rows = its[: len(words)]
-            path, shares = head.crf.best(rows) if head.crf is not None else rows.argmax(axis=1), softmax(rows)
+            path, shares = head.crf.best(rows) if head.crf is not None else rows.argmax(axis=1), softmax(rows, axis=-1)
             for word, tag, share_of in zip(words.tolist(), path.tolist(), shares, strict=True):
                 tags[window.owner][word] = config.labels[tag]
                 scores[window.owner][word] = float(share_of[tag])

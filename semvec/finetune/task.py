@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.errors import InputError, ModelError
+from semvec.errors import InputError
 from semvec.finetune.heads import Head
-from semvec.finetune.options import FinetuneOptions, Scheme, TokenPooling
+from semvec.finetune.options import FinetuneOptions, Scheme
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.intervals import Outcome
-from semvec.types import JSON
+from semvec.types import JSON, Pooling
 
 Logits = NDArray[np.float32]
 Answer = Mapping[str, JSON]
@@ -44,7 +44,7 @@ class HeadConfig:
     scored: bool = False
     scheme: Scheme = Scheme.BIO
     crf: bool = False
-    pooling: TokenPooling = TokenPooling.MEAN
+    pooling: Pooling = Pooling.MEAN
     layers: tuple[int, ...] = (-1,)
     max_tokens: int = 512
     dropout: float = 0.1
@@ -55,13 +55,10 @@ class HeadConfig:
 
     @classmethod
     def from_json(cls, record: JSON) -> HeadConfig:
-        """Return what `to_json` gave; raise `ModelError` where it is not that."""
-        try:
-            known = {field.name: record[field.name] for field in fields(cls)}
-            known |= {"labels": tuple(map(str, known["labels"])), "layers": tuple(map(int, known["layers"]))}
-            return cls(**{**known, "scheme": Scheme(known["scheme"]), "pooling": TokenPooling(known["pooling"])})
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the head's configuration is damaged ({type(error).__name__}: {error})") from error
+        """Return what `to_json` gave; `KeyError`, `TypeError` or `ValueError` where it is not that."""
+        known = {field.name: record[field.name] for field in fields(cls)}
+        known |= {"labels": tuple(map(str, known["labels"])), "layers": tuple(map(int, known["layers"]))}
+        return cls(**{**known, "scheme": Scheme(known["scheme"]), "pooling": Pooling(known["pooling"])})
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,11 @@ class Findings:
     classes: tuple[str, ...] = ()
     confusion: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What each measure comes to."""
+        return {its.measure: its.value for its in self.outcomes}
 
 
 class Task(ABC, Generic[Kind]):
@@ -172,11 +174,10 @@ def split_off(task: Task[Kind], examples: Kind, share: float, seed: int) -> tupl
     wanted = min(max(1, round(share * n)), n - 1)
     groups = task.groups(examples)
     if groups is not None and len(set(groups)) > 1:
-        held: set[str] = set()
-        for group in rng.permutation(sorted(set(groups))).tolist():
-            if sum(one in held for one in groups) >= wanted or len(held) + 1 == len(set(groups)):
-                break
-            held.add(group)
+        names, counts = np.unique(np.array(groups), return_counts=True)
+        order = rng.permutation(len(names))
+        before = np.cumsum(counts[order]) - counts[order]
+        held = set(names[order[:-1][before[:-1] < wanted]].tolist())
         off = [row for row in range(n) if groups[row] in held]
     else:
         off = _evenly(task.strata(examples) or [""] * n, wanted, rng)
@@ -193,12 +194,6 @@ def _evenly(strata: Sequence[str], wanted: int, rng: np.random.Generator) -> lis
     able = [int(row) for row in order if strata[row] not in single] or [int(row) for row in order]
     wanted = min(wanted, len(able))
     return sorted(able[int((at + 0.5) * len(able) / wanted)] for at in range(wanted))
-
-
-def softmax(logits: Logits) -> Logits:
-    """Return ``logits`` (…, n) as shares of 1."""
-    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
 def mean_by_owner(values: Sequence[Logits], windows: Sequence[Window], count: int) -> Logits:

@@ -6,15 +6,16 @@ import json
 import os
 import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from semvec.embeddings.files import folder_written_whole, plain_errors
+from semvec.embeddings.files import check_replaceable, folder_written_whole, plain_errors
 from semvec.encoders.model_folder import ABOUT
-from semvec.errors import InputError, OptionError, OutputError, OutputExists, ResumeMismatch
+from semvec.errors import InputError, OptionError, OutputExists, ResumeMismatch
 from semvec.finetune.card import write_card
 from semvec.finetune.options import FinetuneOptions, Precision
 from semvec.finetune.pictures import draw_pictures
@@ -23,7 +24,7 @@ from semvec.finetune.strategies import counted
 from semvec.finetune.task import Findings, Task, split_off
 from semvec.finetune.tasks import model_of, task_named
 from semvec.finetune.trainer import last_checkpoint
-from semvec.finetune.tuned import Loading, Tuned
+from semvec.finetune.tuned import Lesson, Loading, Tuned
 from semvec.text.columns import data_name, has_split, split_file
 from semvec.types import JSON, Progress, Step, Strategy, did_you_mean
 
@@ -94,9 +95,11 @@ def finetune(
     measure = chosen_measure(kind, tuned, options)
     _same_run(work, _digest(tuned, examples), resume)
     learning, everything = counted(tuned.module)
-    history = tuned.learn(examples.train, examples.validation, measure, work / CHECKPOINTS, resume=resume, progress=progress)
+    lesson = Lesson(examples.train, examples.validation, measure, work / CHECKPOINTS, resume)
+    history = tuned.learn(lesson, progress)
     found = tuned.measured(examples.validation, progress)
-    earlier = _before(kind, model, examples, options, measure, work, loading, progress) if before else None
+    plain = replace(lesson, folder=work / BEFORE, resume=False)
+    earlier = _before(kind, model, plain, options, loading, progress) if before else None
     tuned.record = {
         "data": examples.name,
         "examples": {"train": len(examples.train), "validation": len(examples.validation), "split off": examples.split},
@@ -110,7 +113,7 @@ def finetune(
         "versions": _versions(),
     }
     say(Step("storing", 0, None, "files"))
-    with folder_written_whole(target, lambda: check_replaceable(target, overwrite=overwrite)) as spare:
+    with folder_written_whole(target, partial(check_model_replaceable, target, overwrite)) as spare:
         tuned.save(spare, merge=merge)
         if earlier is not None:
             (spare / BEFORE).mkdir()
@@ -124,10 +127,8 @@ def finetune(
 def _before(
     task: Task[Any],
     model: str | os.PathLike[str],
-    examples: _Data,
+    lesson: Lesson,
     options: FinetuneOptions,
-    measure: str,
-    work: Path,
     loading: Loading,
     progress: Progress | None,
 ) -> Tuned | None:
@@ -147,7 +148,7 @@ def _before(
         crf=False,
         precision=Precision.FLOAT32,
     )
-    return kind.before(task, model, examples.train, examples.validation, plain, measure, work / BEFORE, loading, progress)
+    return kind.before(task, model, lesson, plain, loading, progress)
 
 
 def measures_of(found: Findings, seed: int) -> JSON:
@@ -163,9 +164,7 @@ def check_output(target: Path, *, overwrite: bool, resume: bool) -> Path:
     """Return the folder to work in, if ``target`` can be written; `OutputError` or `OutputExists` if not."""
     work = target.with_name(f"{target.name}.part")
     with plain_errors(target):
-        if not target.parent.is_dir():
-            raise OutputError(f"{target}: the folder {target.parent} does not exist")
-        check_replaceable(target, overwrite=overwrite)
+        check_model_replaceable(target, overwrite)
         if resume and not (work / RUN).is_file():
             raise ResumeMismatch(f"{work}: no unfinished run is there to go on with; leave out --resume")
         if not resume and (work / RUN).is_file() and last_checkpoint(work / CHECKPOINTS) is None:
@@ -179,14 +178,9 @@ def check_output(target: Path, *, overwrite: bool, resume: bool) -> Path:
     return work
 
 
-def check_replaceable(target: Path, *, overwrite: bool) -> None:
+def check_model_replaceable(target: Path, overwrite: bool) -> None:
     """Raise `OutputExists` where something is at ``target`` that may not be replaced: only a fine-tuned model ever is."""
-    if not os.path.lexists(target):
-        return
-    if not overwrite:
-        raise OutputExists(f"{target}: exists already; --overwrite replaces it")
-    if not (target / ABOUT).is_file():
-        raise OutputExists(f"{target}: exists and is no fine-tuned model, and nothing else is overwritten; name another folder")
+    check_replaceable(target, "fine-tuned model", lambda: (target / ABOUT).is_file(), overwrite=overwrite)
 
 
 def read_data(

@@ -18,6 +18,7 @@ from semvec.encoders.tuned import INSTALL
 from semvec.errors import MissingExtra
 from semvec.finetune.options import FinetuneOptions, Optimizer, Precision, Schedule
 from semvec.finetune.strategies import PLANS
+from semvec.finetune.tuned import Lesson
 from semvec.finetune.windows import Window, collate
 from semvec.types import JSON, Progress, Step
 
@@ -101,19 +102,17 @@ def train(
     network: torch.nn.Module,
     windows: Sequence[Window],
     options: FinetuneOptions,
-    measure: str,
+    lesson: Lesson,
     validate: Validate,
-    folder: Path,
-    *,
     device: str,
+    *,
     pad: int = 0,
-    resume: bool = False,
     progress: Progress | None = None,
 ) -> JSON:
-    """Train ``network`` on ``windows``, leave it as it was best by ``measure``, and return the history as JSON.
+    """Train ``network`` on the ``windows`` of ``lesson``, leave it as it was best, and return the history as JSON.
 
-    ``validate`` gives the measures of the network as it is. Checkpoints go into ``folder``; with ``resume`` the last whole one
-    there is gone on from. The history has the loss of some steps, the measures of every look, and which was best.
+    ``validate`` gives the measures of the network as it is. The history has the loss of some steps, the measures of every
+    look, and which was best.
     """
 
     def make() -> Any:
@@ -122,24 +121,24 @@ def train(
             validate=validate,
             options=options,
             model=network,
-            args=TrainingArguments(**arguments(len(windows), options, measure, folder, device)),
+            args=TrainingArguments(**arguments(len(windows), options, lesson, device)),
             train_dataset=list(windows),
             eval_dataset=[],
             data_collator=partial(collate, pad=pad),
-            callbacks=callbacks(options, folder, progress),
+            callbacks=callbacks(options, lesson.folder, progress),
         )
 
-    return run(make, options.seed, folder, resume=resume)
+    return run(make, options.seed, lesson)
 
 
-def run(make: Callable[[], Any], seed: int, folder: Path, *, resume: bool) -> JSON:
-    """Run the trainer that ``make`` gives, from its last checkpoint with ``resume``, and return its history."""
+def run(make: Callable[[], Any], seed: int, lesson: Lesson) -> JSON:
+    """Run the trainer that ``make`` gives, from its last checkpoint where ``lesson`` resumes, and return its history."""
     with _seeded(seed), _quiet():
         try:
             trainer = make()
         except ImportError as error:
             raise MissingExtra(f"training needs the library accelerate ({str(error).splitlines()[0]:.80}): {INSTALL}") from error
-        last = last_checkpoint(folder) if resume else None
+        last = last_checkpoint(lesson.folder) if lesson.resume else None
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     return _history(trainer.state)
 
@@ -155,7 +154,7 @@ def callbacks(options: FinetuneOptions, folder: Path, progress: Progress | None)
     return [EarlyStoppingCallback(early_stopping_patience=options.patience), Told(folder, progress)]
 
 
-def arguments(count: int, options: FinetuneOptions, measure: str, folder: Path, device: str) -> dict[str, Any]:
+def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str) -> dict[str, Any]:
     """Return Trainer's settings for ``count`` examples."""
     plan = PLANS[options.strategy]
     a_epoch = max(1, -(-count // (options.batch_size * options.accumulate)))
@@ -164,7 +163,7 @@ def arguments(count: int, options: FinetuneOptions, measure: str, folder: Path, 
     on_gpu = device.startswith("cuda")
     able = on_gpu and torch.cuda.is_bf16_supported()
     return {
-        "output_dir": str(folder),
+        "output_dir": str(lesson.folder),
         "per_device_train_batch_size": options.batch_size,
         "gradient_accumulation_steps": options.accumulate,
         "max_steps": steps,
@@ -181,7 +180,7 @@ def arguments(count: int, options: FinetuneOptions, measure: str, folder: Path, 
         "save_steps": look,
         "save_total_limit": 2,
         "load_best_model_at_end": True,
-        "metric_for_best_model": f"eval_{measure}",
+        "metric_for_best_model": f"eval_{lesson.measure}",
         "greater_is_better": True,
         "logging_strategy": "steps",
         "logging_steps": max(1, steps // 100),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,9 +13,10 @@ from typing import Any, ClassVar
 import torch
 
 from semvec.encoders.catalog import load_encoder
+from semvec.encoders.model_folder import ABOUT
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import Grown
-from semvec.errors import OptionError
+from semvec.errors import ModelError, OptionError
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import Answer, Examples, Findings, Task
 from semvec.types import JSON, Progress
@@ -34,6 +37,20 @@ class Loading:
             kind = its.fingerprint.family
             raise OptionError(f"{model} is a {kind} model: what is fine-tuned are transformers, sentence or contextual models")
         return its
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learnt from, and by which ``measure`` on ``validation``; ``folder`` is where checkpoints go.
+
+    With ``resume`` the last checkpoint there is gone on from.
+    """
+
+    examples: Any
+    validation: Any
+    measure: str
+    folder: Path
+    resume: bool = False
 
 
 @dataclass
@@ -85,29 +102,17 @@ class Tuned(ABC):
         cls,
         task: Any,
         model: str | os.PathLike[str],
-        examples: Any,
-        validation: Any,
+        lesson: Lesson,
         options: FinetuneOptions,
-        measure: str,
-        folder: Path,
         loading: Loading,
-        progress: Progress | None,
+        progress: Progress | None = None,
     ) -> Tuned | None:
         """Return what the model is to be compared with: the encoder as it was; None where there is nothing of the kind."""
         return None
 
     @abstractmethod
-    def learn(
-        self,
-        examples: Any,
-        validation: Any,
-        measure: str,
-        folder: Path,
-        *,
-        resume: bool = False,
-        progress: Progress | None = None,
-    ) -> JSON:
-        """Learn from ``examples``, end as it was best by ``measure`` on ``validation``, and return the history."""
+    def learn(self, lesson: Lesson, progress: Progress | None = None) -> JSON:
+        """Learn from the examples of ``lesson``, end as it was best on its validation data, and return the history."""
 
     @abstractmethod
     def predict(self, examples: Any, progress: Progress | None = None) -> list[Answer]:
@@ -133,6 +138,15 @@ class Tuned(ABC):
     def parts(self, examples: Examples) -> int:
         """Return how many windows more than examples are read: long ones are read in several."""
         return 0
+
+
+@contextmanager
+def damage_told(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong while ``semvec.json`` in ``folder`` is read into `ModelError`."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error})") from error
 
 
 def named(model: str | os.PathLike[str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from semvec.finetune.heads import NOTHING, AnswerHead, LabelHead, RelationHead, TagHead, pooled
-from semvec.finetune.options import TokenPooling
+from semvec.types import Pooling
 
 HIDDEN = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 4, 6)).astype(np.float32))
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])
@@ -23,13 +23,13 @@ MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])
     ],
 )
 def test_pooling_minds_the_mask(how: str, wanted: object) -> None:
-    found = pooled(HIDDEN, MASK, TokenPooling(how)).numpy()
+    found = pooled(HIDDEN, MASK, Pooling(how)).numpy()
     for row, n in enumerate((3, 4)):
         np.testing.assert_allclose(found[row], wanted(HIDDEN[row, :n].numpy()), atol=1e-6)  # type: ignore[operator]
 
 
 def test_labels_of_a_text() -> None:
-    head = LabelHead(6, 3, 0.0, TokenPooling.MEAN, weights=[1.0, 2.0, 4.0]).eval()
+    head = LabelHead(6, 3, 0.0, Pooling.MEAN, weights=[1.0, 2.0, 4.0]).eval()
     features = head.features(HIDDEN, {"mask": MASK})
     logits = head.logits(features, {})
     raised = np.exp(logits.detach().numpy())
@@ -40,11 +40,11 @@ def test_labels_of_a_text() -> None:
 
 def test_many_labels_and_scores() -> None:
     logits = torch.tensor([[0.3, -1.0]])
-    many = LabelHead(6, 2, 0.0, TokenPooling.MEAN, many=True)
+    many = LabelHead(6, 2, 0.0, Pooling.MEAN, many=True)
     share = 1 / (1 + np.exp(-logits.numpy()))
     wanted = -(np.log(share[0, 0]) + np.log(1 - share[0, 1])) / 2
     assert float(many.loss(logits, {"labels": torch.tensor([[1.0, 0.0]])})) == pytest.approx(wanted, rel=1e-5)
-    score = LabelHead(6, 1, 0.0, TokenPooling.MEAN)
+    score = LabelHead(6, 1, 0.0, Pooling.MEAN)
     assert float(score.loss(torch.tensor([[2.0], [1.0]]), {"labels": torch.tensor([0.5, 1.0])})) == pytest.approx(1.125)
 
 
@@ -61,7 +61,7 @@ def test_tags_leave_out_what_has_no_label() -> None:
 
 
 def test_relations_read_both_pieces() -> None:
-    head = RelationHead(6, 2, 0.0, TokenPooling.MEAN)
+    head = RelationHead(6, 2, 0.0, Pooling.MEAN)
     spans = torch.tensor([[[0, 2], [2, 3]], [[1, 2], [0, 4]]])
     found = head.features(HIDDEN, {"mask": MASK, "spans": spans}).numpy()
     rows = HIDDEN.numpy()
@@ -80,7 +80,7 @@ def test_answers_stand_where_they_may() -> None:
 
 
 def test_features_are_standardised() -> None:
-    head = LabelHead(6, 2, 0.0, TokenPooling.MEAN).eval()
+    head = LabelHead(6, 2, 0.0, Pooling.MEAN).eval()
     rows = torch.randn(50, 6) * 3 + 2
     head.standardise(rows.mean(0), rows.std(0))
     scaled = (rows - rows.mean(0)) / rows.std(0)
