@@ -82,6 +82,8 @@ SETS = {
     ),
 }
 STRATEGY_SETS = ("trec6", "wnut17")
+NEIGHBOUR_SETS = ("wnut17", "trec6", "banking77", "sst2")
+PARTS = ("quality", "strategies", "neighbours")
 
 
 def run_one(data: Path, name: str, strategy: str, seed: int, options: dict[str, Any], before: bool) -> dict[str, Any]:
@@ -119,13 +121,17 @@ def one(call: dict[str, Any]) -> dict[str, Any]:
         "best_step": record["history"]["best_step"],
         "seconds": record["seconds"],
         "peak_mb": round(trained / 1024),
+        "neighbours": record["history"].get("neighbours"),
         "stored_mb": round(sum(path.stat().st_size for path in weights) / 2**20, 2),
         "device": record["device"],
     }
 
 
-def wanted_runs(part: str, sets: list[str], seeds: list[int], options: dict[str, Any]) -> list[tuple[str, str, int, bool]]:
+def wanted_runs(part: str, sets: list[str], seeds: list[int]) -> list[tuple[str, str, int, bool]]:
     """Return set, strategy, seed and whether the encoder before is trained too, of every run of ``part``."""
+    if part == "neighbours":
+        chosen = [name for name in sets if name in NEIGHBOUR_SETS]
+        return [(name, strategy, seed, False) for seed in seeds for name in chosen for strategy in ("head", "full")]
     if part == "quality":
         return [(name, "full", seed, True) for seed in seeds for name in sets]
     chosen = [name for name in sets if name in STRATEGY_SETS]
@@ -135,7 +141,7 @@ def wanted_runs(part: str, sets: list[str], seeds: list[int], options: dict[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--part", choices=["quality", "strategies"], nargs="*", default=["quality", "strategies"])
+    parser.add_argument("--part", choices=PARTS, nargs="*", default=PARTS)
     parser.add_argument("--only", choices=list(SETS), nargs="*", default=list(SETS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--precision", choices=["auto", "float32", "bf16"], default="bf16")
@@ -147,14 +153,15 @@ def main() -> None:
         return
     options = {"precision": asked.precision}
     for part in asked.part:
-        for name, strategy, seed, before in wanted_runs(part, asked.only, asked.seeds, options):
+        for name, strategy, seed, before in wanted_runs(part, asked.only, asked.seeds):
             file = harness.RESULTS / "finetune.json"
             found = json.loads(file.read_text(encoding="utf-8"))["results"] if file.exists() else {}
             runs = found.get(part, [])
             same = [its for its in runs if (its["set"], its["strategy"], its["seed"]) == (name, strategy, seed)]
             if same and not asked.again:
                 continue
-            made = run_one(asked.data, name, strategy, seed, options, before)
+            its_own = {"knn": True} if part == "neighbours" else {}
+            made = run_one(asked.data, name, strategy, seed, {**options, **its_own}, before)
             runs = [its for its in runs if its not in same] + [made]
             harness.keep("finetune", {**found, part: runs}, quiet=True)
             chosen = next(iter(made["lines"][TUNED].items()))

@@ -98,6 +98,9 @@ OWN: dict[str, Decorator] = {
     ),
     "matryoshka": click.option("--matryoshka", metavar="DIMS", help="256,128,64: vectors that are good when cut to these, too."),
     "hard_negatives": click.option("--hard-negatives", type=click.IntRange(0, 100), default=0, help="Looked for, for each pair."),
+    "knn": click.option(
+        "--knn", is_flag=True, help="Keep the training examples in MODEL: the nearest explain answers, and mend them if it helps."
+    ),
     "crf": click.option("--crf", is_flag=True, help="Learn which tag may follow which."),
     "scheme": click.option("--scheme", type=one_of(Scheme), default="BIO", help="How spans are marked inside."),
 }
@@ -204,5 +207,8 @@ def _print(made: Trained) -> None:
     for name, its in record["validation"].items():
         before = f", {made.model.earlier} {shown(record['before'].get(name))}" if record["before"] else ""
         click.echo(f"{name} {shown(its)} on the validation data{before}")
+    if its := history.get("neighbours"):
+        said = f"weight {its['weight']:g} of the {its['k']} nearest" if its["weight"] else "they do not help, so have no say"
+        click.echo(f"neighbours: {record['measure']} {its['without']:.3f} without, {its['with']:.3f} with ({said})")
     click.echo(f"step {history['best_step']:,} of {history['steps']:,} kept, by {record['measure']}; {record['seconds']:,.0f} s")
     click.echo(f"{made.path}: semvec predict {made.path} FILE, semvec report {made.path} --data TEST")

@@ -28,6 +28,7 @@ SIZE = 512
     help="jsonl: all there is; tsv: the answer alone; conll: a word and its tag a line.  [default: by OUT's name, else jsonl]",
 )
 @click.option("--scores", is_flag=True, help="How likely every label is (jsonl).")
+@click.option("--explain", type=click.IntRange(0), default=0, help="So many of the nearest training examples (of --knn) with it.")
 @click.option("--device", help="cpu, cuda, …  [default: the best there is]")
 @click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -43,6 +44,7 @@ def predict(model: str, input: str, **options: Any) -> None:
       semvec predict intents questions.txt
       semvec predict names tweets.txt --format conll -o tweets.conll
       semvec predict intents questions.csv -o said.tsv
+      semvec predict intents questions.txt --explain 3
       echo "where is my card?" | semvec predict intents - --scores
     """
     from semvec.finetune.loading import load_model
@@ -52,8 +54,9 @@ def predict(model: str, input: str, **options: Any) -> None:
 
     output = options["output"]
     form = options["form"] or ("jsonl" if output is None else FORMS.get(Path(output).suffix.lower(), "jsonl"))
-    if options["scores"] and form != "jsonl":
-        raise click.UsageError("--scores goes with --format jsonl")
+    for name in ("scores", "explain"):
+        if options[name] and form != "jsonl":
+            raise click.UsageError(f"--{name} goes with --format jsonl")
     if output is None and options["overwrite"]:
         raise click.UsageError("--overwrite does nothing without --output")
     if output is not None:
@@ -67,8 +70,8 @@ def predict(model: str, input: str, **options: Any) -> None:
             stream.write("\t".join(HEADERS[tuned.task.name]) + "\n")
         for start in range(0, len(examples), SIZE):
             some = take(examples, range(start, min(start + SIZE, len(examples))))
-            for at, answer in enumerate(tuned.predict(some)):
-                stream.write(_line(tuned.task.name, form, _input(some, at), answer, scores=options["scores"]))
+            for at, answer in enumerate(tuned.predict(some, explain=options["explain"])):
+                stream.write(_line(tuned.task.name, form, tuned.task.shown(some, at), answer, scores=options["scores"]))
             bar.texts(start + len(some), len(examples))
     if output is not None and not options["quiet"]:
         click.echo(f"{len(examples):,} answers in {output}", err=True)
@@ -83,16 +86,6 @@ HEADERS = {
     "similarity": ("score", "sentence1", "sentence2"),
     "qa": ("answer", "score", "question"),
 }
-SHOWN = {"texts": "text", "first": "sentence1", "second": "sentence2", "questions": "question", "ids": "id"}
-"""What of an example is printed, and how it is called there."""
-
-
-def _input(examples: Any, at: int) -> dict[str, Any]:
-    """Return what the answer is about."""
-    found = {name: getattr(examples, field)[at] for field, name in SHOWN.items() if hasattr(examples, field)}
-    if hasattr(examples, "texts") and hasattr(examples, "first"):  # of relations these are places in the text
-        found |= {"e1": list(found.pop("sentence1")), "e2": list(found.pop("sentence2"))}
-    return found
 
 
 def _line(task: str, form: str, about: dict[str, Any], answer: Answer, *, scores: bool) -> str:

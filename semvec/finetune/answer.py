@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from semvec.errors import InputError
+from semvec.errors import InputError, OptionError
 from semvec.finetune.heads import AnswerHead, Head
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits
@@ -53,6 +53,8 @@ class QuestionAnswering(HeadTask[Questions]):
         return Questions(ids, [one for one, _ in rows], [two for _, two in rows], [[] for _ in rows], [""] * len(rows))
 
     def config(self, examples: Questions, options: FinetuneOptions) -> HeadConfig:
+        if options.knn:
+            raise OptionError("knn goes with labels, and questions have none")
         if not any(examples.answers):
             raise InputError("no question has an answer to learn from")
         return HeadConfig(many=not all(examples.answers))

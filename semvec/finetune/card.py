@@ -44,6 +44,7 @@ def card(folder: Path, tuned: Tuned, found: Findings, name: str) -> str:
                 f"{parameters['learning']:,} of {parameters['all']:,} parameters learnt ({share:.2f} %)",
                 f"- examples: {counts['train']:,} to learn from, {counts['validation']:,} to validate on ({how})",
                 f"- chosen by: {record['measure']}, at step {record['history']['best_step']:,} of {record['history']['steps']:,}",
+                *([_neighbours(record)] if "neighbours" in record["history"] else []),
                 *([f"- labels: {_some(tuned.config.labels)}"] if getattr(tuned.config, "labels", ()) else []),
                 f"- seed {options.seed}, {record['seconds']:,.0f} seconds on {record['device']}",
             ]
@@ -77,6 +78,14 @@ def rows_table(rows: Sequence[ClassRow]) -> str:
 def shown(its: JSON) -> str:
     """Return a value with its interval."""
     return "-" if its is None else str(Interval(**its))
+
+
+def _neighbours(record: JSON) -> str:
+    its, kept = record["history"]["neighbours"], "- the training examples are kept in `neighbours.json`, to explain answers"
+    if not its["weight"]:
+        return f"{kept}; no setting of them bettered {record['measure']} on the validation data, so they have no say"
+    how = f"the {its['k']} nearest, temperature {its['temperature']:g}, weight {its['weight']:g}"
+    return f"{kept} and with a say ({how}): {record['measure']} {its['without']:.3f} without, {its['with']:.3f} with"
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -15,14 +15,16 @@ from semvec.encoders.batches import Budget, Ceiling, in_batches, run_within_memo
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import Grown, read_grown
 from semvec.errors import InputError, ModelError, OptionError
+from semvec.finetune.neighbours import COUNTS, Found, Neighbours
 from semvec.finetune.network import FEATURES, Network, on
 from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
 from semvec.finetune.trainer import train
-from semvec.finetune.tuned import Lesson, Loading, Tuned, damage_told, named
+from semvec.finetune.tuned import NO_NEIGHBOURS, Lesson, Loading, Tuned, damage_told, named
 from semvec.finetune.windows import Reader, Window, collate
+from semvec.text.tagged import OUTSIDE
 from semvec.types import JSON, Pooling, Progress, Step, Strategy
 
 HEAD = "head.safetensors"
@@ -38,6 +40,7 @@ class FineTuned(Tuned):
     task: HeadTask[Any]
     config: HeadConfig
     network: Network = None  # type: ignore[assignment]
+    neighbours: Neighbours | None = None
 
     @property
     def module(self) -> torch.nn.Module:
@@ -85,7 +88,7 @@ class FineTuned(Tuned):
         except Exception as error:  # whatever safetensors and torch say of a file that is none, or of another head
             raise ModelError(f"{folder}: {HEAD} is missing or damaged ({str(error).splitlines()[0]:.120})") from error
         network = Network(encoder.transformer.model.to(encoder.device), head.to(encoder.device), config.layers).eval()
-        return cls(task, config, encoder, grown, options, about.get("record", {}), network)
+        return cls(task, config, encoder, grown, options, about.get("record", {}), network, Neighbours.load(folder))
 
     def windows(self, examples: Examples, *, labelled: bool) -> list[Window]:
         """Return what is read of ``examples``."""
@@ -125,9 +128,32 @@ class FineTuned(Tuned):
             self.network.train(was)
         return found
 
-    def predict(self, examples: Examples, progress: Progress | None = None) -> list[Answer]:
-        windows = self.windows(examples, labelled=False)
-        return self._answers(self.logits(windows, progress), windows, examples)
+    def predict(self, examples: Examples, progress: Progress | None = None, *, explain: int = 0) -> list[Answer]:
+        windows, its = self.windows(examples, labelled=False), self.neighbours
+        if its is None:
+            if explain:
+                raise OptionError(NO_NEIGHBOURS)
+            return self._answers(self.logits(windows, progress), windows, examples)
+        read = self._read_once(windows, progress)
+        found = its.find(self.features(read), max(explain, its.k if its.weight else 1))
+        answers = self._answers(its.mixed(self.logits(read), found), read, examples)
+        return self._explained(answers, windows, its, (found[0][:, :explain], found[1][:, :explain])) if explain else answers
+
+    def alone(self) -> FineTuned | None:
+        return replace(self, neighbours=None) if self.neighbours is not None and self.neighbours.weight else None
+
+    def _explained(self, answers: list[Answer], windows: Sequence[Window], its: Neighbours, found: Found) -> list[Answer]:
+        """Return ``answers`` with the nearest examples; of a text in several windows those of the first."""
+        nearest, made, row = its.explained(found, self.config.labels), [dict(answer) for answer in answers], 0
+        for window in windows:
+            answer = made[window.owner]
+            for word in window.known.get("words", (None,)):
+                if word is None:
+                    answer.setdefault("nearest", nearest[row])
+                elif answer["tags"][word] != OUTSIDE:
+                    answer.setdefault("nearest", {})[str(word)] = nearest[row]
+                row += 1
+        return list(made)
 
     def _answers(self, logits: Sequence[Logits], windows: Sequence[Window], examples: Examples) -> list[Answer]:
         return self.task.answers(logits, windows, examples, self.config, self.network.head)
@@ -145,7 +171,29 @@ class FineTuned(Tuned):
             said = self._answers(self.logits(asked), asked, lesson.validation)
             return self.task.findings(lesson.validation, said, self.config).values
 
-        return train(self.network, windows, self.options, lesson, validate, self.device, pad=self.pad, progress=progress)
+        history = train(self.network, windows, self.options, lesson, validate, self.device, pad=self.pad, progress=progress)
+        if self.options.knn:
+            history["neighbours"] = self._ask_neighbours(lesson, windows, asked, progress)
+        return history
+
+    def _ask_neighbours(self, lesson: Lesson, windows: list[Window], asked: list[Window], progress: Progress | None) -> JSON:
+        """Keep what the head reads of the training examples, choose on the validation data what it is to count, and say so."""
+        say = progress or (lambda _: None)
+        read, asked = self._read_once(windows, progress), self._read_once(asked, progress)
+        shown = [self.task.shown(lesson.examples, at) for at in range(len(lesson.examples))]
+        its = Neighbours.of(read, self.features(read), shown)
+        found = its.find(self.features(asked), max(COUNTS))
+
+        def worth(logits: list[Logits]) -> float:
+            said = self._answers(logits, asked, lesson.validation)
+            return self.task.findings(lesson.validation, said, self.config).values[lesson.measure]
+
+        def tell(done: int, total: int) -> None:
+            say(Step("weighing the neighbours", done, total, "settings"))
+
+        self.neighbours, without, best = its.chosen(self.logits(asked), found, worth, tell)
+        chosen = {"k": self.neighbours.k, "temperature": self.neighbours.temperature, "weight": self.neighbours.weight}
+        return {**chosen, "without": without, "with": best}
 
     @classmethod
     def before(
@@ -195,6 +243,8 @@ class FineTuned(Tuned):
         from safetensors.torch import save_file
 
         save_file({name: its.cpu().contiguous() for name, its in self.network.head.state_dict().items()}, folder / HEAD)
+        if self.neighbours is not None:
+            self.neighbours.save(folder)
         grown = save_encoder(self.body, self.base, folder, merge=merge)
         write_about(folder, grown, self.task.name, self.config.to_json(), self.options.to_json(), self.record)
 

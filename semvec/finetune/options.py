@@ -71,7 +71,8 @@ class FinetuneOptions:
 
     ``rank`` is that of LoRA and DoRA, ``last_layers`` how many learn under last-n, ``virtual_tokens`` how many there are under
     prefix, prompt and ptuning, ``reduction`` by how much an adapter's bottleneck is narrower than the encoder. ``crf`` and
-    ``scheme`` are a tagger's; ``many`` are any number of labels a text.
+    ``scheme`` are a tagger's; ``many`` are any number of labels a text. ``knn`` keeps what the head reads of the training
+    examples, so that those nearest to a prediction explain it, and have a say in it where validation shows that they help.
     ``loss``, ``matryoshka`` (dimensions that are to do by themselves) and ``hard_negatives`` (how many are looked for, for each
     pair) are those of similarity. ``balanced`` weighs the labels of a classification so that all count the same.
     """
@@ -105,6 +106,7 @@ class FinetuneOptions:
     crf: bool = False
     scheme: Scheme = Scheme.BIO
     many: bool = False
+    knn: bool = False
     loss: Loss = Loss.AUTO
     matryoshka: tuple[int, ...] = ()
     hard_negatives: int = 0

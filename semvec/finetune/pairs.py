@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import softmax
 
-from semvec.errors import InputError
+from semvec.errors import InputError, OptionError
 from semvec.finetune.classify import balance, check_known, check_labels, label_answer, label_findings
 from semvec.finetune.heads import Head, LabelHead
 from semvec.finetune.options import FinetuneOptions
@@ -41,6 +41,8 @@ class Pair(HeadTask[Pairs]):
 
     def config(self, examples: Pairs, options: FinetuneOptions) -> HeadConfig:
         if isinstance(examples, ScoredPairs):
+            if options.knn:
+                raise OptionError("knn goes with labels, and the data have scores")
             return HeadConfig(scored=True)
         counts = Counter(examples.labels)
         check_labels(counts, len(examples))

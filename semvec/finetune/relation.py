@@ -19,6 +19,7 @@ from semvec.finetune.windows import Reader, Window
 from semvec.measures.intervals import Numbers, Outcome
 from semvec.text.relations import NO_RELATION, Relations, read_relations
 from semvec.text.words import Span
+from semvec.types import JSON
 
 MARKS = ("$", "#")
 """What stands around the first and the second piece, as in R-BERT, where the tokenizer knows it."""
@@ -89,6 +90,9 @@ class Relation(HeadTask[Relations]):
         official = Outcome.over_all("macro F1", directed_macro_f1, gold, said)
         note = f"macro F1 is over all relations but {NO_RELATION!r}; one found in the wrong direction is wrong"
         return Findings((official, found.outcomes[0]), found.rows, found.classes, found.confusion, (note,))
+
+    def shown(self, examples: Relations, at: int) -> dict[str, JSON]:
+        return {"text": examples.texts[at], "e1": list(examples.first[at]), "e2": list(examples.second[at])}
 
     def strata(self, examples: Relations) -> Sequence[str]:
         return examples.labels

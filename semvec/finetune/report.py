@@ -23,7 +23,7 @@ from semvec.text.markdown import table
 from semvec.types import JSON, Progress
 from semvec.visualise.curves import confusion_picture
 
-TUNED, SIMPLEST = "fine-tuned", "always the commonest"
+TUNED, ALONE, SIMPLEST = "fine-tuned", "without its neighbours", "always the commonest"
 SPLITS = ("test", "dev")
 
 
@@ -86,8 +86,9 @@ def report(
 ) -> Report:
     """Return what the model in the folder ``path`` is worth on the labelled ``data``: a file, or a folder with test or dev.
 
-    With ``baselines`` the linear head on the frozen encoder, that was trained with it, is examined too, and what always says
-    the commonest label of these very examples. Raises `InputError` for labels the model does not know.
+    With ``baselines`` the linear head on the frozen encoder, that was trained with it, is examined too, the model without the
+    say of its neighbours, and what always says the commonest label of these very examples. Raises `InputError` for labels
+    the model does not know.
     """
     tuned = load_model(path, device=device)
     task = tuned.task
@@ -103,6 +104,8 @@ def report(
             found[tuned.earlier] = probe.measured(examples, progress)
         elif reason:
             notes.append(reason)
+        if (alone := tuned.alone()) is not None:
+            found[ALONE] = alone.measured(examples, progress)
         if simplest := _simplest(tuned, examples):
             found[SIMPLEST] = task.findings(examples, simplest, tuned.config)
     notes += _windowed(tuned, examples)

@@ -26,7 +26,7 @@ from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare
 from semvec.finetune.task import Answer, Findings, Task
 from semvec.finetune.trainer import Validated, arguments, callbacks, run
-from semvec.finetune.tuned import Lesson, Loading, Tuned, damage_told, named
+from semvec.finetune.tuned import NO_NEIGHBOURS, Lesson, Loading, Tuned, damage_told, named
 from semvec.measures.basic import average_precision, mean, pearson, spearman
 from semvec.measures.intervals import Outcome
 from semvec.text.similar import SimilarTexts, read_similar
@@ -242,7 +242,9 @@ class Similar(Tuned):
             return self.encoder
         return SentenceEncoder.of(self.live, name=self.base.base, weights="live")
 
-    def predict(self, examples: SimilarTexts, progress: Progress | None = None) -> list[Answer]:
+    def predict(self, examples: SimilarTexts, progress: Progress | None = None, *, explain: int = 0) -> list[Answer]:
+        if explain:
+            raise OptionError(NO_NEIGHBOURS)
         encoder = self._asked
         say = (lambda done, total: progress(Step("reading", done, total, "texts"))) if progress else None
         one = encoder.encode_query(examples.first, normalize=True, overflow="windows", progress=say).vectors

@@ -30,6 +30,15 @@ class Examples(Protocol):
 
 
 Kind = TypeVar("Kind", bound=Examples)
+SHOWN = {
+    "texts": "text",
+    "words": "words",
+    "first": "sentence1",
+    "second": "sentence2",
+    "questions": "question",
+    "ids": "id",
+}
+"""What of an example is shown, and how it is called there."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,10 @@ class Task(ABC, Generic[Kind]):
     @abstractmethod
     def findings(self, examples: Kind, answers: Sequence[Answer], config: Any) -> Findings:
         """Return what ``answers`` are worth."""
+
+    def shown(self, examples: Kind, at: int) -> dict[str, JSON]:
+        """Return what example ``at`` is, without its label."""
+        return {name: getattr(examples, field)[at] for field, name in SHOWN.items() if hasattr(examples, field)}
 
     def strata(self, examples: Kind) -> Sequence[str] | None:
         """Return what should be spread evenly when examples are split off, a name an example."""

@@ -36,12 +36,12 @@ LAYOUT = {
     "pairs": "a table with the columns label or score, sentence1 and sentence2",
 }
 USES: dict[str, tuple[str, ...]] = {
-    "classify": ("many", "balanced", "label_smoothing", "pooling"),
-    "tag": ("crf", "scheme"),
-    "relation": ("balanced", "label_smoothing", "pooling"),
+    "classify": ("many", "balanced", "label_smoothing", "pooling", "knn"),
+    "tag": ("crf", "scheme", "knn"),
+    "relation": ("balanced", "label_smoothing", "pooling", "knn"),
     "qa": (),
     "similarity": ("loss", "matryoshka", "hard_negatives"),
-    "pairs": ("balanced", "label_smoothing", "pooling"),
+    "pairs": ("balanced", "label_smoothing", "pooling", "knn"),
 }
 """The options that only some tasks heed."""
 

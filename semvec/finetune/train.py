@@ -146,6 +146,7 @@ def _before(
         learning_rate=None,
         head_learning_rate=None,
         crf=False,
+        knn=False,
         precision=Precision.FLOAT32,
     )
     return kind.before(task, model, lesson, plain, loading, progress)

@@ -21,6 +21,8 @@ from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import Answer, Examples, Findings, Task
 from semvec.types import JSON, Progress
 
+NO_NEIGHBOURS = "explain: this model has no training examples to explain by; 'semvec finetune … --knn' keeps them"
+
 
 @dataclass(frozen=True)
 class Loading:
@@ -115,10 +117,12 @@ class Tuned(ABC):
         """Learn from the examples of ``lesson``, end as it was best on its validation data, and return the history."""
 
     @abstractmethod
-    def predict(self, examples: Any, progress: Progress | None = None) -> list[Answer]:
+    def predict(self, examples: Any, progress: Progress | None = None, *, explain: int = 0) -> list[Answer]:
         """Return what the model says of every example, as JSON; what that is, the task says.
 
-        ``examples`` is what the task's reader gives (`semvec.text.examples`, …); their labels are not looked at.
+        ``examples`` is what the task's reader gives (`semvec.text.examples`, …); their labels are not looked at. With
+        ``explain`` every answer has ``nearest``: so many of the training examples nearest to it, or (tags) a list of these
+        for every word that has one. Raises `OptionError` where the model was not trained with ``knn``.
         """
 
     @abstractmethod
@@ -131,6 +135,10 @@ class Tuned(ABC):
     def measured(self, examples: Examples, progress: Progress | None = None) -> Findings:
         """Return what the model's answers on labelled ``examples`` are worth."""
         return self.task.findings(examples, self.predict(examples, progress), self.config)
+
+    def alone(self) -> Tuned | None:
+        """Return the model without the neighbours that have a say in its answers; None where there are none."""
+        return None
 
     def validated_on(self, examples: Examples) -> None:  # noqa: B027 (most have nothing to note)
         """Take note of what it will be measured on, where the measures depend on that."""
