@@ -38,6 +38,10 @@ EXAMPLES = {
         "similarity --data pairs.tsv --hard-negatives 3 --matryoshka 256,128,64 -o search",
         "similarity --data texts.txt --loss tsdae --validation stsb/dev.tsv -o adapted",
     ),
+    "seq2seq": (
+        "seq2seq --data multi30k --source en --target de -o german",
+        "seq2seq --data papers.jsonl --source abstract --target title --epochs 20 -o titles",
+    ),
     "pairs": ("pairs --data stsb/train.tsv -o alike", "pairs --data snli.jsonl --strategy adapter -o entailment"),
 }
 COMMON: tuple[Decorator, ...] = (
@@ -101,6 +105,12 @@ OWN: dict[str, Decorator] = {
     "knn": click.option(
         "--knn", is_flag=True, help="Keep the training examples in MODEL: the nearest explain answers, and mend them if it helps."
     ),
+    "source": click.option("--source", metavar="COLUMN", help="What is read.  [default: source, src, document, article, …]"),
+    "target": click.option("--target", metavar="COLUMN", help="What it becomes.  [default: target, tgt, summary, reply, …]"),
+    "beams": click.option("--beams", type=click.IntRange(1, 64), default=4, help="Drafts that are followed while writing."),
+    "target_tokens": click.option("--target-tokens", type=click.IntRange(4, 4096), default=128, help="The most that is written."),
+    "decoder_layers": click.option("--decoder-layers", type=click.IntRange(1, 100), default=3, help="Of a new decoder."),
+    "vocabulary": click.option("--vocabulary", type=click.IntRange(300), default=8000, help="Pieces of words of a new decoder."),
     "crf": click.option("--crf", is_flag=True, help="Learn which tag may follow which."),
     "scheme": click.option("--scheme", type=one_of(Scheme), default="BIO", help="How spans are marked inside."),
 }

@@ -37,7 +37,7 @@ def predict(model: str, input: str, **options: Any) -> None:
 
     INPUT is, for classify and tag, a file of lines or a table with the column text; for tag also CoNLL columns; for pairs a
     table with sentence1 and sentence2; for relation one with text, e1 and e2; for qa SQuAD's .json, or a table with question
-    and context. - is standard input (lines).
+    and context; for seq2seq a file of lines or a table with the column source. - is standard input (lines).
 
     \b
     Examples:
@@ -85,6 +85,7 @@ HEADERS = {
     "tag": ("entities", "text"),
     "similarity": ("score", "sentence1", "sentence2"),
     "qa": ("answer", "score", "question"),
+    "seq2seq": ("target", "source"),
 }
 
 

@@ -93,6 +93,9 @@ class Classify(HeadTask[Texts]):
             return many_findings([set(labels) for labels in _lists(examples)], answers, config.labels)
         return label_findings([str(label) for label in examples.labels], answers, config.labels)
 
+    def simplest(self, examples: Texts, config: HeadConfig) -> tuple[str, list[Answer]] | None:
+        return None if config.many else commonest([str(label) for label in examples.labels])
+
     def strata(self, examples: Texts) -> Sequence[str]:
         return ["|".join(labels) for labels in _lists(examples)]
 
@@ -127,6 +130,11 @@ def balance(labels: Sequence[str], known: Sequence[str]) -> list[float]:
     """Return what each of ``known`` labels counts for, so that all together count as much."""
     counts = Counter(labels)
     return [len(labels) / (len(known) * max(counts[label], 1)) for label in known]
+
+
+def commonest(labels: Sequence[str]) -> tuple[str, list[Answer]]:
+    """Return the answers of what always says the commonest of ``labels``, and what that is called."""
+    return "always the commonest", [{"label": Counter(labels).most_common(1)[0][0]}] * len(labels)
 
 
 def label_answer(shares: Logits, labels: Sequence[str]) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,8 @@ class FineTuned(Tuned):
             said = self._answers(self.logits(asked), asked, lesson.validation)
             return self.task.findings(lesson.validation, said, self.config).values
 
-        history = train(self.network, windows, self.options, lesson, validate, self.device, pad=self.pad, progress=progress)
+        together = partial(collate, pad=self.pad)
+        history = train(self.network, windows, self.options, lesson, validate, self.device, collate=together, progress=progress)
         if self.options.knn:
             history["neighbours"] = self._ask_neighbours(lesson, windows, asked, progress)
         return history

@@ -74,7 +74,9 @@ class FinetuneOptions:
     ``scheme`` are a tagger's; ``many`` are any number of labels a text. ``knn`` keeps what the head reads of the training
     examples, so that those nearest to a prediction explain it, and have a say in it where validation shows that they help.
     ``loss``, ``matryoshka`` (dimensions that are to do by themselves) and ``hard_negatives`` (how many are looked for, for each
-    pair) are those of similarity. ``balanced`` weighs the labels of a classification so that all count the same.
+    pair) are those of similarity. ``source`` and ``target`` are the columns of seq2seq, ``target_tokens`` the most it writes,
+    the best of ``beams``; ``decoder_layers`` and ``vocabulary`` are those of a new decoder. ``balanced`` weighs the labels of a
+    classification so that all count the same.
     """
 
     strategy: Strategy = Strategy.FULL
@@ -110,6 +112,12 @@ class FinetuneOptions:
     loss: Loss = Loss.AUTO
     matryoshka: tuple[int, ...] = ()
     hard_negatives: int = 0
+    source: str | None = None
+    target: str | None = None
+    decoder_layers: int = 3
+    vocabulary: int = 8000
+    target_tokens: int = 128
+    beams: int = 4
 
     def __post_init__(self) -> None:
         for name, kind in CHOICES.items():
@@ -167,4 +175,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "virtual_tokens": (1, 1000),
     "reduction": (1, 1024),
     "hard_negatives": (0, 100),
+    "decoder_layers": (1, 100),
+    "vocabulary": (300, 1_000_000),
+    "target_tokens": (4, 4096),
+    "beams": (1, 64),
 }

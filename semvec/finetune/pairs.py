@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from semvec.errors import InputError, OptionError
-from semvec.finetune.classify import balance, check_known, check_labels, label_answer, label_findings
+from semvec.finetune.classify import balance, check_known, check_labels, commonest, label_answer, label_findings
 from semvec.finetune.heads import Head, LabelHead
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits, mean_by_owner
@@ -92,6 +92,9 @@ class Pair(HeadTask[Pairs]):
             measures = (("spearman", spearman), ("pearson", pearson))
             return Findings(tuple(Outcome.over_all(name, of, gold, said, range=(-1.0, 1.0)) for name, of in measures))
         return label_findings(examples.labels, answers, config.labels)
+
+    def simplest(self, examples: Pairs, config: HeadConfig) -> tuple[str, list[Answer]] | None:
+        return commonest(examples.labels) if isinstance(examples, ClassedPairs) else None
 
     def strata(self, examples: Pairs) -> Sequence[str] | None:
         return examples.labels if isinstance(examples, ClassedPairs) else None

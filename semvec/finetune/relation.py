@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from semvec.errors import InputError
-from semvec.finetune.classify import balance, check_known, check_labels, label_answer, label_findings
+from semvec.finetune.classify import balance, check_known, check_labels, commonest, label_answer, label_findings
 from semvec.finetune.heads import Head, RelationHead
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits
@@ -90,6 +90,9 @@ class Relation(HeadTask[Relations]):
         official = Outcome.over_all("macro F1", directed_macro_f1, gold, said)
         note = f"macro F1 is over all relations but {NO_RELATION!r}; one found in the wrong direction is wrong"
         return Findings((official, found.outcomes[0]), found.rows, found.classes, found.confusion, (note,))
+
+    def simplest(self, examples: Relations, config: HeadConfig) -> tuple[str, list[Answer]]:
+        return commonest(examples.labels)
 
     def shown(self, examples: Relations, at: int) -> dict[str, JSON]:
         return {"text": examples.texts[at], "e1": list(examples.first[at]), "e2": list(examples.second[at])}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from semvec.text.markdown import table
 from semvec.types import JSON, Progress
 from semvec.visualise.curves import confusion_picture
 
-TUNED, ALONE, SIMPLEST = "fine-tuned", "without its neighbours", "always the commonest"
+TUNED, ALONE = "fine-tuned", "without its neighbours"
 SPLITS = ("test", "dev")
 
 
@@ -106,8 +105,8 @@ def report(
             notes.append(reason)
         if (alone := tuned.alone()) is not None:
             found[ALONE] = alone.measured(examples, progress)
-        if simplest := _simplest(tuned, examples):
-            found[SIMPLEST] = task.findings(examples, simplest, tuned.config)
+        if simplest := task.simplest(examples, tuned.config):
+            found[simplest[0]] = task.findings(examples, simplest[1], tuned.config)
     notes += _windowed(tuned, examples)
     return Report(
         Path(path).name,
@@ -140,15 +139,6 @@ def _probe(path: Path, device: str | None) -> tuple[Tuned | None, str]:
         return load_model(path / BEFORE, device=device), ""
     except SemvecError as error:
         return None, f"the encoder before could not be examined: {error}"
-
-
-def _simplest(tuned: Tuned, examples: Any) -> list[Answer]:
-    """Return what always says the commonest label there is; nothing where a task has no labels of whole examples."""
-    labels = getattr(examples, "labels", None)
-    if not labels or not getattr(tuned.config, "labels", ()) or tuned.config.many:
-        return []
-    commonest = Counter(map(str, labels)).most_common(1)[0][0]
-    return [{"label": commonest}] * len(examples)
 
 
 def _differences(found: Mapping[str, Findings], seed: int) -> list[str]:

@@ -176,7 +176,10 @@ class Similar(Tuned):
         from sentence_transformers.base.sampler import BatchSamplers
 
         class Loop(Validated, SentenceTransformerTrainer):  # type: ignore[misc]
-            """The loop of sentence-transformers, with validation and checkpoints of ours."""
+            """The loop of sentence-transformers, with validation, checkpoints and a card of ours."""
+
+            def add_model_card_callback(self, default_args_dict: Any) -> None:
+                return
 
         def validate() -> Mapping[str, float]:
             was = self.live.training

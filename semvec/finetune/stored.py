@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -46,7 +47,12 @@ def check_mergeable(body: Any, base: Grown) -> None:
     """Raise `OptionError` where ``body`` cannot be stored whole: worth knowing before an hour's training."""
     if base.kind == "adapter" or (base.kind == "peft" and not hasattr(body, "merge_and_unload")):
         raise OptionError("--merge: this strategy adds parts to the encoder; lora, dora, ia3, bitfit and last-n can be merged")
-    _origin(find_model(base.base).path)
+    check_whole(base.base)
+
+
+def check_whole(model: str | os.PathLike[str]) -> None:
+    """Raise `OptionError` where ``model`` is itself stored as what it learnt alone, and so cannot be stored whole."""
+    _origin(find_model(model).path)
 
 
 def _merged(body: Any, kind: str) -> Any:

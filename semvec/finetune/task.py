@@ -37,6 +37,7 @@ SHOWN = {
     "second": "sentence2",
     "questions": "question",
     "ids": "id",
+    "sources": "source",
 }
 """What of an example is shown, and how it is called there."""
 
@@ -125,6 +126,10 @@ class Task(ABC, Generic[Kind]):
     @abstractmethod
     def findings(self, examples: Kind, answers: Sequence[Answer], config: Any) -> Findings:
         """Return what ``answers`` are worth."""
+
+    def simplest(self, examples: Kind, config: Any) -> tuple[str, list[Answer]] | None:
+        """Return the simplest answers there are to ``examples``, and what they are; None where there are none."""
+        return None
 
     def shown(self, examples: Kind, at: int) -> dict[str, JSON]:
         """Return what example ``at`` is, without its label."""

@@ -16,6 +16,7 @@ TASKS = {
     "qa": ("semvec.finetune.answer:QuestionAnswering", WITH_HEAD),
     "pairs": ("semvec.finetune.pairs:Pair", WITH_HEAD),
     "similarity": ("semvec.finetune.similarity:Similarity", "semvec.finetune.similarity:Similar"),
+    "seq2seq": ("semvec.finetune.seq2seq:Seq2Seq", "semvec.finetune.seq2seq:Translating"),
 }
 """What reads and measures a task, and what does it."""
 
@@ -25,6 +26,7 @@ ABOUT = {
     "relation": "Relations between two marked pieces of a text.",
     "qa": "Questions answered by a piece of a text.",
     "similarity": "Sentence encoders that put like texts near each other, by contrast.",
+    "seq2seq": "Texts that become others: translations, summaries, replies.",
     "pairs": "Pairs of texts, read together: a label or a score each (entailment, paraphrase, similarity).",
 }
 LAYOUT = {
@@ -33,6 +35,7 @@ LAYOUT = {
     "relation": "a table with relation, text, e1 and e2 ([start, end) in characters), or <e1>…</e1>, <e2>…</e2> in the text",
     "qa": "SQuAD's .json, 1.1 or 2.0",
     "similarity": "a table with sentence1 and sentence2, and a score, a label 0 or 1, a negative, or none; or texts alone",
+    "seq2seq": "a table with the columns source and target, or those that --source and --target name",
     "pairs": "a table with the columns label or score, sentence1 and sentence2",
 }
 USES: dict[str, tuple[str, ...]] = {
@@ -41,6 +44,7 @@ USES: dict[str, tuple[str, ...]] = {
     "relation": ("balanced", "label_smoothing", "pooling", "knn"),
     "qa": (),
     "similarity": ("loss", "matryoshka", "hard_negatives"),
+    "seq2seq": ("source", "target", "beams", "target_tokens", "decoder_layers", "vocabulary", "label_smoothing"),
     "pairs": ("balanced", "label_smoothing", "pooling", "knn"),
 }
 """The options that only some tasks heed."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,10 +15,10 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 
 from semvec.encoders.tuned import INSTALL
 from semvec.errors import MissingExtra
+from semvec.finetune.heads import Batch
 from semvec.finetune.options import FinetuneOptions, Optimizer, Precision, Schedule
 from semvec.finetune.strategies import PLANS
 from semvec.finetune.tuned import Lesson
-from semvec.finetune.windows import Window, collate
 from semvec.types import JSON, Progress, Step
 
 Validate = Callable[[], Mapping[str, float]]
@@ -34,6 +33,14 @@ STEPS_AT_MOST = 1000
 
 MOMENTUM = 0.9
 SCHEDULES = {Schedule.LINEAR: "linear", Schedule.COSINE: "cosine", Schedule.CONSTANT: "constant_with_warmup"}
+
+
+class Item(Protocol):
+    """What is learnt from at once."""
+
+    @property
+    def length(self) -> int:
+        """How many tokens it has."""
 
 
 class Validated(Trainer):  # type: ignore[misc]
@@ -79,7 +86,7 @@ class Loop(Validated):
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        lengths = [window.length for window in self.train_dataset]
+        lengths = [item.length for item in self.train_dataset]
         return Order(lengths, self.own_options.batch_size, self.own_options.seed)
 
 
@@ -100,19 +107,19 @@ class Told(TrainerCallback):  # type: ignore[misc]
 
 def train(
     network: torch.nn.Module,
-    windows: Sequence[Window],
+    items: Sequence[Item],
     options: FinetuneOptions,
     lesson: Lesson,
     validate: Validate,
     device: str,
     *,
-    pad: int = 0,
+    collate: Callable[[Sequence[Any]], Batch],
     progress: Progress | None = None,
 ) -> JSON:
-    """Train ``network`` on the ``windows`` of ``lesson``, leave it as it was best, and return the history as JSON.
+    """Train ``network`` on ``items``, those of ``lesson``, leave it as it was best, and return the history as JSON.
 
-    ``validate`` gives the measures of the network as it is. The history has the loss of some steps, the measures of every
-    look, and which was best.
+    ``collate`` makes a batch of some of them. ``validate`` gives the measures of the network as it is. The history has the
+    loss of some steps, the measures of every look, and which was best.
     """
 
     def make() -> Any:
@@ -121,10 +128,10 @@ def train(
             validate=validate,
             options=options,
             model=network,
-            args=TrainingArguments(**arguments(len(windows), options, lesson, device)),
-            train_dataset=list(windows),
+            args=TrainingArguments(**arguments(len(items), options, lesson, device)),
+            train_dataset=list(items),
             eval_dataset=[],
-            data_collator=partial(collate, pad=pad),
+            data_collator=collate,
             callbacks=callbacks(options, lesson.folder, progress),
         )
 
@@ -219,7 +226,7 @@ def learnt(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 class Order(torch.utils.data.Sampler[int]):
-    """The order of the windows in every epoch, decided by the seed: windows of like lengths together, batches by chance."""
+    """The order of the items in every epoch, decided by the seed: those of like lengths together, batches by chance."""
 
     def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
         self.lengths, self.batch, self.seed, self.epoch = np.asarray(lengths), batch, seed, 0

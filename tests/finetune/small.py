@@ -100,6 +100,12 @@ def _similarity(folder: Path, count: int) -> Path:
     return _table(folder / "similarity.tsv", "score\tsentence1\tsentence2", rows)
 
 
+def _seq2seq(folder: Path, count: int) -> Path:
+    becomes = {"pos": "it sets us free", "neg": "it binds all of us"}
+    rows = (f"{text}\t{becomes[label]}" for label, text in texts(count, 9))
+    return _table(folder / "seq2seq.tsv", "source\ttarget", rows)
+
+
 def _table(path: Path, header: str, rows: object) -> Path:
     path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")  # type: ignore[misc]
     return path
@@ -112,6 +118,7 @@ WRITERS = {
     "pairs": _pairs,
     "qa": _qa,
     "similarity": _similarity,
+    "seq2seq": _seq2seq,
 }
 
 
