@@ -36,7 +36,7 @@ class Bar:
         self._shown.total = step.total
         self._shown.set_description_str(step.stage, refresh=False)
         if step.loss is not None:
-            self._shown.set_postfix_str(f"loss {step.loss:.3f} a word", refresh=False)
+            self._shown.set_postfix_str(f"loss {step.loss:.3f}", refresh=False)
         self._shown.update(step.done - self._shown.n)
 
     def note(self, line: str) -> None:

@@ -29,6 +29,7 @@ EXAMPLES = {
         "classify --data banking77 -o intents",
         "classify --data reviews.csv --strategy lora --merge -o sentiment",
         "classify --data papers.jsonl --many -o topics",
+        "classify --data reviews.csv --strategy lora --search 20 -o sentiment",
     ),
     "tag": ("tag --data wnut17 -o names", "tag --data wnut17 --crf --scheme BIOES -o names", "tag --data kp.jsonl -o phrases"),
     "relation": ("relation --data relations.jsonl -o relations",),
@@ -65,6 +66,7 @@ COMMON: tuple[Decorator, ...] = (
     click.option("--patience", type=click.IntRange(1), default=3, help="Stop after so many looks without a better measure."),
     click.option("--measure", help="What the best epoch is chosen by.  [default: the task's first]"),
     click.option("--precision", type=one_of(Precision), default="auto", help="auto: bf16 on a GPU."),
+    click.option("--search", type=click.IntRange(0), default=0, help="Settings that Optuna tries before; named ones stay."),
     click.option("--seed", type=click.IntRange(0), default=0, help="Decides the head, the order, the split, the dropout."),
     click.option("--max-tokens", type=click.IntRange(8), help="Read so many at once, more in windows.  [default: MODEL's]"),
     click.option("--layers", help="-1, -4..-1 or -1,-2: put side by side.  [default: -1; tag with --strategy head -4..-1]"),
@@ -220,5 +222,9 @@ def _print(made: Trained) -> None:
     if its := history.get("neighbours"):
         said = f"weight {its['weight']:g} of the {its['k']} nearest" if its["weight"] else "they do not help, so have no say"
         click.echo(f"neighbours: {record['measure']} {its['without']:.3f} without, {its['with']:.3f} with ({said})")
+    if record["search"]:
+        best = next(its for its in record["search"]["trials"] if its["trial"] == record["search"]["best"])
+        chosen = ", ".join(f"{name.replace('_', ' ')} {best[name]:.3g}" for name in record["search"]["options"])
+        click.echo(f"the best of {len(record['search']['trials'])} settings: {chosen}")
     click.echo(f"step {history['best_step']:,} of {history['steps']:,} kept, by {record['measure']}; {record['seconds']:,.0f} s")
     click.echo(f"{made.path}: semvec predict {made.path} FILE, semvec report {made.path} --data TEST")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semvec.finetune.pictures import CONFUSION, CURVE
+from semvec.finetune.pictures import CONFUSION, CURVE, TRIALS
 from semvec.finetune.strategies import PLANS
 from semvec.finetune.task import ClassRow, Findings
 from semvec.finetune.tasks import ABOUT
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from semvec.finetune.tuned import Tuned
 
 CARD = "README.md"
+SEARCHED = (
+    "The best of {} settings on the validation data: its value there is flattered by the choice. Those that were worse than "
+    "half of the others at the same epoch were given up."
+)
 SHOWN = 60
 """Classes of the card's table, the others are in `semvec report`."""
 
@@ -54,9 +58,11 @@ def card(folder: Path, tuned: Tuned, found: Findings, name: str) -> str:
         "`semvec report` measures on a test set.",
         measures_table(record, tuned.earlier),
     ]
+    if record.get("search"):
+        parts += ["## Settings that were tried", SEARCHED.format(len(record["search"]["trials"])), trials_table(record)]
     if found.rows:
         parts += ["## Classes", rows_table(found.rows[:SHOWN])]
-    parts += [f"![]({name})" for name in (CURVE, CONFUSION) if (folder / name).is_file()]
+    parts += [f"![]({name})" for name in (CURVE, TRIALS, CONFUSION) if (folder / name).is_file()]
     parts += ["## Use", f"```sh\nsemvec predict {name} texts.txt\nsemvec report {name} --data test.tsv\n```"]
     return "\n\n".join(parts) + "\n"
 
@@ -66,6 +72,23 @@ def measures_table(record: JSON, earlier: str) -> str:
     before, after = record.get("before"), record["validation"]
     head = ["measure", earlier, "fine-tuned"] if before else ["measure", "fine-tuned"]
     rows = [[name, *([shown(before.get(name))] if before else []), shown(its)] for name, its in after.items()]
+    return table([head, *rows])
+
+
+def trials_table(record: JSON) -> str:
+    """Return a table of all settings that were tried, the best first, as Markdown."""
+    its = record["search"]
+    trials = sorted(its["trials"], key=lambda trial: (trial["given up"], -(trial["value"] or 0)))
+    head = ["trial", record["measure"], *(name.replace("_", " ") for name in its["options"]), "seconds"]
+    rows = [
+        [
+            str(trial["trial"]),
+            f"{trial['value']:.4f}" + (" (given up)" if trial["given up"] else "") if trial["value"] is not None else "-",
+            *(f"{trial[name]:.4g}" for name in its["options"]),
+            f"{trial['seconds']:,.0f}",
+        ]
+        for trial in trials
+    ]
     return table([head, *rows])
 
 

@@ -67,7 +67,8 @@ class FinetuneOptions:
     ``head_learning_rate``), the task (``measure``, ``layers``, ``max_tokens``) or the encoder (``pooling``). A learning rate
     rises from 0 over the first ``warmup`` share of all steps, then follows ``schedule``. Training stops when ``measure`` was
     not bettered for ``patience`` epochs, and the best epoch is kept. ``validation`` is the share of the training examples that
-    it is measured on, where no examples are named for that. ``layers`` of the encoder are put side by side (-1 is the last).
+    it is measured on, where no examples are named for that. ``search`` is how many settings are tried before
+    (`semvec.finetune.search`). ``layers`` of the encoder are put side by side (-1 is the last).
 
     ``rank`` is that of LoRA and DoRA, ``last_layers`` how many learn under last-n, ``virtual_tokens`` how many there are under
     prefix, prompt and ptuning, ``reduction`` by how much an adapter's bottleneck is narrower than the encoder. ``crf`` and
@@ -98,6 +99,7 @@ class FinetuneOptions:
     validation: float = 0.1
     precision: Precision = Precision.AUTO
     seed: int = 0
+    search: int = 0
     max_tokens: int | None = None
     layers: tuple[int, ...] | None = None
     pooling: Pooling | None = None
@@ -169,6 +171,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "patience": (1, 10_000),
     "validation": (0.001, 0.9),
     "seed": (0, 2**31 - 1),
+    "search": (0, 10_000),
     "max_tokens": (8, 1_000_000),
     "rank": (1, 1024),
     "last_layers": (1, 1000),

@@ -196,6 +196,7 @@ class Similar(Tuned):
         def make() -> Any:
             return Loop(
                 learner=loss if self.options.loss == Loss.TSDAE else self.live,
+                lesson=lesson,
                 validate=validate,
                 options=self.options,
                 model=self.live,

@@ -19,6 +19,7 @@ from semvec.errors import InputError, OptionError, OutputExists, ResumeMismatch
 from semvec.finetune.card import write_card
 from semvec.finetune.options import FinetuneOptions, Precision
 from semvec.finetune.pictures import draw_pictures
+from semvec.finetune.search import JOURNAL, search
 from semvec.finetune.stored import check_mergeable
 from semvec.finetune.strategies import counted
 from semvec.finetune.task import Findings, Task, split_off
@@ -31,7 +32,7 @@ from semvec.types import JSON, Progress, Step, Strategy, did_you_mean
 BEFORE = "before"
 """The folder, in a model's, of what it is compared with: the encoder as it was, with a linear head where there is a head."""
 
-RUN, CHECKPOINTS = "run.json", "checkpoints"
+RUN, CHECKPOINTS, SEARCH = "run.json", "checkpoints", "search"
 HELD_OUT = ("dev", "validation", "valid")
 PACKAGES = ("semvec", "torch", "transformers", "sentence-transformers", "peft", "accelerate")
 
@@ -87,15 +88,18 @@ def finetune(
     kind, loading = task_named(task), Loading(device, trust_pickle, trust_remote_code)
     work = check_output(target, overwrite=overwrite, resume=resume)
     examples = read_data(kind, data, validation, options)
-    tuned = model_of(task).start(kind, model, examples.train, options, loading)
-    kind.check(examples.validation, tuned.config, "validation data")
-    tuned.validated_on(examples.validation)
+    start = partial(_started, kind, model, examples, loading)
+    tuned = start(options)
     if merge:
         check_mergeable(tuned.body, tuned.base)
     measure = chosen_measure(kind, tuned, options)
     _same_run(work, _digest(tuned, examples), resume)
-    learning, everything = counted(tuned.module)
     lesson = Lesson(examples.train, examples.validation, measure, work / CHECKPOINTS, resume)
+    tried: JSON = None
+    if options.search:
+        options, tried = search(start, options, replace(lesson, folder=work / SEARCH), progress)
+        tuned = start(options)
+    learning, everything = counted(tuned.module)
     history = tuned.learn(lesson, progress)
     found = tuned.measured(examples.validation, progress)
     plain = replace(lesson, folder=work / BEFORE, resume=False)
@@ -108,6 +112,7 @@ def finetune(
         "validation": measures_of(found, options.seed),
         "before": None if earlier is None else measures_of(earlier.measured(examples.validation), options.seed),
         "history": history,
+        "search": tried,
         "seconds": round(perf_counter() - started, 1),
         "device": tuned.device,
         "versions": _versions(),
@@ -122,6 +127,16 @@ def finetune(
         write_card(spare, tuned, found, target.name)
     shutil.rmtree(work, ignore_errors=True)
     return Trained(target, tuned, tuned.record)
+
+
+def _started(
+    task: Task[Any], model: str | os.PathLike[str], examples: _Data, loading: Loading, options: FinetuneOptions
+) -> Tuned:
+    """Return ``model`` ready to learn from ``examples`` and to be measured on them."""
+    tuned: Tuned = model_of(task.name).start(task, model, examples.train, options, loading)
+    task.check(examples.validation, tuned.config, "validation data")
+    tuned.validated_on(examples.validation)
+    return tuned
 
 
 def _before(
@@ -168,7 +183,8 @@ def check_output(target: Path, *, overwrite: bool, resume: bool) -> Path:
         check_model_replaceable(target, overwrite)
         if resume and not (work / RUN).is_file():
             raise ResumeMismatch(f"{work}: no unfinished run is there to go on with; leave out --resume")
-        if not resume and (work / RUN).is_file() and last_checkpoint(work / CHECKPOINTS) is None:
+        begun = (work / SEARCH / JOURNAL).exists() or last_checkpoint(work / CHECKPOINTS) is not None
+        if not resume and (work / RUN).is_file() and not begun:
             shutil.rmtree(work)  # nothing was learnt yet
         if not resume and work.exists():
             if not overwrite:

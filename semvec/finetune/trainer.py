@@ -46,17 +46,22 @@ class Item(Protocol):
 class Validated(Trainer):  # type: ignore[misc]
     """Trainer, except for what is validated and stored, and which rates there are.
 
-    ``learner`` is the module that learns, ``validate`` gives its measures as it is.
+    ``learner`` is the module that learns from ``lesson``, ``validate`` gives its measures as it is.
     """
 
-    def __init__(self, *, learner: torch.nn.Module, validate: Validate, options: FinetuneOptions, **named: Any) -> None:
-        self.learner, self.validate, self.own_options = learner, validate, options
+    def __init__(
+        self, *, learner: torch.nn.Module, lesson: Lesson, validate: Validate, options: FinetuneOptions, **named: Any
+    ) -> None:
+        self.learner, self.lesson, self.validate, self.own_options = learner, lesson, validate, options
         super().__init__(**named)
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = False
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        metrics = {f"eval_{name}": value for name, value in self.validate().items()}
+        found = self.validate()
+        metrics = {f"eval_{name}": value for name, value in found.items()}
+        if self.lesson.told:
+            self.lesson.told(found[self.lesson.measure])
         self.log(dict(metrics))
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -125,6 +130,7 @@ def train(
     def make() -> Any:
         return Loop(
             learner=network,
+            lesson=lesson,
             validate=validate,
             options=options,
             model=network,

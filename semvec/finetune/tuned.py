@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,7 @@ class Loading:
 class Lesson:
     """What is learnt from, and by which ``measure`` on ``validation``; ``folder`` is where checkpoints go.
 
-    With ``resume`` the last checkpoint there is gone on from.
+    With ``resume`` the last checkpoint there is gone on from. ``told`` hears the measure at every look.
     """
 
     examples: Any
@@ -53,6 +53,7 @@ class Lesson:
     measure: str
     folder: Path
     resume: bool = False
+    told: Callable[[float], None] | None = None
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Pictures of a training: how its loss went down and its measure up; who was taken for whom."""
+"""Pictures of a training: its loss and its measure, what settings came to, who was taken for whom."""
 
 from __future__ import annotations
 
@@ -45,6 +45,33 @@ def training_curve(losses: ShownLosses, looks: Mapping[str, ShownLosses], best: 
     return _png(figure)
 
 
+def trials_picture(values: Sequence[float], options: Mapping[str, Sequence[Any]], measure: str, best: int) -> bytes:
+    """Return a PNG of what each trial came to (``values``), in their order and by each of its ``options``.
+
+    ``best`` is the place of the one that was kept. Rates, which lie orders of magnitude apart, are drawn on a logarithmic
+    axis. Raises `MissingExtra` without matplotlib.
+    """
+    panels: dict[str, Sequence[Any]] = {"trial": range(1, len(values) + 1), **options}
+    across = min(4, len(panels))
+    down = -(-len(panels) // across)
+    figure, axes = _figure((3.0 * across, 2.5 * down), down, across)
+    flat = np.atleast_1d(axes).ravel()
+    for axis, (name, where) in zip(flat, panels.items(), strict=False):
+        numbers = np.array(where, dtype=float)
+        axis.scatter(numbers, values, s=16, color="#1A73E8", alpha=0.7)
+        axis.scatter(numbers[best], values[best], s=70, facecolors="none", edgecolors="#E8710A", linewidths=1.6)
+        axis.set_xlabel(name.replace("_", " "))
+        if (numbers > 0).all() and numbers.max() > 9 * numbers.min() and name.endswith("rate"):
+            axis.set_xscale("log")
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    for axis in flat[len(panels) :]:
+        axis.set_visible(False)
+    for row in range(down):
+        flat[row * across].set_ylabel(measure)
+    return _png(figure)
+
+
 def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str]) -> bytes:
     """Return a PNG of how often each class (a row) was taken for which (a column), as shares of the row.
 
@@ -82,13 +109,13 @@ def _short(name: str) -> str:
     return name if len(name) <= 24 else f"{name[:23]}…"
 
 
-def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
+def _figure(size: tuple[float, float], down: int = 1, across: int = 1) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtra(f"pictures need the library matplotlib ({error}): pip install 'semvec[maps]'") from error
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    return figure, figure.subplots()
+    return figure, figure.subplots(down, across)
 
 
 def _png(figure: Any) -> bytes:
