@@ -77,6 +77,11 @@ SETS = {
     "stsb, read together": Set("pairs", "BERT-base 85.8 (test; arXiv:1810.04805)", split=dev_is_test, folder="stsb"),
     "semeval2010_task8": Set("relation", "R-BERT-large 89.3 (8,000 examples; arXiv:1905.08284)", split=lines_apart),
     "gum_ner": Set("tag", "none found"),
+    "multi30k": Set(
+        "seq2seq",
+        "Transformer-Tiny 41.0 (lower case; arXiv:2105.14462)",
+        {"source": "en", "target": "de", "epochs": 8, "batch_size": 64},
+    ),
     "squad_dev": Set(
         "qa", "BERT-base 88.5 (88,000 questions; arXiv:1810.04805)", {"epochs": 3, "batch_size": 16}, split=articles_apart
     ),
@@ -163,7 +168,8 @@ def main() -> None:
             its_own = {"knn": True} if part == "neighbours" else {}
             made = run_one(asked.data, name, strategy, seed, {**options, **its_own}, before)
             runs = [its for its in runs if its not in same] + [made]
-            harness.keep("finetune", {**found, part: runs}, quiet=True)
+            sets = {name: {"task": its.task, "published": its.published} for name, its in SETS.items()}
+            harness.keep("finetune", {**found, "sets": sets, part: runs}, quiet=True)
             chosen = next(iter(made["lines"][TUNED].items()))
             print(f"{name} {strategy} {seed}: {chosen[0]} {chosen[1]['value']:.4f}, {made['seconds']:.0f} s", flush=True)
 

@@ -63,7 +63,7 @@ COMMON: tuple[Decorator, ...] = (
     click.option("--weight-decay", type=click.FloatRange(0, 10), default=0.01, help="Of all but biases and norms."),
     click.option("--dropout", type=click.FloatRange(0, 0.95), default=0.1, help="Of the head, and of LoRA."),
     click.option("--clip", type=click.FloatRange(0), default=1.0, help="The longest a gradient may be."),
-    click.option("--patience", type=click.IntRange(1), default=3, help="Stop after so many looks without a better measure."),
+    click.option("--patience", type=click.IntRange(1), default=3, help="Stop after so many looks (and 30 steps) for nothing."),
     click.option("--measure", help="What the best epoch is chosen by.  [default: the task's first]"),
     click.option("--precision", type=one_of(Precision), default="auto", help="auto: bf16 on a GPU."),
     click.option("--search", type=click.IntRange(0), default=0, help="Settings that Optuna tries before; named ones stay."),

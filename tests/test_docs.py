@@ -38,7 +38,7 @@ def test_the_python_of_a_page_runs(tmp_path: Path, page: str) -> None:
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("semvec ")]
-    assert len(commands) == 18
+    assert len(commands) == 21
     program = str(Path(sys.executable).parent / "semvec")
     for command in commands:
         done = subprocess.run([program, *shlex.split(command)[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)

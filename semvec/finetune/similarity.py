@@ -204,7 +204,7 @@ class Similar(Tuned):
                 train_dataset=rows,
                 eval_dataset=rows.select([0]),  # never read: it is wanted where something is validated
                 loss=loss,
-                callbacks=callbacks(self.options, lesson.folder, progress),
+                callbacks=callbacks(len(rows), self.options, lesson, progress),
             )
 
         history = run(make, self.options.seed, lesson)

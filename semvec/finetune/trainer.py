@@ -28,6 +28,9 @@ LEARNT, WHOLE = "learnt.safetensors", "whole"
 TOGETHER = 50
 """Batches whose windows are put in the order of their lengths, so that little is padded."""
 
+PATIENT = 30
+"""Steps without a better measure before which no training is stopped: an epoch of few examples says little."""
+
 STEPS_AT_MOST = 1000
 """Steps between two looks at the validation data, at most."""
 
@@ -138,7 +141,7 @@ def train(
             train_dataset=list(items),
             eval_dataset=[],
             data_collator=collate,
-            callbacks=callbacks(options, lesson.folder, progress),
+            callbacks=callbacks(len(items), options, lesson, progress),
         )
 
     return run(make, options.seed, lesson)
@@ -162,17 +165,24 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda path: int(path.name.partition("-")[2]), default=None)
 
 
-def callbacks(options: FinetuneOptions, folder: Path, progress: Progress | None) -> list[Any]:
-    """Return what stops a training early, and tells of it."""
-    return [EarlyStoppingCallback(early_stopping_patience=options.patience), Told(folder, progress)]
+def callbacks(count: int, options: FinetuneOptions, lesson: Lesson, progress: Progress | None) -> list[Any]:
+    """Return what stops a training on ``count`` examples early, and tells of it."""
+    _, look = steps_of(count, options)
+    patience = max(options.patience, -(-PATIENT // look))
+    return [EarlyStoppingCallback(early_stopping_patience=patience), Told(lesson.folder, progress)]
+
+
+def steps_of(count: int, options: FinetuneOptions) -> tuple[int, int]:
+    """Return how many steps are taken at most for ``count`` examples, and how many between two looks."""
+    a_epoch = max(1, -(-count // (options.batch_size * options.accumulate)))
+    steps = max(1, round(a_epoch * (options.epochs or PLANS[options.strategy].epochs)))
+    return steps, min(steps, -(-a_epoch // -(-a_epoch // STEPS_AT_MOST)))
 
 
 def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str) -> dict[str, Any]:
     """Return Trainer's settings for ``count`` examples."""
     plan = PLANS[options.strategy]
-    a_epoch = max(1, -(-count // (options.batch_size * options.accumulate)))
-    steps = max(1, round(a_epoch * (options.epochs or plan.epochs)))
-    look = min(steps, -(-a_epoch // -(-a_epoch // STEPS_AT_MOST)))
+    steps, look = steps_of(count, options)
     on_gpu = device.startswith("cuda")
     able = on_gpu and torch.cuda.is_bf16_supported()
     return {

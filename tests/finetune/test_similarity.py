@@ -50,6 +50,7 @@ def table(kind: str, folder: Path) -> Path:
         ("triplets", {"loss": "triplet"}),
         ("labelled", {}),
         ("texts", {}),
+        ("texts", {"loss": "tsdae"}),
     ],
 )
 def test_every_loss_moves_the_encoder(kind: str, changes: dict[str, object], base: Path, tmp_path: Path) -> None:
