@@ -53,6 +53,12 @@ def lines_apart(data: Path, folder: Path) -> None:
     (folder / "train.jsonl").write_text("\n".join(lines[cut:]) + "\n", encoding="utf-8")
 
 
+def documents_apart(data: Path, folder: Path) -> None:
+    """Split the documents of docs.jsonl.gz: a fifth, drawn once, is the test."""
+    (folder / "train.jsonl").write_bytes(gzip.decompress((data / "docs.jsonl.gz").read_bytes()))
+    lines_apart(folder, folder)
+
+
 def articles_apart(data: Path, folder: Path) -> None:
     """Split SQuAD's articles: a fifth of them, drawn once, is the test."""
     articles = json.loads(gzip.decompress((data / "train.json.gz").read_bytes()))["data"]
@@ -77,6 +83,7 @@ SETS = {
     "stsb, read together": Set("pairs", "BERT-base 85.8 (test; arXiv:1810.04805)", split=dev_is_test, folder="stsb"),
     "semeval2010_task8": Set("relation", "R-BERT-large 89.3 (8,000 examples; arXiv:1905.08284)", split=lines_apart),
     "gum_ner": Set("tag", "none found"),
+    "kp_semeval2017": Set("tag", "SciBERT-BiLSTM-CRF 52.1 (its own split; arXiv:1910.08840)", split=documents_apart),
     "multi30k": Set(
         "seq2seq",
         "Transformer-Tiny 41.0 (lower case; arXiv:2105.14462)",

@@ -66,7 +66,7 @@ COMMON: tuple[Decorator, ...] = (
     click.option("--patience", type=click.IntRange(1), default=3, help="Stop after so many looks (and 30 steps) for nothing."),
     click.option("--measure", help="What the best epoch is chosen by.  [default: the task's first]"),
     click.option("--precision", type=one_of(Precision), default="auto", help="auto: bf16 on a GPU."),
-    click.option("--search", type=click.IntRange(0), default=0, help="Settings that Optuna tries before; named ones stay."),
+    click.option("--search", type=click.IntRange(0), default=0, help="Settings that Optuna tries before, of what is not named."),
     click.option("--seed", type=click.IntRange(0), default=0, help="Decides the head, the order, the split, the dropout."),
     click.option("--max-tokens", type=click.IntRange(8), help="Read so many at once, more in windows.  [default: MODEL's]"),
     click.option("--layers", help="-1, -4..-1 or -1,-2: put side by side.  [default: -1; tag with --strategy head -4..-1]"),
@@ -226,5 +226,7 @@ def _print(made: Trained) -> None:
         best = next(its for its in record["search"]["trials"] if its["trial"] == record["search"]["best"])
         chosen = ", ".join(f"{name.replace('_', ' ')} {best[name]:.3g}" for name in record["search"]["options"])
         click.echo(f"the best of {len(record['search']['trials'])} settings: {chosen}")
+    if history.get("cut"):
+        click.echo(f"{history['cut']:,} of {counts['train']:,} examples were longer than is learnt from, and cut")
     click.echo(f"step {history['best_step']:,} of {history['steps']:,} kept, by {record['measure']}; {record['seconds']:,.0f} s")
     click.echo(f"{made.path}: semvec predict {made.path} FILE, semvec report {made.path} --data TEST")

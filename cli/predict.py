@@ -30,6 +30,8 @@ SIZE = 512
 @click.option("--scores", is_flag=True, help="How likely every label is (jsonl).")
 @click.option("--explain", type=click.IntRange(0), default=0, help="So many of the nearest training examples (of --knn) with it.")
 @click.option("--device", help="cpu, cuda, …  [default: the best there is]")
+@click.option("--trust-pickle", is_flag=True, help="Read an encoder that is a pickle, which can run any code.")
+@click.option("--trust-remote-code", is_flag=True, help="Run the Python code that the encoder brings along.")
 @click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def predict(model: str, input: str, **options: Any) -> None:
@@ -61,7 +63,7 @@ def predict(model: str, input: str, **options: Any) -> None:
         raise click.UsageError("--overwrite does nothing without --output")
     if output is not None:
         check_outputs([output], [input], overwrite=options["overwrite"])
-    tuned = load_model(model, device=options["device"])
+    tuned = load_model(model, **{name: options[name] for name in ("device", "trust_pickle", "trust_remote_code")})
     if form == "conll" and tuned.task.name != "tag":
         raise click.UsageError(f"--format conll is for tag, and {model} does {tuned.task.name}")
     examples = tuned.task.read_inputs(input, tuned.options)

@@ -22,6 +22,8 @@ from semvec_cli.evaluate import plain
 @click.option("--overwrite", is_flag=True, help="Replace a report that is there.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Decides the draws of the intervals.")
 @click.option("--device", help="cpu, cuda, …  [default: the best there is]")
+@click.option("--trust-pickle", is_flag=True, help="Read an encoder that is a pickle, which can run any code.")
+@click.option("--trust-remote-code", is_flag=True, help="Run the Python code that the encoder brings along.")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", help="How to print.")
 def report(model: str, data: str, **options: Any) -> None:
     """Examine MODEL, which 'semvec finetune' made, on labelled DATA that it has not seen.
@@ -51,6 +53,8 @@ def report(model: str, data: str, **options: Any) -> None:
             split=options["split"],
             baselines=options["baselines"],
             device=options["device"],
+            trust_pickle=options["trust_pickle"],
+            trust_remote_code=options["trust_remote_code"],
             seed=options["seed"],
             progress=bar.to,
         )

@@ -63,6 +63,19 @@ def written_whole(*paths: Path) -> Iterator[list[IO[bytes]]]:
 
 
 @contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Have nobody else write the folder ``path`` meanwhile; `OutputError` where another run is writing it."""
+    lock = _lock_of(Path(os.path.realpath(path)))
+    with ExitStack() as cleanup:
+        try:
+            cleanup.enter_context(FileLock(lock, timeout=0))
+        except Timeout:
+            raise OutputError(f"{path}: another run is writing it") from None
+        cleanup.callback(_unlink, lock)  # while it is held: whoever opened it meanwhile sees that it is gone
+        yield
+
+
+@contextmanager
 def folder_written_whole(path: Path, check: Callable[[], None]) -> Iterator[Path]:
     """Give an empty folder to write into; it appears as ``path``, in the place of one there, only when the block ends.
 
@@ -75,12 +88,7 @@ def folder_written_whole(path: Path, check: Callable[[], None]) -> Iterator[Path
     place = Path(os.path.realpath(path))  # what a link leads to is replaced, not the link
     spare, old = temporary(place), place.with_name(f".{place.name}.old")
     with plain_errors(path), ExitStack() as cleanup:
-        lock = _lock_of(place)
-        try:
-            cleanup.enter_context(FileLock(lock, timeout=0))
-        except Timeout:
-            raise OutputError(f"{path}: another run is writing it") from None
-        cleanup.callback(_unlink, lock)  # while it is held: whoever opened it meanwhile sees that it is gone
+        cleanup.enter_context(held(path))
         if old.exists() and not place.exists():
             old.rename(place)
         check()

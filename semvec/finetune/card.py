@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CARD = "README.md"
 SEARCHED = (
     "The best of {} settings on the validation data: its value there is flattered by the choice. Those that were worse than "
-    "half of the others at the same epoch were given up."
+    "half of the others at the same look were given up."
 )
 SHOWN = 60
 """Classes of the card's table, the others are in `semvec report`."""
@@ -78,18 +78,24 @@ def measures_table(record: JSON, earlier: str) -> str:
 def trials_table(record: JSON) -> str:
     """Return a table of all settings that were tried, the best first, as Markdown."""
     its = record["search"]
-    trials = sorted(its["trials"], key=lambda trial: (trial["given up"], -(trial["value"] or 0)))
+    trials = sorted(its["trials"], key=lambda trial: (trial["value"] is None, trial["given up"], -(trial["value"] or 0)))
     head = ["trial", record["measure"], *(name.replace("_", " ") for name in its["options"]), "seconds"]
     rows = [
         [
             str(trial["trial"]),
-            f"{trial['value']:.4f}" + (" (given up)" if trial["given up"] else "") if trial["value"] is not None else "-",
+            _worth(trial),
             *(f"{trial[name]:.4g}" for name in its["options"]),
-            f"{trial['seconds']:,.0f}",
+            f"{trial['seconds'] or 0:,.0f}",
         ]
         for trial in trials
     ]
     return table([head, *rows])
+
+
+def _worth(trial: JSON) -> str:
+    if trial["value"] is None:
+        return escaped(trial["error"] or "no number")
+    return f"{trial['value']:.4f}" + (" (given up)" if trial["given up"] else "")
 
 
 def rows_table(rows: Sequence[ClassRow]) -> str:
@@ -107,8 +113,9 @@ def _neighbours(record: JSON) -> str:
     its, kept = record["history"]["neighbours"], "- the training examples are kept in `neighbours.json`, to explain answers"
     if not its["weight"]:
         return f"{kept}; no setting of them bettered {record['measure']} on the validation data, so they have no say"
+    gain = f"{record['measure']} {its['without']:.3f} without, {its['with']:.3f} with, flattered by the choice"
     how = f"the {its['k']} nearest, temperature {its['temperature']:g}, weight {its['weight']:g}"
-    return f"{kept} and with a say ({how}): {record['measure']} {its['without']:.3f} without, {its['with']:.3f} with"
+    return f"{kept} and with a say ({how}): {gain}"
 
 
 def _some(labels: Sequence[str]) -> str:

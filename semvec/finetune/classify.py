@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from semvec.errors import InputError
+from semvec.errors import InputError, OptionError
 from semvec.finetune.heads import Head, LabelHead
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import (
@@ -53,6 +53,8 @@ class Classify(HeadTask[Texts]):
         return LabelledTexts(texts, [""] * len(texts))
 
     def config(self, examples: Texts, options: FinetuneOptions) -> HeadConfig:
+        if options.many and (options.balanced or options.label_smoothing):
+            raise OptionError("balanced and label_smoothing go with one label a text, not with many")
         counts = Counter(label for labels in _lists(examples) for label in labels)
         check_labels(counts, len(examples))
         return HeadConfig(labels=tuple(sorted(counts)), many=options.many)

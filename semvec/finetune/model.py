@@ -16,15 +16,18 @@ from semvec.encoders.batches import Budget, Ceiling, in_batches, run_within_memo
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import Grown, read_grown
 from semvec.errors import InputError, ModelError, OptionError
-from semvec.finetune.neighbours import COUNTS, Found, Neighbours
+from semvec.finetune.chance import seeded
+from semvec.finetune.neighbours import COUNTS, Found, Neighbours, check_room
 from semvec.finetune.network import FEATURES, Network, on
 from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions
 from semvec.finetune.stored import save_encoder, write_about
-from semvec.finetune.strategies import PLANS, prepare
+from semvec.finetune.strategies import PLANS, prepare, settled
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
+from semvec.finetune.tasks import USES
 from semvec.finetune.trainer import train
 from semvec.finetune.tuned import NO_NEIGHBOURS, Lesson, Loading, Tuned, damage_told, named
 from semvec.finetune.windows import Reader, Window, collate
+from semvec.measures.intervals import Outcome
 from semvec.text.tagged import OUTSIDE
 from semvec.types import JSON, Pooling, Progress, Step, Strategy
 
@@ -67,13 +70,12 @@ class FineTuned(Tuned):
     ) -> FineTuned:
         config = task.config(examples, options)
         encoder = loading.encoder(model)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(options.seed)
+        with seeded(options.seed):
             body = prepare(encoder.transformer.model, options).to(encoder.device)
             config = replace(config, dropout=options.dropout, **_fitted(task, encoder, body, options))
             head = task.head(config, encoder.transformer.hidden * len(config.layers), options, examples).to(encoder.device)
         base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
-        return cls(task, config, encoder, base, options, network=Network(body, head, config.layers))
+        return cls(task, config, encoder, base, settled(options), network=Network(body, head, config.layers))
 
     @classmethod
     def load(cls, task: HeadTask[Any], folder: Path, about: Any, loading: Loading) -> FineTuned:
@@ -131,14 +133,23 @@ class FineTuned(Tuned):
 
     def predict(self, examples: Examples, progress: Progress | None = None, *, explain: int = 0) -> list[Answer]:
         windows, its = self.windows(examples, labelled=False), self.neighbours
-        if its is None:
-            if explain:
-                raise OptionError(NO_NEIGHBOURS)
+        if its is None and explain:
+            raise OptionError(NO_NEIGHBOURS)
+        if its is None or not (its.weight or explain):
             return self._answers(self.logits(windows, progress), windows, examples)
         read = self._read_once(windows, progress)
-        found = its.find(self.features(read), max(explain, its.k if its.weight else 1))
+        found = its.find(features_of(read), max(explain, its.k if its.weight else 1))
         answers = self._answers(its.mixed(self.logits(read), found), read, examples)
         return self._explained(answers, windows, its, (found[0][:, :explain], found[1][:, :explain])) if explain else answers
+
+    @property
+    def heeds(self) -> frozenset[str]:
+        own = {"head_learning_rate", "epochs", "batch_size", "dropout", "weight_decay"}
+        if self.options.strategy != Strategy.HEAD:
+            own.add("learning_rate")
+        if "label_smoothing" in USES[self.task.name] and not (self.config.many or self.config.scored):
+            own.add("label_smoothing")
+        return frozenset(own)
 
     def alone(self) -> FineTuned | None:
         return replace(self, neighbours=None) if self.neighbours is not None and self.neighbours.weight else None
@@ -163,6 +174,8 @@ class FineTuned(Tuned):
         windows, asked = self.windows(lesson.examples, labelled=True), self.windows(lesson.validation, labelled=False)
         if not windows:
             raise InputError("the training examples have no token to learn from")
+        if self.options.knn:
+            check_room(windows, self.network.head.dim)
         self._try(windows)
         if self.frozen and self.task.features_fit(windows, self.network.head.dim):
             windows, asked = self._read_once(windows, progress), self._read_once(asked, progress)
@@ -183,12 +196,12 @@ class FineTuned(Tuned):
         say = progress or (lambda _: None)
         read, asked = self._read_once(windows, progress), self._read_once(asked, progress)
         shown = [self.task.shown(lesson.examples, at) for at in range(len(lesson.examples))]
-        its = Neighbours.of(read, self.features(read), shown)
-        found = its.find(self.features(asked), max(COUNTS))
+        its = Neighbours.of(read, features_of(read), shown)
+        found = its.find(features_of(asked), max(COUNTS))
 
-        def worth(logits: list[Logits]) -> float:
+        def worth(logits: list[Logits]) -> Outcome:
             said = self._answers(logits, asked, lesson.validation)
-            return self.task.findings(lesson.validation, said, self.config).values[lesson.measure]
+            return self.task.findings(lesson.validation, said, self.config).by(lesson.measure)
 
         def tell(done: int, total: int) -> None:
             say(Step("weighing the neighbours", done, total, "settings"))
@@ -220,6 +233,8 @@ class FineTuned(Tuned):
 
     def _read_once(self, windows: Sequence[Window], progress: Progress | None) -> list[Window]:
         """Return ``windows`` with the head's features in the place of the tokens."""
+        if windows and FEATURES in windows[0].inputs:
+            return list(windows)
         kept = []
         for window, its in zip(windows, self.features(windows, progress), strict=True):
             rest = {name: value for name, value in window.inputs.items() if name not in ("ids", "types")}
@@ -249,6 +264,11 @@ class FineTuned(Tuned):
             self.neighbours.save(folder)
         grown = save_encoder(self.body, self.base, folder, merge=merge)
         write_about(folder, grown, self.task.name, self.config.to_json(), self.options.to_json(), self.record)
+
+
+def features_of(windows: Sequence[Window]) -> list[Logits]:
+    """Return what the head reads of ``windows`` that have it in the place of tokens."""
+    return [window.inputs[FEATURES] for window in windows]
 
 
 def _fitted(task: HeadTask[Any], encoder: TransformerEncoder, body: Any, options: FinetuneOptions) -> Mapping[str, Any]:

@@ -18,9 +18,10 @@ from scipy.special import expit, logit, softmax
 
 from semvec.embeddings.similarity import nearest
 from semvec.embeddings.transforms import normalize
-from semvec.errors import ModelError, OptionError
+from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.task import Logits
 from semvec.finetune.windows import Window
+from semvec.measures.intervals import Outcome
 from semvec.types import JSON
 
 TENSORS, ABOUT = "neighbours.safetensors", "neighbours.json"
@@ -30,6 +31,14 @@ WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MOST_BYTES = 4 << 30
 LEAST = 1e-7
 """The smallest probability, whose logarithm is taken."""
+
+
+def check_room(windows: Sequence[Window], dim: int) -> None:
+    """Raise `OptionError` where what the head reads of labelled ``windows`` is more than 4 GB."""
+    rows = sum(len(its.inputs["places"]) if "places" in its.inputs else 1 for its in windows)
+    if rows * dim * 4 > MOST_BYTES:
+        raise OptionError(f"knn: {rows:,} vectors of {dim:,} numbers are more than {MOST_BYTES >> 30} GB: name fewer layers")
+
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Places and cosines (rows, k) of the nearest."""
@@ -57,14 +66,8 @@ class Neighbours:
 
     @classmethod
     def of(cls, windows: Sequence[Window], features: Sequence[Logits], shown: Sequence[JSON]) -> Neighbours:
-        """Return the neighbours to come of labelled ``windows``, whose heads read ``features``.
-
-        Raises `OptionError` where they take more than 4 GB.
-        """
+        """Return the neighbours to come of labelled ``windows``, of which the head reads ``features``."""
         counts = [len(np.atleast_2d(its)) for its in features]
-        if sum(its.size for its in features) * 4 > MOST_BYTES:
-            much = f"{sum(counts):,} vectors are more than {MOST_BYTES >> 30} GB"
-            raise OptionError(f"knn: {much}: leave it out, or name fewer layers")
         rows = np.concatenate([np.atleast_2d(its) for its in features])
         many = any(its.inputs["labels"].dtype.kind == "f" for its in windows)
         labels = [np.atleast_2d(its.inputs["labels"]) if many else np.atleast_1d(its.inputs["labels"]) for its in windows]
@@ -88,6 +91,8 @@ class Neighbours:
 
     def find(self, features: Sequence[Logits], k: int) -> Found:
         """Return the ``k`` nearest of every row of ``features``."""
+        if not len(features):
+            return np.zeros((0, k), dtype=np.int64), np.zeros((0, k), dtype=np.float32)
         asked = self.read(np.concatenate([np.atleast_2d(its) for its in features]))
         places, cosines = nearest(asked, self.vectors, k, "dot")
         return np.asarray(places, dtype=np.int64), cosines
@@ -104,7 +109,7 @@ class Neighbours:
 
     def mixed(self, logits: Sequence[Logits], found: Found) -> list[Logits]:
         """Return ``logits`` with the neighbours' say in them, of the same shapes."""
-        if not self.weight:
+        if not self.weight or not len(logits):
             return list(logits)
         flat = np.concatenate([np.atleast_2d(its) for its in logits])
         said, many = self.shares(found, flat.shape[1]), self.labels.ndim > 1
@@ -115,20 +120,25 @@ class Neighbours:
         return [its.reshape(one.shape) for its, one in zip(np.split(made, edges), logits, strict=True)]
 
     def chosen(
-        self, logits: Sequence[Logits], found: Found, worth: Callable[[list[Logits]], float], tell: Callable[[int, int], None]
+        self, logits: Sequence[Logits], found: Found, worth: Callable[[list[Logits]], Outcome], tell: Callable[[int, int], None]
     ) -> tuple[Neighbours, float, float]:
         """Return these with the k, temperature and weight that are worth most, and the worth without and with them.
 
-        ``worth`` says what logits come to on the validation data. Nothing is chosen that is not better than the head alone.
+        ``worth`` says what logits come to on the validation data. The best of many settings is better by luck alone: they
+        have a say only if what is best on either half of the examples gains, on the other half, half as much as it seems to.
         """
-        best, without = replace(self, weight=0.0), worth(list(logits))
-        most, settings = without, [(k, heat) for k in COUNTS if k <= len(self.vectors) for heat in TEMPERATURES]
+        plain = replace(self, weight=0.0)
+        settings = [(k, heat) for k in COUNTS if k <= len(self.vectors) for heat in TEMPERATURES]
+        tried = [(plain, worth(list(logits)))]
         for done, (k, heat) in enumerate(settings, start=1):
             for weight in WEIGHTS:
                 its = replace(self, k=k, temperature=heat, weight=weight)
-                if (now := worth(its.mixed(logits, found))) > most:
-                    best, most = its, now
+                tried.append((its, worth(its.mixed(logits, found))))
             tell(done, len(settings))
+        without = tried[0][1].value
+        best, most = max(((its, outcome.value) for its, outcome in tried), key=lambda pair: pair[1])
+        if not best.weight or 2 * _held_out_gain([outcome for _, outcome in tried]) < most - without:
+            return plain, without, without
         return best, without, most
 
     def explained(self, found: Found, labels: Sequence[str]) -> list[list[JSON]]:
@@ -170,3 +180,16 @@ class Neighbours:
             return cls(vectors, **tensors, **about)
         except Exception as error:  # whatever safetensors says of a file that is none
             raise ModelError(f"{folder}: {TENSORS} is missing or damaged ({str(error).splitlines()[0]:.120})") from error
+
+
+def _held_out_gain(outcomes: Sequence[Outcome]) -> float:
+    """Return by how much the best of ``outcomes`` on either half of the examples betters the first on the other half."""
+    examples = outcomes[0].examples
+    gains = []
+    for own, other in ((examples[::2], examples[1::2]), (examples[1::2], examples[::2])):
+        try:
+            chosen = max(outcomes, key=lambda outcome: outcome.among(own).value)
+            gains.append(chosen.among(other).value - outcomes[0].among(other).value)
+        except InputError:  # half of the examples have nothing to measure
+            return 0.0
+    return float(np.mean(gains))

@@ -66,7 +66,7 @@ class FinetuneOptions:
     ``strategy`` says how much of the encoder learns. None stands for what suits the strategy (``epochs``, ``learning_rate``,
     ``head_learning_rate``), the task (``measure``, ``layers``, ``max_tokens``) or the encoder (``pooling``). A learning rate
     rises from 0 over the first ``warmup`` share of all steps, then follows ``schedule``. Training stops when ``measure`` was
-    not bettered for ``patience`` epochs (and 30 steps), and the best epoch is kept. ``validation`` is the share of the training
+    not bettered for ``patience`` looks (and 30 steps), and the best epoch is kept. ``validation`` is the share of the training
     examples that it is measured on, where no examples are named for that. ``search`` is how many settings are tried before
     (`semvec.finetune.search`). ``layers`` of the encoder are put side by side (-1 is the last).
 

@@ -41,8 +41,8 @@ class Pair(HeadTask[Pairs]):
 
     def config(self, examples: Pairs, options: FinetuneOptions) -> HeadConfig:
         if isinstance(examples, ScoredPairs):
-            if options.knn:
-                raise OptionError("knn goes with labels, and the data have scores")
+            if options.knn or options.balanced or options.label_smoothing:
+                raise OptionError("knn, balanced and label_smoothing go with labels, and the data have scores")
             return HeadConfig(scored=True)
         counts = Counter(examples.labels)
         check_labels(counts, len(examples))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,8 @@ def report(
     split: str | None = None,
     baselines: bool = True,
     device: str | None = None,
+    trust_pickle: bool = False,
+    trust_remote_code: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
@@ -89,7 +92,8 @@ def report(
     say of its neighbours, and what always says the commonest label of these very examples. Raises `InputError` for labels
     the model does not know.
     """
-    tuned = load_model(path, device=device)
+    load = partial(load_model, device=device, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)
+    tuned = load(path)
     task = tuned.task
     file = split_file(data, *((split,) if split else SPLITS), suffixes=task.suffixes)
     examples = task.read(file, tuned.options)
@@ -98,7 +102,7 @@ def report(
     found = {TUNED: task.findings(examples, answers, tuned.config)}
     notes = list(found[TUNED].notes)
     if baselines:
-        probe, reason = _probe(Path(path), device)
+        probe, reason = _probe(Path(path) / BEFORE, load)
         if probe is not None:
             found[tuned.earlier] = probe.measured(examples, progress)
         elif reason:
@@ -114,7 +118,7 @@ def report(
         task.name,
         len(examples),
         {name: measures_of(its, seed) for name, its in found.items()},
-        tuple(_differences(found, seed)),
+        tuple(_differences(found, tuned.record.get("measure"), seed)),
         found[TUNED],
         answers,
         tuple(notes),
@@ -131,19 +135,19 @@ def write_report(its: Report, folder: Path) -> None:
         (folder / CONFUSION).write_bytes(confusion_picture(its.found.confusion, its.found.classes))
 
 
-def _probe(path: Path, device: str | None) -> tuple[Tuned | None, str]:
+def _probe(path: Path, load: Callable[[Path], Tuned]) -> tuple[Tuned | None, str]:
     """Return the linear head on the encoder as it was, or why there is none."""
-    if not (path / BEFORE).is_dir():
+    if not path.is_dir():
         return None, ""
     try:
-        return load_model(path / BEFORE, device=device), ""
+        return load(path), ""
     except SemvecError as error:
         return None, f"the encoder before could not be examined: {error}"
 
 
-def _differences(found: Mapping[str, Findings], seed: int) -> list[str]:
-    """Return whether the model is better than what it is compared with, by the measure that is chosen by."""
-    chosen = {name: its.outcomes[0] for name, its in found.items()}
+def _differences(found: Mapping[str, Findings], measure: str | None, seed: int) -> list[str]:
+    """Return whether the model is better than what it is compared with, by the ``measure`` that it was chosen by."""
+    chosen = {name: its.by(measure) for name, its in found.items()}
     pairs = [(TUNED, name) for name in chosen if name != TUNED]
     return [f"{chosen[TUNED].measure}: {its}" for its in differences(chosen, pairs, seed=seed)]
 

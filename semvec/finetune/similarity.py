@@ -20,10 +20,11 @@ from semvec.encoders.sentence import SentenceEncoder
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import INSTALL, Grown, read_grown
 from semvec.errors import InputError, MissingExtra, OptionError
+from semvec.finetune.chance import seeded
 from semvec.finetune.mine import hard_negatives
 from semvec.finetune.options import FinetuneOptions, Loss
 from semvec.finetune.stored import save_encoder, write_about
-from semvec.finetune.strategies import PLANS, prepare
+from semvec.finetune.strategies import LOW_RANK, PLANS, prepare, settled
 from semvec.finetune.task import Answer, Findings, Task
 from semvec.finetune.trainer import Validated, arguments, callbacks, run
 from semvec.finetune.tuned import NO_NEIGHBOURS, Lesson, Loading, Tuned, damage_told, named
@@ -144,7 +145,7 @@ class Similar(Tuned):
         loss = _loss_for(examples, options)
         encoder = loading.encoder(model)
         live = _live(encoder, find_model(model).path, options, loading)
-        options = replace(options, loss=loss, learning_rate=options.learning_rate or RATES.get(options.strategy))
+        options = settled(replace(options, loss=loss), learning_rate=RATES.get(options.strategy))
         base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
         return cls(task, Compared(examples.kind), encoder, base, options, live=live)
 
@@ -167,6 +168,11 @@ class Similar(Tuned):
         encoder = loading.encoder(model)
         base = Grown(PLANS[Strategy.HEAD].stored, named(model), encoder.weights)
         return cls(task, Compared(lesson.validation.kind), encoder, base, options)
+
+    @property
+    def heeds(self) -> frozenset[str]:
+        own = frozenset({"learning_rate", "epochs", "batch_size", "weight_decay"})
+        return own | {"dropout"} if self.options.strategy in LOW_RANK else own
 
     def validated_on(self, examples: Any) -> None:
         self.config = Compared(examples.kind)
@@ -329,8 +335,7 @@ def _live(encoder: TransformerEncoder, folder: Path, options: FinetuneOptions, l
     wrong = [dim for dim in options.matryoshka if not 1 <= dim <= live.get_embedding_dimension()]
     if wrong:
         raise OptionError(f"matryoshka {wrong[0]}: the vectors have {live.get_embedding_dimension()} dimensions")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
+    with seeded(options.seed):
         live[0].model = prepare(live[0].model, options).to(encoder.device)
     for module in list(live)[1:]:
         module.requires_grad_(options.strategy in (Strategy.FULL, Strategy.LAST_N))

@@ -83,6 +83,8 @@ def _save_whole(model: Any, origin: Path, folder: Path) -> None:
 
 
 def _save_peft(body: Any, folder: Path, grown: Grown) -> None:
+    if not hasattr(getattr(body, "inner", body), "active_peft_config"):
+        raise OptionError("what a strategy added became part of the weights when the model was loaded: copy its folder instead")
     getattr(body, "inner", body).save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from semvec.encoders.bottleneck import add_bottlenecks
@@ -138,7 +138,7 @@ def _ptuning(peft: Any, options: FinetuneOptions) -> Any:
 
 PLANS: dict[Strategy, Plan] = {
     Strategy.FULL: Plan("all weights learn", _all, "whole", 1e-4, epochs=5),
-    Strategy.HEAD: Plan("the encoder is frozen, its features are computed once", _none, "tensors", 3e-3, 3e-3, epochs=30),
+    Strategy.HEAD: Plan("the encoder is frozen", _none, "tensors", 3e-3, 3e-3, epochs=30),
     Strategy.LAST_N: Plan("the last layers learn", _last_layers, "tensors", 2e-4, epochs=5),
     Strategy.LORA: Plan("low-rank matrices beside the linear layers (arXiv:2106.09685)", _peft(_lora), "peft", 1e-3),
     Strategy.DORA: Plan("LoRA with the lengths apart (arXiv:2402.09353)", _peft(_dora), "peft", 1e-3),
@@ -149,6 +149,20 @@ PLANS: dict[Strategy, Plan] = {
     Strategy.ADAPTER: Plan("bottleneck adapters (arXiv:2005.00247)", _adapters, "adapter", 1e-3),
     Strategy.BITFIT: Plan("the biases alone learn (arXiv:2106.10199)", _biases, "tensors", 2e-3),
 }
+
+
+LOW_RANK = (Strategy.LORA, Strategy.DORA)
+
+
+def settled(options: FinetuneOptions, *, learning_rate: float | None = None, epochs: float | None = None) -> FinetuneOptions:
+    """Return ``options`` with rates and epochs where these were left open: those given, else the strategy's."""
+    plan = PLANS[options.strategy]
+    return replace(
+        options,
+        learning_rate=options.learning_rate or learning_rate or plan.learning_rate,
+        head_learning_rate=options.head_learning_rate or plan.head_learning_rate,
+        epochs=options.epochs or epochs or plan.epochs,
+    )
 
 
 def counted(model: Any) -> tuple[int, int]:

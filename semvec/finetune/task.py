@@ -100,6 +100,10 @@ class Findings:
         """What each measure comes to."""
         return {its.measure: its.value for its in self.outcomes}
 
+    def by(self, measure: str | None) -> Outcome:
+        """Return the outcome of ``measure``, the first where there is none so called."""
+        return next((its for its in self.outcomes if its.measure == measure), self.outcomes[0])
+
 
 class Task(ABC, Generic[Kind]):
     """One kind of task, without state: what was learnt of the labels is its configuration."""

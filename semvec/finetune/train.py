@@ -13,13 +13,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from semvec.embeddings.files import check_replaceable, folder_written_whole, plain_errors
+from semvec.embeddings.files import check_replaceable, folder_written_whole, held, plain_errors, written_whole
 from semvec.encoders.model_folder import ABOUT
 from semvec.errors import InputError, OptionError, OutputExists, ResumeMismatch
 from semvec.finetune.card import write_card
 from semvec.finetune.options import FinetuneOptions, Precision
 from semvec.finetune.pictures import draw_pictures
-from semvec.finetune.search import JOURNAL, search
+from semvec.finetune.search import JOURNAL, search, sought
 from semvec.finetune.stored import check_mergeable
 from semvec.finetune.strategies import counted
 from semvec.finetune.task import Findings, Task, split_off
@@ -86,47 +86,44 @@ def finetune(
     """
     options, target, say, started = options or FinetuneOptions(), Path(output), progress or (lambda _: None), perf_counter()
     kind, loading = task_named(task), Loading(device, trust_pickle, trust_remote_code)
-    work = check_output(target, overwrite=overwrite, resume=resume)
-    examples = read_data(kind, data, validation, options)
-    start = partial(_started, kind, model, examples, loading)
-    tuned = start(options)
-    if merge:
-        check_mergeable(tuned.body, tuned.base)
-    measure = chosen_measure(kind, tuned, options)
-    _same_run(work, _digest(tuned, examples), resume)
-    lesson = Lesson(examples.train, examples.validation, measure, work / CHECKPOINTS, resume)
-    tried: JSON = None
-    if options.search:
-        options, tried = search(start, options, replace(lesson, folder=work / SEARCH), progress)
+    with held(part_of(target)):  # two runs into one folder would each take the other's for one that was stopped
+        work = check_output(target, overwrite=overwrite, resume=resume)
+        examples = read_data(kind, data, validation, options)
+        start = partial(_started, kind, model, examples, loading)
         tuned = start(options)
-    learning, everything = counted(tuned.module)
-    history = tuned.learn(lesson, progress)
-    found = tuned.measured(examples.validation, progress)
-    plain = replace(lesson, folder=work / BEFORE, resume=False)
-    earlier = _before(kind, model, plain, options, loading, progress) if before else None
-    tuned.record = {
-        "data": examples.name,
-        "examples": {"train": len(examples.train), "validation": len(examples.validation), "split off": examples.split},
-        "parameters": {"learning": learning, "all": everything},
-        "measure": measure,
-        "validation": measures_of(found, options.seed),
-        "before": None if earlier is None else measures_of(earlier.measured(examples.validation), options.seed),
-        "history": history,
-        "search": tried,
-        "seconds": round(perf_counter() - started, 1),
-        "device": tuned.device,
-        "versions": _versions(),
-    }
-    say(Step("storing", 0, None, "files"))
-    with folder_written_whole(target, partial(check_model_replaceable, target, overwrite)) as spare:
-        tuned.save(spare, merge=merge)
-        if earlier is not None:
-            (spare / BEFORE).mkdir()
-            earlier.save(spare / BEFORE)
-        draw_pictures(spare, tuned.record, found)
-        write_card(spare, tuned, found, target.name)
-    shutil.rmtree(work, ignore_errors=True)
-    return Trained(target, tuned, tuned.record)
+        if merge:
+            check_mergeable(tuned.body, tuned.base)
+        measure = chosen_measure(kind, tuned, options)
+        _same_run(work, _digest(tuned, examples), resume)
+        lesson = Lesson(examples.train, examples.validation, measure, work / CHECKPOINTS, resume)
+        tried: JSON = None
+        if options.search:
+            usual, names = tuned.options, sought(options, tuned.heeds)
+            del tuned
+            options, tried = search(start, options, usual, names, replace(lesson, folder=work / SEARCH), progress)
+            tuned = start(options)
+        history = tuned.learn(lesson, progress)
+        found = tuned.measured(examples.validation, progress)
+        plain = replace(lesson, folder=work / BEFORE, resume=False)
+        earlier = _before(kind, model, plain, options, loading, progress) if before else None
+        tuned.record = {
+            **_record(tuned, examples, measure, options),
+            "validation": measures_of(found, options.seed),
+            "before": None if earlier is None else measures_of(earlier.measured(examples.validation), options.seed),
+            "history": history,
+            "search": tried,
+            "seconds": round(perf_counter() - started, 1),
+        }
+        say(Step("storing", 0, None, "files"))
+        with folder_written_whole(target, partial(check_model_replaceable, target, overwrite)) as spare:
+            tuned.save(spare, merge=merge)
+            if earlier is not None:
+                (spare / BEFORE).mkdir()
+                earlier.save(spare / BEFORE)
+            draw_pictures(spare, tuned.record, found)
+            write_card(spare, tuned, found, target.name)
+        shutil.rmtree(work, ignore_errors=True)
+        return Trained(target, tuned, tuned.record)
 
 
 def _started(
@@ -137,6 +134,19 @@ def _started(
     task.check(examples.validation, tuned.config, "validation data")
     tuned.validated_on(examples.validation)
     return tuned
+
+
+def _record(tuned: Tuned, examples: _Data, measure: str, options: FinetuneOptions) -> JSON:
+    """Return what is known of a training whatever comes of it."""
+    learning, everything = counted(tuned.module)
+    return {
+        "data": examples.name,
+        "examples": {"train": len(examples.train), "validation": len(examples.validation), "split off": examples.split},
+        "parameters": {"learning": learning, "all": everything},
+        "measure": measure,
+        "device": tuned.device,
+        "versions": _versions(),
+    }
 
 
 def _before(
@@ -176,9 +186,14 @@ def measures_of(found: Findings, seed: int) -> JSON:
     return made
 
 
+def part_of(target: Path) -> Path:
+    """Return the folder in which ``target`` is made."""
+    return target.with_name(f"{target.name}.part")
+
+
 def check_output(target: Path, *, overwrite: bool, resume: bool) -> Path:
     """Return the folder to work in, if ``target`` can be written; `OutputError` or `OutputExists` if not."""
-    work = target.with_name(f"{target.name}.part")
+    work = part_of(target)
     with plain_errors(target):
         check_model_replaceable(target, overwrite)
         if resume and not (work / RUN).is_file():
@@ -241,11 +256,18 @@ def _digest(tuned: Tuned, examples: _Data) -> str:
 def _same_run(work: Path, digest: str, resume: bool) -> None:
     """Begin a run in ``work``, or go on with the one there; `ResumeMismatch` where that was another one."""
     file = work / RUN
-    if resume and json.loads(file.read_text())["digest"] != digest:
-        raise ResumeMismatch(f"{work}: the unfinished run was made with other data, another model or other options")
+    if resume:
+        try:
+            known = json.loads(file.read_text(encoding="utf-8"))["digest"]
+        except (ValueError, KeyError, TypeError):
+            known = None
+        if known != digest:
+            raise ResumeMismatch(f"{work}: the unfinished run was made with other data, another model or other options")
+        return
     with plain_errors(work):
         work.mkdir(exist_ok=True)
-        file.write_text(json.dumps({"digest": digest}))
+    with written_whole(file) as (stream,):
+        stream.write(json.dumps({"digest": digest}).encode())
 
 
 def _versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +15,10 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 
 from semvec.encoders.tuned import INSTALL
 from semvec.errors import MissingExtra
+from semvec.finetune.chance import seeded
 from semvec.finetune.heads import Batch
 from semvec.finetune.options import FinetuneOptions, Optimizer, Precision, Schedule
-from semvec.finetune.strategies import PLANS
+from semvec.finetune.strategies import settled
 from semvec.finetune.tuned import Lesson
 from semvec.types import JSON, Progress, Step
 
@@ -149,14 +150,26 @@ def train(
 
 def run(make: Callable[[], Any], seed: int, lesson: Lesson) -> JSON:
     """Run the trainer that ``make`` gives, from its last checkpoint where ``lesson`` resumes, and return its history."""
-    with _seeded(seed), _quiet():
+    with seeded(seed), _quiet():
         try:
             trainer = make()
         except ImportError as error:
             raise MissingExtra(f"training needs the library accelerate ({str(error).splitlines()[0]:.80}): {INSTALL}") from error
         last = last_checkpoint(lesson.folder) if lesson.resume else None
+        if last is not None:
+            _best_is_here(last)
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it computes in bf16 from now on
     return _history(trainer.state)
+
+
+def _best_is_here(checkpoint: Path) -> None:
+    """Have what is known of a run name its best checkpoint where that is now: its folder may have been moved."""
+    file = checkpoint / "trainer_state.json"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    if best := state.get("best_model_checkpoint"):
+        state["best_model_checkpoint"] = str(checkpoint.resolve().parent / Path(best).name)
+        file.write_text(json.dumps(state), encoding="utf-8")
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -175,22 +188,21 @@ def callbacks(count: int, options: FinetuneOptions, lesson: Lesson, progress: Pr
 def steps_of(count: int, options: FinetuneOptions) -> tuple[int, int]:
     """Return how many steps are taken at most for ``count`` examples, and how many between two looks."""
     a_epoch = max(1, -(-count // (options.batch_size * options.accumulate)))
-    steps = max(1, round(a_epoch * (options.epochs or PLANS[options.strategy].epochs)))
+    steps = max(1, round(a_epoch * (settled(options).epochs or 1)))
     return steps, min(steps, -(-a_epoch // -(-a_epoch // STEPS_AT_MOST)))
 
 
 def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str) -> dict[str, Any]:
     """Return Trainer's settings for ``count`` examples."""
-    plan = PLANS[options.strategy]
     steps, look = steps_of(count, options)
     on_gpu = device.startswith("cuda")
     able = on_gpu and torch.cuda.is_bf16_supported()
     return {
-        "output_dir": str(lesson.folder),
+        "output_dir": str(lesson.folder.resolve()),
         "per_device_train_batch_size": options.batch_size,
         "gradient_accumulation_steps": options.accumulate,
         "max_steps": steps,
-        "learning_rate": options.learning_rate or plan.learning_rate,
+        "learning_rate": settled(options).learning_rate,
         "lr_scheduler_type": SCHEDULES[options.schedule],
         "warmup_steps": round(options.warmup * steps),
         "weight_decay": options.weight_decay,
@@ -219,8 +231,8 @@ def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str)
 
 def optimizer(module: torch.nn.Module, options: FinetuneOptions) -> torch.optim.Optimizer:
     """Return what takes the steps: a head at its own rate, biases and norms without decay."""
-    plan = PLANS[options.strategy]
-    rates = {False: options.learning_rate or plan.learning_rate, True: options.head_learning_rate or plan.head_learning_rate}
+    its = settled(options)
+    rates = {False: its.learning_rate, True: its.head_learning_rate}
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, weight in module.named_parameters():
         if weight.requires_grad:
@@ -230,8 +242,8 @@ def optimizer(module: torch.nn.Module, options: FinetuneOptions) -> torch.optim.
         for (head, decays), weights in groups.items()
     ]
     if options.optimizer == Optimizer.SGD:
-        return torch.optim.SGD(sets, lr=rates[False], momentum=MOMENTUM)
-    return torch.optim.AdamW(sets, lr=rates[False], fused=True)  # on 2 CPU cores in a fifth of the time
+        return torch.optim.SGD(sets, momentum=MOMENTUM)
+    return torch.optim.AdamW(sets, fused=True)  # on 2 CPU cores in a fifth of the time
 
 
 def learnt(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -277,21 +289,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         notes.set_verbosity(level)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Leave the generators of chance as they were: Trainer sets all of them."""
-    python, array, tensor = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(array)
-        torch.set_rng_state(tensor)
-        if gpus:
-            torch.cuda.set_rng_state_all(gpus)
 
 
 def _history(state: Any) -> JSON:

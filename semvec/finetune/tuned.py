@@ -21,7 +21,7 @@ from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import Answer, Examples, Findings, Task
 from semvec.types import JSON, Progress
 
-NO_NEIGHBOURS = "explain: this model has no training examples to explain by; 'semvec finetune … --knn' keeps them"
+NO_NEIGHBOURS = "explain: this model keeps no training examples; classify, tag, relation and pairs do with --knn"
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,11 @@ class Tuned(ABC):
     def measured(self, examples: Examples, progress: Progress | None = None) -> Findings:
         """Return what the model's answers on labelled ``examples`` are worth."""
         return self.task.findings(examples, self.predict(examples, progress), self.config)
+
+    @property
+    @abstractmethod
+    def heeds(self) -> frozenset[str]:
+        """The options that a search may change and that change something here."""
 
     def alone(self) -> Tuned | None:
         """Return the model without the neighbours that have a say in its answers; None where there are none."""

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from semvec.finetune.heads import NOTHING, Batch
 
+AT_ONCE = 64
+"""Windows that are read at once where nothing is learnt."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -22,11 +25,12 @@ class Source:
     windows: list[NDArray[np.int64]]
     target: NDArray[np.int64] | None = None
 
-    def cut(self, most: int) -> Source:
-        """Return this with no more than ``most`` ids to write, the last of which ends them still."""
-        if self.target is None or len(self.target) <= most:
+    def cut(self, most: int, windows: int) -> Source:
+        """Return this with at most ``windows``, and ``most`` ids to write, the last of which ends them still."""
+        if self.target is None or (len(self.target) <= most and len(self.windows) <= windows):
             return self
-        return replace(self, target=np.append(self.target[: most - 1], self.target[-1]))
+        short = self.target if len(self.target) <= most else np.append(self.target[: most - 1], self.target[-1])
+        return replace(self, windows=self.windows[:windows], target=short)
 
     @property
     def length(self) -> int:
@@ -67,7 +71,10 @@ class Writer(nn.Module):
 
     def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the hidden states (texts, length, dim) of all windows of each text, and their mask."""
-        states = self.model.get_encoder()(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state
+        encoder = self.model.get_encoder()
+        at_once = len(batch["ids"]) if torch.is_grad_enabled() else AT_ONCE
+        parts = zip(torch.split(batch["ids"], at_once), torch.split(batch["mask"], at_once), strict=True)
+        states = torch.cat([encoder(input_ids=ids, attention_mask=mask).last_hidden_state for ids, mask in parts])
         counts = batch["counts"].tolist()
         if len(counts) == len(states):
             return states, batch["mask"]
@@ -83,13 +90,20 @@ class Writer(nn.Module):
         logits = self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=mask,
-            decoder_input_ids=self.model.prepare_decoder_input_ids_from_labels(batch["labels"]),
+            decoder_input_ids=self._shifted(batch["labels"]),
             use_cache=False,
         ).logits
         loss = nn.functional.cross_entropy(
             logits.float().flatten(0, 1), batch["labels"].flatten(), ignore_index=NOTHING, label_smoothing=self.smoothing
         )
         return {"loss": loss, "logits": logits}
+
+    def _shifted(self, labels: Tensor) -> Tensor:
+        """Return what the decoder is given to write ``labels``: a start, and every token but the last."""
+        if (own := getattr(self.model, "prepare_decoder_input_ids_from_labels", None)) is not None:
+            return own(labels)  # type: ignore[no-any-return]
+        start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
+        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == NOTHING, self.model.config.pad_token_id)], dim=1)
 
     def write(self, batch: Batch, beams: int, most: int) -> Tensor:
         """Return the ids (texts, length) of what is written, ``most`` tokens at most, the best of ``beams``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -18,6 +18,9 @@ from semvec.finetune.model import FineTuned
 from semvec.finetune.neighbours import Neighbours
 from semvec.finetune.train import finetune
 from semvec.finetune.windows import Window
+from semvec.measures.basic import mean
+from semvec.measures.intervals import Outcome
+from semvec.text.tagged import TaggedSentences
 from tests.finetune import small
 from tests.finetune.small import quick
 
@@ -67,14 +70,41 @@ def test_many_labels_are_mixed_one_by_one() -> None:
     np.testing.assert_allclose(1 / (1 + np.exp(-mixed)), wanted, atol=1e-4)
 
 
+def outcome(rights: ArrayLike) -> Outcome:
+    return Outcome.over_all("accuracy", mean, np.array(rights, dtype=float))
+
+
 def test_what_does_not_help_has_no_say() -> None:
     its = neighbours()
     logits, found = [row[:3].copy() for row in ASKED], its.find(list(ASKED), 64)
-    untouched, without, best = its.chosen(logits, found, lambda _: 0.5, lambda *_: None)
+    untouched, without, best = its.chosen(logits, found, lambda _: outcome([0, 1] * 4), lambda *_: None)
     assert (untouched.weight, without, best) == (0.0, 0.5, 0.5)
-    helped, without, best = its.chosen(logits, found, lambda said: float(not np.array_equal(said[0], logits[0])), lambda *_: None)
+    helped, without, best = its.chosen(
+        logits, found, lambda said: outcome([float(not np.array_equal(said[0], logits[0]))] * 8), lambda *_: None
+    )
     assert helped.weight > 0
     assert (without, best) == (0.0, 1.0)
+
+
+def test_luck_has_no_say() -> None:
+    its = neighbours()
+    logits, found = [row[:3].copy() for row in ASKED], its.find(list(ASKED), 64)
+    draws, taken = np.random.default_rng(1), 0
+    for _ in range(20):
+        lucky, without, best = its.chosen(logits, found, lambda _: outcome(draws.integers(0, 2, 200)), lambda *_: None)
+        taken += lucky.weight > 0
+        assert lucky.weight > 0 or without == best
+    assert taken <= 4  # the best of 180 draws of a coin is always well above a half, and means nothing
+
+
+def test_a_text_without_a_token_has_no_neighbours(base: Path, tmp_path: Path) -> None:
+    finetune("tag", base, small.write("tag", tmp_path), tmp_path / "m", options=quick(strategy="head", knn=True), before=False)
+    model = load_model(tmp_path / "m")
+    assert isinstance(model, FineTuned)
+    assert model.neighbours is not None
+    model.neighbours = replace(model.neighbours, weight=0.5)
+    [answer] = model.predict(TaggedSentences([["\u200b"]], [["O"]]), explain=2)
+    assert answer["tags"] == ["O"]
 
 
 @pytest.mark.parametrize("task", ["classify", "tag", "relation", "pairs"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.decoder import make_decoder, make_vocabulary
 from semvec.finetune.loading import load_model
 from semvec.finetune.report import report
-from semvec.finetune.seq2seq import Translating, _load_whole
+from semvec.finetune.seq2seq import Seq2Seq, Translating, _load_whole
 from semvec.finetune.train import finetune
 from semvec.finetune.tuned import Loading
 from semvec.finetune.writer import Source, Writer, collate
@@ -49,7 +50,8 @@ def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("strategy", ["full", "head", "lora"])
 @pytest.mark.parametrize("kind", ["fresh", "t5"])
 def test_what_is_stored_comes_back(kind: str, strategy: str, base: Path, t5: Path, data: Path, tmp_path: Path) -> None:
-    model, options = {"fresh": base, "t5": t5}[kind], quick(strategy=strategy, epochs=2, **BRIEF)
+    model, brief = {"fresh": base, "t5": t5}[kind], BRIEF if kind == "fresh" else {"target_tokens": 24, "beams": 2}
+    options = quick(strategy=strategy, epochs=2, **brief)
     made = finetune("seq2seq", model, data, tmp_path / "m", options=options)
     again = load_model(tmp_path / "m")
     assert isinstance(made.model, Translating)
@@ -139,10 +141,50 @@ def test_a_decoder_begins_as_the_last_layers_of_its_encoder(base: Path) -> None:
         assert torch.equal(one.intermediate.dense.weight, other.intermediate.dense.weight)
 
 
+@pytest.mark.parametrize("strategy", ["lora", "dora", "full"])
+def test_whatever_learns_begins_as_the_encoder_was(strategy: str, base: Path, data: Path) -> None:
+    task, options = Seq2Seq(), quick(strategy=strategy, **BRIEF)
+    its = Translating.start(task, base, task.read(data, options), options, Loading())
+    sources = its.sources(ParallelTexts(["no one shall be held"], [[]]), labelled=False)
+    with torch.inference_mode():
+        states, _ = its.writer.eval().read(collate(sources, 0))
+    wanted = load_encoder(base).encode(["no one shall be held"], level="token", special=True).vectors
+    np.testing.assert_allclose(states[0].numpy(), wanted, atol=1e-5)
+    own = its.writer.model.decoder.bert.encoder.layer[1].attention.self.query.weight
+    plain = load_encoder(base).transformer.model.encoder.layer[tiny.LAYERS - 1].attention.self.query.weight  # type: ignore[attr-defined]
+    assert torch.equal(own, plain)
+
+
+def test_a_decoder_writes_no_more_than_it_has_places_for(base: Path, data: Path, tmp_path: Path) -> None:
+    finetune("seq2seq", base, data, tmp_path / "one", options=quick(**BRIEF))
+    more = quick(**{**BRIEF, "target_tokens": 90})
+    with pytest.raises(OptionError, match="target_tokens 90 is more than the 25"):
+        finetune("seq2seq", tmp_path / "one", data, tmp_path / "two", options=more)
+
+
+def test_labels_are_shifted_as_t5_does_it(t5: Path) -> None:
+    model = _load_whole(t5, Loading())
+    labels = torch.tensor([[7, 8, 1], [4, 1, -100]])
+    wanted = model.prepare_decoder_input_ids_from_labels(labels)
+    bare = SimpleNamespace(config=model.config)
+    assert torch.equal(Writer._shifted(SimpleNamespace(model=bare), labels), wanted)  # type: ignore[arg-type]
+
+
+def test_a_model_that_was_loaded_is_stored_with_its_decoder(t5: Path, data: Path, tmp_path: Path) -> None:
+    finetune("seq2seq", t5, data, tmp_path / "m", options=quick(target_tokens=24, strategy="lora"))
+    one = load_model(tmp_path / "m")
+    (tmp_path / "again").mkdir()
+    one.save(tmp_path / "again")
+    examples = one.task.read(data, one.options)
+    assert load_model(tmp_path / "again").predict(examples) == one.predict(examples)
+
+
 def test_targets_that_are_too_long_are_counted(base: Path, data: Path, tmp_path: Path) -> None:
     made = finetune("seq2seq", base, data, tmp_path / "m", options=quick(**{**BRIEF, "target_tokens": 4}))
-    assert made.record["history"]["targets cut"] == made.record["examples"]["train"]
-    assert Source(0, [], np.arange(9)).cut(4).target.tolist() == [0, 1, 2, 8]  # type: ignore[union-attr]
+    assert made.record["history"]["cut"] == made.record["examples"]["train"]
+    cut = Source(0, [np.arange(3)] * 5, np.arange(9)).cut(4, 2)
+    assert cut.target is not None
+    assert (cut.target.tolist(), len(cut.windows)) == ([0, 1, 2, 8], 2)
 
 
 SAID = ["the cat sat on the mat", "a dog", "", "nobody knows anything at all"]

@@ -16,9 +16,10 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
 from semvec.encoders.catalog import load_encoder
-from semvec.errors import InputError, ModelError, OptionError, OutputExists, ResumeMismatch
+from semvec.errors import InputError, ModelError, OptionError, OutputError, OutputExists, ResumeMismatch
 from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
+from semvec.finetune.report import report
 from semvec.finetune.train import finetune
 from semvec.text.examples import read_labelled
 from semvec.types import Step, Strategy
@@ -159,6 +160,56 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(
         whole.record["history"]["steps"]
         == json.loads((tmp_path / "cut" / "semvec.json").read_text())["record"]["history"]["steps"]
     )
+
+
+def test_a_run_whose_folder_was_moved_keeps_its_best(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    def kill(step: Step) -> None:
+        if step.unit == "steps" and step.done == 8:
+            raise Killed
+
+    options = quick(epochs=4, learning_rate=1e-9, head_learning_rate=1e-9)  # nothing gets better: the first look is the best
+    with pytest.raises(Killed):
+        finetune("classify", base, data["classify"], tmp_path / "one", options=options, before=False, progress=kill)
+    (tmp_path / "one.part").rename(tmp_path / "two.part")
+    finetune("classify", base, data["classify"], tmp_path / "two", options=options, before=False, resume=True)
+    finetune("classify", base, data["classify"], tmp_path / "whole", options=options, before=False)
+    one, other = (load_file(tmp_path / name / "head.safetensors") for name in ("two", "whole"))
+    for name in one:
+        assert torch.equal(one[name], other[name])
+
+
+def test_two_runs_into_one_folder_are_refused(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    def another(step: Step) -> None:
+        if step.unit == "steps":
+            with pytest.raises(OutputError, match="another run is writing it"):
+                finetune("classify", base, data["classify"], tmp_path / "m", options=quick(), overwrite=True)
+            raise Killed
+
+    with pytest.raises(Killed):
+        finetune("classify", base, data["classify"], tmp_path / "m", options=quick(), before=False, progress=another)
+
+
+def test_a_damaged_note_of_a_run_is_told(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "m.part").mkdir()
+    (tmp_path / "m.part" / "run.json").write_text('{"dig')
+    with pytest.raises(ResumeMismatch, match="other data"):
+        finetune("classify", base, data["classify"], tmp_path / "m", options=quick(), before=False, resume=True)
+
+
+def test_the_difference_is_by_the_measure_that_was_chosen_by(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    finetune("classify", base, data["classify"], tmp_path / "m", options=quick(measure="macro F1"))
+    assert all(line.startswith("macro F1: ") for line in report(tmp_path / "m", data["classify"]).differences)
+
+
+@pytest.mark.parametrize(("task", "changes"), [("classify", {"many": True, "balanced": True}), ("qa", {"knn": True})])
+def test_options_without_effect_are_refused(
+    task: str, changes: dict[str, object], base: Path, data: dict[str, Path], tmp_path: Path
+) -> None:
+    path = data[task]
+    if task == "classify":
+        path = small._table(tmp_path / "many.tsv", "labels\ttext", ["a,b\tx", "b\ty", "a\tz", "\tw"])
+    with pytest.raises(OptionError, match="go with|goes with"):
+        finetune(task, base, path, tmp_path / "m", options=quick(**changes), before=False)
 
 
 def test_a_half_written_checkpoint_is_passed_over(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
