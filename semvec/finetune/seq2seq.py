@@ -275,6 +275,7 @@ def _told(folder: Path) -> Iterator[None]:
 def _with_decoder(body: Any, folder: Path, examples: ParallelTexts, options: FinetuneOptions) -> tuple[Any, Any]:
     """Return ``body`` and a decoder, and what the decoder writes with: those in ``folder`` already, else new ones."""
     if (folder / FOLDER).is_dir():
+        _check_decoders_own(options)
         decoder, vocabulary = load_decoder(folder)
     else:
         vocabulary = make_vocabulary([text for texts in examples.targets for text in texts], options.vocabulary)

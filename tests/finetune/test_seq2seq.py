@@ -82,7 +82,9 @@ def test_it_learns_to_write(base: Path, data: Path, tmp_path: Path) -> None:
 def test_it_goes_on_with_the_decoder_it_has(base: Path, data: Path, tmp_path: Path) -> None:
     options = quick(epochs=20, learning_rate=3e-3, head_learning_rate=1e-2, patience=30, **BRIEF)
     finetune("seq2seq", base, data, tmp_path / "one", options=options)
-    more = quick(epochs=1, learning_rate=1e-6, head_learning_rate=1e-6, **{**BRIEF, "vocabulary": 400})
+    more = quick(epochs=1, learning_rate=1e-6, head_learning_rate=1e-6, target_tokens=24)
+    with pytest.raises(OptionError, match="vocabulary is for a new decoder"):
+        finetune("seq2seq", tmp_path / "one", data, tmp_path / "two", options=more.changed({"vocabulary": 400}))
     made = finetune("seq2seq", tmp_path / "one", data, tmp_path / "two", options=more)
     assert made.record["validation"]["BLEU"]["value"] > 80
 
@@ -157,7 +159,7 @@ def test_whatever_learns_begins_as_the_encoder_was(strategy: str, base: Path, da
 
 def test_a_decoder_writes_no_more_than_it_has_places_for(base: Path, data: Path, tmp_path: Path) -> None:
     finetune("seq2seq", base, data, tmp_path / "one", options=quick(**BRIEF))
-    more = quick(**{**BRIEF, "target_tokens": 90})
+    more = quick(target_tokens=90)
     with pytest.raises(OptionError, match="target_tokens 90 is more than the 25"):
         finetune("seq2seq", tmp_path / "one", data, tmp_path / "two", options=more)
 
