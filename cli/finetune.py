@@ -11,11 +11,13 @@ import click
 from semvec.finetune.options import HEAD_POOLINGS, Loss, Optimizer, Precision, Schedule, Scheme
 from semvec.types import Choice, Strategy
 from semvec_cli.bar import Bar
+from semvec_cli.column_names import column, columns_named
 
 if TYPE_CHECKING:
     from semvec.finetune.train import Trained
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+MOST_LAYERS = 1000
 RATE = click.FloatRange(0, 10, min_open=True)
 
 
@@ -27,7 +29,7 @@ def one_of(kind: type[Choice]) -> click.Choice[str]:
 EXAMPLES = {
     "classify": (
         "classify --data banking77 -o intents",
-        "classify --data reviews.csv --strategy lora --merge -o sentiment",
+        "classify --data reviews.csv --column text=review --column label=stars --strategy lora -o sentiment",
         "classify --data papers.jsonl --many -o topics",
         "classify --data reviews.csv --strategy lora --search 20 -o sentiment",
     ),
@@ -40,8 +42,8 @@ EXAMPLES = {
         "similarity --data texts.txt --loss tsdae --validation stsb/dev.tsv -o adapted",
     ),
     "seq2seq": (
-        "seq2seq --data multi30k --source en --target de -o german",
-        "seq2seq --data papers.jsonl --source abstract --target title --epochs 20 -o titles",
+        "seq2seq --data multi30k --column source=en --column target=de -o german",
+        "seq2seq --data papers.jsonl --column source=abstract --column target=title -o titles",
     ),
     "pairs": ("pairs --data stsb/train.tsv -o alike", "pairs --data snli.jsonl --strategy adapter -o entailment"),
 }
@@ -51,6 +53,7 @@ COMMON: tuple[Decorator, ...] = (
     click.option("-o", "--output", required=True, metavar="MODEL", help="The folder to write."),
     click.option("--validation", metavar="FILE", help="What to validate on.  [default: dev in DATA, else a share of it]"),
     click.option("--validation-share", type=click.FloatRange(0.001, 0.9), default=0.1, help="How much is split off for that."),
+    column,
     click.option("-s", "--strategy", type=one_of(Strategy), default="full", help="How much of the encoder learns."),
     click.option("--epochs", type=click.FloatRange(0.001), help="Times the examples are read.  [default: 5 to 30, by strategy]"),
     click.option("--batch-size", type=click.IntRange(1), default=32, help="Examples a step."),
@@ -107,8 +110,6 @@ OWN: dict[str, Decorator] = {
     "knn": click.option(
         "--knn", is_flag=True, help="Keep the training examples in MODEL: the nearest explain answers, and mend them if it helps."
     ),
-    "source": click.option("--source", metavar="COLUMN", help="What is read.  [default: source, src, document, article, …]"),
-    "target": click.option("--target", metavar="COLUMN", help="What it becomes.  [default: target, tgt, summary, reply, …]"),
     "beams": click.option("--beams", type=click.IntRange(1, 64), default=4, help="Drafts that are followed while writing."),
     "target_tokens": click.option("--target-tokens", type=click.IntRange(4, 4096), default=128, help="The most that is written."),
     "decoder_layers": click.option("--decoder-layers", type=click.IntRange(1, 100), default=3, help="Of a new decoder."),
@@ -168,7 +169,7 @@ def _command(name: str) -> click.Command:
     lines = "\n".join(f"  semvec finetune {line}" for line in EXAMPLES[name])
     run.__doc__ = f"{ABOUT[name]}\n\nData: {LAYOUT[name]}.\n\n\b\nExamples:\n{lines}"
     command: Any = run
-    for option in reversed([*COMMON[:6], *(OWN[its] for its in USES[name]), *COMMON[6:]]):
+    for option in reversed([*COMMON[:7], *(OWN[its] for its in USES[name]), *COMMON[7:]]):
         command = option(command)
     return click.command(name, context_settings={"show_default": True})(command)
 
@@ -180,6 +181,7 @@ def _run(task: str, **options: Any) -> None:
     quiet, layers = options.pop("quiet"), options.pop("layers")
     call = {name: options.pop(name) for name in CALL}
     options["validation"] = options.pop("validation_share")
+    options["columns"] = columns_named(options.pop("column"))
     if dims := options.pop("matryoshka", None):
         options["matryoshka"] = _dims(dims)
     chosen = FinetuneOptions().changed({**options, "layers": None if layers is None else _layers(layers)})
@@ -193,7 +195,7 @@ def _layers(text: str) -> tuple[int, ...]:
     """Return the numbers of layers that ``-4..-1`` or ``-1,-2`` name."""
     if match := re.fullmatch(r"(-?\d+)\.\.(-?\d+)", text):
         low, high = int(match[1]), int(match[2])
-        if low <= high and (low < 0) == (high < 0):
+        if low <= high < low + MOST_LAYERS and (low < 0) == (high < 0):
             return tuple(range(low, high + 1))
     if re.fullmatch(r"-?\d+(,-?\d+)*", text):
         return tuple(map(int, text.split(",")))
@@ -214,6 +216,10 @@ def _print(made: Trained) -> None:
     counts, parameters, history = record["examples"], record["parameters"], record["history"]
     split = " (split off)" if counts["split off"] else ""
     click.echo(f"{counts['train']:,} examples to learn from, {counts['validation']:,} to validate on{split}")
+    if labels := getattr(made.model.config, "labels", ()):
+        click.echo(f"{len(labels):,} labels: {', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}")
+    if "resumed at" in history:
+        click.echo(f"went on from step {history['resumed at']:,}")
     share = 100 * parameters["learning"] / parameters["all"]
     click.echo(f"{parameters['learning']:,} of {parameters['all']:,} parameters learnt ({share:.2f} %)")
     for name, its in record["validation"].items():
@@ -227,6 +233,6 @@ def _print(made: Trained) -> None:
         chosen = ", ".join(f"{name.replace('_', ' ')} {best[name]:.3g}" for name in record["search"]["options"])
         click.echo(f"the best of {len(record['search']['trials'])} settings: {chosen}")
     if history.get("cut"):
-        click.echo(f"{history['cut']:,} of {counts['train']:,} examples were longer than is learnt from, and cut")
+        click.echo(f"{history['cut']:,} of {counts['train']:,} examples are cut: sources, or what is written (--target-tokens)")
     click.echo(f"step {history['best_step']:,} of {history['steps']:,} kept, by {record['measure']}; {record['seconds']:,.0f} s")
     click.echo(f"{made.path}: semvec predict {made.path} FILE, semvec report {made.path} --data TEST")

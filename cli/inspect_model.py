@@ -25,6 +25,8 @@ def inspect_model(name: str, found: Found, family: str, rows: int | None, as_jso
     from semvec.encoders.static import StaticEncoder
     from semvec.encoders.word import WordEncoder
 
+    if (found.path / "semvec.json").is_file() and _show_tuned(name, found, as_json):
+        return
     if family not in ("word", "static"):  # to load those takes long, and says little more
         _show_transformer(name, found, family, as_json)
         return
@@ -112,6 +114,27 @@ def _show_transformer(name: str, found: Found, family: str, as_json: bool) -> No
     click.echo(f"{name}: a {family} model in {found.path}")
     click.echo(f"  {_listed(facts.items(), ' ')}")
     click.echo(f"  'semvec encode TEXTS -o OUT --model {name}' encodes with it")
+
+
+def _show_tuned(name: str, found: Found, as_json: bool) -> bool:
+    """Print what a fine-tuned model is for; say whether it is one."""
+    from semvec.encoders.tuned import read_about
+
+    about = read_about(found.path)
+    if "task" not in about:
+        return False
+    if as_json:
+        _print_json(about)
+        return True
+    record, labels = about.get("record") or {}, (about.get("head") or {}).get("labels") or []
+    upon, strategy = about["encoder"]["base"], about["options"]["strategy"]
+    click.echo(f"{name}: fine-tuned for {about['task']}, from {upon}, strategy {strategy}")
+    if labels:
+        click.echo(f"  {len(labels):,} labels: {', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}")
+    for measure, its in (record.get("validation") or {}).items():
+        click.echo(f"  {measure} {its['value']:.3f} on the validation data of {record['data']}")
+    click.echo(f"  'semvec predict {name} FILE' asks it, 'semvec encode TEXTS -o OUT --model {name}' encodes with it")
+    return True
 
 
 def _show_rows(rows: int, named: Callable[[int], str], vectors: Any, after: Callable[[int], str]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
+
+from semvec_cli.column_names import column, columns_named
 
 if TYPE_CHECKING:
     from semvec.finetune.task import Answer
@@ -27,8 +29,14 @@ SIZE = 512
     type=click.Choice(["jsonl", "tsv", "conll"]),
     help="jsonl: all there is; tsv: the answer alone; conll: a word and its tag a line.  [default: by OUT's name, else jsonl]",
 )
+@column  # type: ignore[untyped-decorator]
 @click.option("--scores", is_flag=True, help="How likely every label is (jsonl).")
-@click.option("--explain", type=click.IntRange(0), default=0, help="So many of the nearest training examples (of --knn) with it.")
+@click.option(
+    "--explain",
+    type=click.IntRange(0),
+    default=0,
+    help="The nearest training examples (of --knn) with it; of tags, with words that have one.",
+)
 @click.option("--device", help="cpu, cuda, …  [default: the best there is]")
 @click.option("--trust-pickle", is_flag=True, help="Read an encoder that is a pickle, which can run any code.")
 @click.option("--trust-remote-code", is_flag=True, help="Run the Python code that the encoder brings along.")
@@ -37,9 +45,9 @@ SIZE = 512
 def predict(model: str, input: str, **options: Any) -> None:
     """Print what MODEL, which 'semvec finetune' made, says of every text in INPUT.
 
-    INPUT is, for classify and tag, a file of lines or a table with the column text; for tag also CoNLL columns; for pairs a
-    table with sentence1 and sentence2; for relation one with text, e1 and e2; for qa SQuAD's .json, or a table with question
-    and context; for seq2seq a file of lines or a table with the column source. - is standard input (lines).
+    INPUT is, for classify and tag, a file of lines or a table with the column text; for tag also CoNLL columns; for pairs and
+    similarity a table with sentence1 and sentence2; for relation one with text, e1 and e2; for qa SQuAD's .json, or a table
+    with question and context; for seq2seq a file of lines or a table with the column source. - is standard input (lines).
 
     \b
     Examples:
@@ -66,14 +74,15 @@ def predict(model: str, input: str, **options: Any) -> None:
     tuned = load_model(model, **{name: options[name] for name in ("device", "trust_pickle", "trust_remote_code")})
     if form == "conll" and tuned.task.name != "tag":
         raise click.UsageError(f"--format conll is for tag, and {model} does {tuned.task.name}")
-    examples = tuned.task.read_inputs(input, tuned.options)
+    options_of = tuned.options.changed({"columns": {**tuned.options.columns, **columns_named(options["column"])}})
+    examples = tuned.task.read_inputs(input, options_of)
     with _written(output) as stream, Bar(options["quiet"] or output is None) as bar:
         if form == "tsv":
-            stream.write("\t".join(HEADERS[tuned.task.name]) + "\n")
+            stream.write("\t".join(_header(tuned)) + "\n")
         for start in range(0, len(examples), SIZE):
             some = take(examples, range(start, min(start + SIZE, len(examples))))
             for at, answer in enumerate(tuned.predict(some, explain=options["explain"])):
-                stream.write(_line(tuned.task.name, form, tuned.task.shown(some, at), answer, scores=options["scores"]))
+                stream.write(_line(_header(tuned), form, tuned.task.shown(some, at), answer, scores=options["scores"]))
             bar.texts(start + len(some), len(examples))
     if output is not None and not options["quiet"]:
         click.echo(f"{len(examples):,} answers in {output}", err=True)
@@ -91,13 +100,20 @@ HEADERS = {
 }
 
 
-def _line(task: str, form: str, about: dict[str, Any], answer: Answer, *, scores: bool) -> str:
+def _header(tuned: Any) -> list[str]:
+    """Return what the columns of a table of answers are called."""
+    absent = {"label"} if getattr(tuned.config, "scored", False) else {"score"} if getattr(tuned.config, "many", False) else set()
+    qa = tuned.task.name == "qa"  # whose "many" says that there need be no answer
+    return [name for name in HEADERS[tuned.task.name] if qa or name not in absent]
+
+
+def _line(header: Sequence[str], form: str, about: dict[str, Any], answer: Answer, *, scores: bool) -> str:
     if form == "conll":
         return "".join(f"{word}\t{tag}\n" for word, tag in zip(answer["words"], answer["tags"], strict=True)) + "\n"
     if form == "jsonl":
         kept = {name: value for name, value in answer.items() if name != "scores" or scores}
         return json.dumps({**about, **kept}, ensure_ascii=False) + "\n"
-    return "\t".join(_cell(name, {**about, **answer}) for name in HEADERS[task]) + "\n"
+    return "\t".join(_cell(name, {**about, **answer}) for name in header) + "\n"
 
 
 def _cell(name: str, row: dict[str, Any]) -> str:

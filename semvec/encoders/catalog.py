@@ -336,8 +336,9 @@ def _multi_vector(found: Found, name: str, device: str | None, trust_pickle: boo
 
 def _tuned(found: Found, name: str, device: str | None, trust_pickle: bool, trust_remote_code: bool) -> Encoder:
     from semvec.encoders.transformer_encoder import TransformerEncoder
-    from semvec.encoders.tuned import read_grown, tuned
+    from semvec.encoders.tuned import bases, read_grown, tuned
 
+    bases(found.path)  # which must not come round to itself
     grown = read_grown(found.path)
     try:
         base = load_encoder(grown.base, device=device, trust_pickle=trust_pickle, trust_remote_code=trust_remote_code)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from semvec.encoders.bottleneck import add_bottlenecks
-from semvec.encoders.model_folder import ABOUT, combined_hash, first_line
+from semvec.encoders.model_folder import ABOUT, combined_hash, first_line, is_tuned
 from semvec.encoders.transformer import Transformer
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.errors import MissingExtra, ModelError
@@ -69,6 +69,23 @@ def read_grown(folder: Path) -> Grown:
     if grown.kind not in (*FILES, WHOLE):
         raise ModelError(f"{folder}: the encoder is of the kind {grown.kind!r:.40}, which this version of semvec does not know")
     return grown
+
+
+def bases(model: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders that ``model`` is made of: its own, and those that it was tuned upon, one after the other.
+
+    Raises `ModelError` where they come round to the first again.
+    """
+    found: list[Path] = []
+    place = Path(model).expanduser()
+    while place.is_dir():
+        if place.resolve() in found:
+            raise ModelError(f"{place}: was tuned upon itself, so nothing is left of what it was tuned upon")
+        found.append(place.resolve())
+        if not is_tuned(place):
+            break
+        place = Path(read_grown(place).base)
+    return found
 
 
 def tuned(encoder: TransformerEncoder, folder: Path, grown: Grown, name: str) -> TransformerEncoder:

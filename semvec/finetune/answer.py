@@ -47,7 +47,7 @@ class QuestionAnswering(HeadTask[Questions]):
         if os.fspath(path).removesuffix(".gz").endswith(".json"):
             return read_questions(path)
         names = {"question": ("question", "query"), "context": ("context", "text", "passage")}
-        rows = [(row.text(0), row.text(1)) for row in read_columns(path, names)]
+        rows = [(row.text(0), row.text(1)) for row in read_columns(path, names, columns=options.columns)]
         require_some(path, rows, "questions")
         ids = [str(at + 1) for at in range(len(rows))]
         return Questions(ids, [one for one, _ in rows], [two for _, two in rows], [[] for _ in rows], [""] * len(rows))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from semvec.finetune.pictures import CONFUSION, CURVE, TRIALS
 from semvec.finetune.strategies import PLANS
 from semvec.finetune.task import ClassRow, Findings
-from semvec.finetune.tasks import ABOUT
+from semvec.finetune.tasks import ABOUT, INPUT
 from semvec.measures.intervals import Interval
 from semvec.text.markdown import escaped, table
 from semvec.types import JSON
@@ -63,7 +63,11 @@ def card(folder: Path, tuned: Tuned, found: Findings, name: str) -> str:
     if found.rows:
         parts += ["## Classes", rows_table(found.rows[:SHOWN])]
     parts += [f"![]({name})" for name in (CURVE, TRIALS, CONFUSION) if (folder / name).is_file()]
-    parts += ["## Use", f"```sh\nsemvec predict {name} texts.txt\nsemvec report {name} --data test.tsv\n```"]
+    asked, test = INPUT.get(tuned.task.name, "texts.txt"), f"test{tuned.task.suffixes[0]}"
+    parts += [
+        "## Use",
+        f"```sh\nsemvec predict {name} {asked}\nsemvec report {name} --data {test}\n```",
+    ]
     return "\n\n".join(parts) + "\n"
 
 

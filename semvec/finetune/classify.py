@@ -27,9 +27,10 @@ from semvec.finetune.task import (
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.basic import macro_f1, mean
 from semvec.measures.intervals import Numbers, Outcome
+from semvec.text.columns import one_source, read_columns, require_some
 from semvec.text.document import Document
 from semvec.text.documents import read_documents
-from semvec.text.examples import LabelledTexts, ManyLabelled, read_labelled, read_many_labelled
+from semvec.text.examples import LABELLED, LabelledTexts, ManyLabelled, read_labelled, read_many_labelled
 from semvec.text.readers import ReadOptions
 from semvec.text.sources import find_sources
 
@@ -46,10 +47,10 @@ class Classify(HeadTask[Texts]):
         return ("micro F1", "macro F1", "exact match") if config.many else ("accuracy", "macro F1")
 
     def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> Texts:
-        return read_many_labelled(path) if options.many else read_labelled(path)
+        return (read_many_labelled if options.many else read_labelled)(path, options.columns)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> Texts:
-        texts = read_texts(path)
+        texts = read_texts(path, options.columns.get("text"))
         return LabelledTexts(texts, [""] * len(texts))
 
     def config(self, examples: Texts, options: FinetuneOptions) -> HeadConfig:
@@ -60,7 +61,10 @@ class Classify(HeadTask[Texts]):
         return HeadConfig(labels=tuple(sorted(counts)), many=options.many)
 
     def check(self, examples: Texts, config: HeadConfig, where: str) -> None:
-        check_known({label for labels in _lists(examples) for label in labels}, config, where)
+        check_known(self.labels_of(examples, config), config, where)
+
+    def labels_of(self, examples: Texts, config: HeadConfig) -> set[str]:
+        return {label for labels in _lists(examples) for label in labels}
 
     def head(self, config: HeadConfig, dim: int, options: FinetuneOptions, examples: Texts | None = None) -> Head:
         weights = None
@@ -102,10 +106,15 @@ class Classify(HeadTask[Texts]):
         return ["|".join(labels) for labels in _lists(examples)]
 
 
-def read_texts(path: str | os.PathLike[str]) -> list[str]:
-    """Return the texts of a file as `semvec encode` reads it: a line each, or the rows of a table; a bad row is an error."""
+def read_texts(path: str | os.PathLike[str], column: str | None = None) -> list[str]:
+    """Return the texts of a file: its lines, blank ones included, or the ``column`` of a table that is called text or so."""
+    if one_source(path).kind != "lines":
+        columns = {} if column is None else {"text": column}
+        texts = [row.text(0) for row in read_columns(path, {"text": LABELLED["text"]}, columns=columns)]
+        require_some(path, texts, "texts")
+        return texts
     texts = []
-    for item in read_documents(find_sources([os.fspath(path)]), ReadOptions(ids=False)):
+    for item in read_documents(find_sources([os.fspath(path)]), ReadOptions(ids=False, keep_blank=True)):
         if not isinstance(item, Document):
             raise InputError(f"{item.where}: {item.reason}")
         texts.append(item.text)

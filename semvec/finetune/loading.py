@@ -8,6 +8,7 @@ from pathlib import Path
 from semvec.encoders.model_folder import ABOUT
 from semvec.encoders.tuned import read_about
 from semvec.errors import ModelError, ModelNotFound
+from semvec.finetune.stored import VERSION
 from semvec.finetune.tasks import model_of, task_named
 from semvec.finetune.tuned import Loading, Tuned
 
@@ -26,9 +27,15 @@ def load_model(
     """
     folder = Path(path).expanduser()
     if not folder.exists():
-        raise ModelNotFound(f"{folder}: no such folder, where a fine-tuned model should be")
+        part = folder.with_name(f"{folder.name}.part")
+        hint = f"; {part} is an unfinished run, which 'semvec finetune … --resume' goes on with" if part.is_dir() else ""
+        raise ModelNotFound(f"{folder}: no such folder, where a fine-tuned model should be{hint}")
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: is a file, and a fine-tuned model is a folder")
     about = read_about(folder)
     try:
+        if about["format"] != VERSION:
+            raise ModelError(f"{folder}: is of the format {about['format']!r:.40}, and this version of semvec reads {VERSION}")
         name = str(about["task"])
         task = task_named(name)
     except (KeyError, ValueError) as error:

@@ -32,6 +32,10 @@ from semvec.text.tagged import OUTSIDE
 from semvec.types import JSON, Pooling, Progress, Step, Strategy
 
 HEAD = "head.safetensors"
+LABELLED = ("classify", "tag", "relation", "pairs")
+LEAST_TOKENS = 16
+"""Tokens of a text that there must be room for beside virtual ones."""
+
 READS_MORE = 384
 """Tokens of a question and its text that are read at once, where the encoder has positions for so many."""
 
@@ -84,6 +88,8 @@ class FineTuned(Tuned):
         grown = read_grown(folder)
         with damage_told(folder):
             config, options = HeadConfig.from_json(about["head"]), FinetuneOptions().changed(dict(about["options"]))
+            if task.name in LABELLED and not (config.labels or config.scored):
+                raise ValueError("there are no labels")
         encoder = loading.encoder(folder)
         head = task.head(config, encoder.transformer.hidden * len(config.layers), options)
         try:
@@ -282,6 +288,9 @@ def _fitted(task: HeadTask[Any], encoder: TransformerEncoder, body: Any, options
     own = encoder.own_pooling[0]
     pooling = options.pooling or (own if own in HEAD_POOLINGS else Pooling.MEAN)
     limit = encoder.transformer.limit - getattr(body, "virtual", 0)
+    if limit < LEAST_TOKENS or (options.strategy == Strategy.PREFIX and options.virtual_tokens > encoder.transformer.limit):
+        most = encoder.transformer.limit
+        raise OptionError(f"virtual_tokens {options.virtual_tokens}: this model reads {most} tokens, the text's among them")
     if (options.max_tokens or 0) > limit:
         raise OptionError(f"max_tokens {options.max_tokens} is more than the {limit} this model reads")
     own_limit = READS_MORE if task.name == "qa" else encoder.max_tokens

@@ -177,6 +177,10 @@ class Neighbours:
             vectors = tensors.pop("vectors").astype(np.float32)
             if not len(vectors) == len(tensors["labels"]) == len(tensors["owner"]) == len(tensors["word"]):
                 raise ValueError("of different lengths")
+            if len(about["shown"]) <= int(tensors["owner"].max()) or not all(isinstance(its, dict) for its in about["shown"]):
+                raise ValueError("not every example is there")
+            if not (int(about["k"]) >= 1 and float(about["temperature"]) > 0 and 0 <= float(about["weight"]) <= 1):
+                raise ValueError("k, temperature and weight are none")
             return cls(vectors, **tensors, **about)
         except Exception as error:  # whatever safetensors says of a file that is none
             raise ModelError(f"{folder}: {TENSORS} is missing or damaged ({str(error).splitlines()[0]:.120})") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from semvec.errors import OptionError
@@ -75,9 +76,9 @@ class FinetuneOptions:
     ``scheme`` are a tagger's; ``many`` are any number of labels a text. ``knn`` keeps what the head reads of the training
     examples, so that those nearest to a prediction explain it, and have a say in it where validation shows that they help.
     ``loss``, ``matryoshka`` (dimensions that are to do by themselves) and ``hard_negatives`` (how many are looked for, for each
-    pair) are those of similarity. ``source`` and ``target`` are the columns of seq2seq, ``target_tokens`` the most it writes,
-    the best of ``beams``; ``decoder_layers`` and ``vocabulary`` are those of a new decoder. ``balanced`` weighs the labels of a
-    classification so that all count the same.
+    pair) are those of similarity. ``columns`` says what the columns of the data are called (text, label, …). Of seq2seq are
+    ``target_tokens``, the most it writes, the best of ``beams``, and ``decoder_layers`` and ``vocabulary`` of a new decoder.
+    ``balanced`` weighs the labels of a classification so that all count the same.
     """
 
     strategy: Strategy = Strategy.FULL
@@ -114,8 +115,7 @@ class FinetuneOptions:
     loss: Loss = Loss.AUTO
     matryoshka: tuple[int, ...] = ()
     hard_negatives: int = 0
-    source: str | None = None
-    target: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     decoder_layers: int = 3
     vocabulary: int = 8000
     target_tokens: int = 128
@@ -127,10 +127,9 @@ class FinetuneOptions:
                 object.__setattr__(self, name, kind(getattr(self, name)))
         if self.pooling not in (None, *HEAD_POOLINGS):
             raise OptionError(f"pooling {str(self.pooling)!r}: a head reads one of {', '.join(HEAD_POOLINGS)}")
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and low <= value <= high):
-                raise OptionError(f"{name} must be from {low:g} to {high:g}, not {value!r:.40}")
+        for name in RANGES:
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name))
         for name in ("layers", "matryoshka"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -146,6 +145,13 @@ class FinetuneOptions:
     def to_json(self) -> JSON:
         """Return the options as JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def check_range(name: str, value: object) -> None:
+    """Raise `OptionError` where ``value`` is none that the option ``name`` may have."""
+    low, high = RANGES[name]
+    if isinstance(value, bool) or not (isinstance(value, int | float) and low <= value <= high):
+        raise OptionError(f"{name} must be from {low:g} to {high:g}, not {value!r:.40}")
 
 
 CHOICES: dict[str, type[Choice]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.special import softmax
@@ -17,7 +17,7 @@ from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits,
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.basic import pearson, spearman
 from semvec.measures.intervals import Outcome
-from semvec.text.columns import read_columns, require_some
+from semvec.text.columns import only, read_columns, require_some
 from semvec.text.examples import PAIR, SCORED, ClassedPairs, ScoredPairs, read_classed_pairs, read_scored_pairs
 
 Pairs = ClassedPairs | ScoredPairs
@@ -32,10 +32,10 @@ class Pair(HeadTask[Pairs]):
         return ("spearman", "pearson") if config.scored else ("accuracy", "macro F1")
 
     def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> Pairs:
-        return read_scored_pairs(path) if _has_scores(path) else read_classed_pairs(path)
+        return (read_scored_pairs if _has_scores(path, options.columns) else read_classed_pairs)(path, options.columns)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> Pairs:
-        rows = [(row.text(0), row.text(1)) for row in read_columns(path, PAIR)]
+        rows = [(row.text(0), row.text(1)) for row in read_columns(path, PAIR, columns=only(options.columns, PAIR))]
         require_some(path, rows, "pairs")
         return ClassedPairs([one for one, _ in rows], [two for _, two in rows], [""] * len(rows))
 
@@ -53,7 +53,10 @@ class Pair(HeadTask[Pairs]):
             learnt, there = ("scores", "labels") if config.scored else ("labels", "scores")
             raise InputError(f"{where}: has {there} where {learnt} were learnt")
         if isinstance(examples, ClassedPairs):
-            check_known(examples.labels, config, where)
+            check_known(self.labels_of(examples, config), config, where)
+
+    def labels_of(self, examples: Pairs, config: HeadConfig) -> set[str]:
+        return set(examples.labels) if isinstance(examples, ClassedPairs) else set()
 
     def head(self, config: HeadConfig, dim: int, options: FinetuneOptions, examples: Pairs | None = None) -> Head:
         weights = None
@@ -100,10 +103,12 @@ class Pair(HeadTask[Pairs]):
         return examples.labels if isinstance(examples, ClassedPairs) else None
 
 
-def _has_scores(path: str | os.PathLike[str]) -> bool:
+def _has_scores(path: str | os.PathLike[str], columns: Mapping[str, str]) -> bool:
     """Whether a table has scores rather than labels; the STS benchmark's own file, which has no header, has."""
+    if {"score", "label"} & set(columns):
+        return "score" in columns
     try:
-        row = next(iter(read_columns(path, {"score": SCORED["score"], **PAIR}, optional=("score",))), None)
+        row = next(iter(read_columns(path, {"score": SCORED["score"], **PAIR}, ("score",), columns)), None)
     except InputError:
         return True
     return row is not None and row.cells[0] is not None

@@ -34,10 +34,10 @@ class Relation(HeadTask[Relations]):
         return ("macro F1", "accuracy")
 
     def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> Relations:
-        return read_relations(path)
+        return read_relations(path, options.columns)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> Relations:
-        return read_relations(path, labelled=False)
+        return read_relations(path, options.columns, labelled=False)
 
     def config(self, examples: Relations, options: FinetuneOptions) -> HeadConfig:
         counts = Counter(examples.labels)
@@ -45,7 +45,10 @@ class Relation(HeadTask[Relations]):
         return HeadConfig(labels=tuple(sorted(counts)))
 
     def check(self, examples: Relations, config: HeadConfig, where: str) -> None:
-        check_known(examples.labels, config, where)
+        check_known(self.labels_of(examples, config), config, where)
+
+    def labels_of(self, examples: Relations, config: HeadConfig) -> set[str]:
+        return set(examples.labels)
 
     def head(self, config: HeadConfig, dim: int, options: FinetuneOptions, examples: Relations | None = None) -> Head:
         weights = balance(examples.labels, config.labels) if options.balanced and examples is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from semvec.errors import SemvecError
 from semvec.finetune.card import rows_table, shown
 from semvec.finetune.loading import load_model
 from semvec.finetune.pictures import CONFUSION
+from semvec.finetune.seen import seen_notes
 from semvec.finetune.task import Answer, Findings
 from semvec.finetune.train import BEFORE, measures_of
 from semvec.finetune.tuned import Tuned
@@ -97,24 +98,26 @@ def report(
     task = tuned.task
     file = split_file(data, *((split,) if split else SPLITS), suffixes=task.suffixes)
     examples = task.read(file, tuned.options)
-    task.check(examples, tuned.config, os.fspath(file))
+    config, unknown = _widened(tuned, examples)
+    notes = [*seen_notes(Path(path), task, examples), *unknown]
+    task.check(examples, config, os.fspath(file))
     answers = tuned.predict(examples, progress)
-    found = {TUNED: task.findings(examples, answers, tuned.config)}
-    notes = list(found[TUNED].notes)
+    found = {TUNED: task.findings(examples, answers, config)}
+    notes += found[TUNED].notes
     if baselines:
         probe, reason = _probe(Path(path) / BEFORE, load)
         if probe is not None:
-            found[tuned.earlier] = probe.measured(examples, progress)
+            found[tuned.earlier] = task.findings(examples, probe.predict(examples, progress), config)
         elif reason:
             notes.append(reason)
         if (alone := tuned.alone()) is not None:
-            found[ALONE] = alone.measured(examples, progress)
-        if simplest := task.simplest(examples, tuned.config):
-            found[simplest[0]] = task.findings(examples, simplest[1], tuned.config)
+            found[ALONE] = task.findings(examples, alone.predict(examples, progress), config)
+        if simplest := task.simplest(examples, config):
+            found[simplest[0]] = task.findings(examples, simplest[1], config)
     notes += _windowed(tuned, examples)
     return Report(
         Path(path).name,
-        data_name(data),
+        _called(data, file),
         task.name,
         len(examples),
         {name: measures_of(its, seed) for name, its in found.items()},
@@ -152,6 +155,25 @@ def _differences(found: Mapping[str, Findings], measure: str | None, seed: int) 
     return [f"{chosen[TUNED].measure}: {its}" for its in differences(chosen, pairs, seed=seed)]
 
 
+def _called(data: str | os.PathLike[str], file: Path) -> str:
+    """Return what the data are called: a folder's name and which file of it."""
+    return f"{data_name(data)}, {file.name}" if Path(data).is_dir() else file.name
+
+
+def _widened(tuned: Tuned, examples: Any) -> tuple[Any, list[str]]:
+    """Return the model's configuration with labels of ``examples`` that it never learnt, and what is to be said of them.
+
+    As it is where no label of ``examples`` was learnt: they are of another task.
+    """
+    labels = tuned.task.labels_of(examples, tuned.config)
+    unknown = sorted(labels - set(getattr(tuned.config, "labels", labels)))
+    if not unknown or len(unknown) == len(labels):
+        return tuned.config, []
+    wider = replace(tuned.config, labels=(*tuned.config.labels, *unknown))
+    some = ", ".join(f"{label!r:.40}" for label in unknown[:5]) + (", …" if len(unknown) > 5 else "")
+    return wider, [f"labels that were not learnt, so that what has them is always wrong: {some}"]
+
+
 def _windowed(tuned: Tuned, examples: Any) -> list[str]:
     parts = tuned.parts(examples)
-    return [f"{parts:,} windows more than examples: long ones were read whole, in parts"] if parts else []
+    return [f"long examples were read in several windows, {parts:,} more than there are examples"] if parts else []

@@ -23,7 +23,7 @@ from semvec.finetune.chance import seeded
 from semvec.finetune.classify import read_texts
 from semvec.finetune.decoder import FOLDER, load_decoder, make_decoder, make_vocabulary, put_together, save_decoder
 from semvec.finetune.network import on
-from semvec.finetune.options import FinetuneOptions
+from semvec.finetune.options import FinetuneOptions, check_range
 from semvec.finetune.stored import check_whole, save_encoder, write_about
 from semvec.finetune.strategies import LOW_RANK, PLANS, prepare, settled
 from semvec.finetune.task import Answer, Findings, Task
@@ -52,13 +52,13 @@ class Seq2Seq(Task[ParallelTexts]):
         return ("BLEU", "chrF")
 
     def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> ParallelTexts:
-        return read_parallel(path, options.source, options.target)
+        return read_parallel(path, options.columns)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> ParallelTexts:
         if os.fspath(path) == "-" or Path(path).suffix in PLAIN:
             texts = read_texts(path)
             return ParallelTexts(texts, [[] for _ in texts])
-        return read_parallel(path, options.source, labelled=False)
+        return read_parallel(path, options.columns, labelled=False)
 
     def check(self, examples: ParallelTexts, config: Written, where: str) -> None:
         if not all(examples.targets):
@@ -92,6 +92,8 @@ class Written:
     def from_json(cls, record: JSON) -> Written:
         """Return what `to_json` gave; `KeyError`, `TypeError` or `ValueError` where it is not that."""
         its = {name: int(record[name]) for name in ("max_tokens", "target_tokens", "beams")}
+        for name, value in its.items():
+            check_range(name, value)
         return cls(bool(record["fresh"]), **its)
 
 

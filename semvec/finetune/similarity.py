@@ -87,10 +87,10 @@ class Similarity(Task[SimilarTexts]):
         return MEASURES[config.kind]
 
     def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> SimilarTexts:
-        return read_similar(path)
+        return read_similar(path, options.columns)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> SimilarTexts:
-        found = read_similar(path)
+        found = read_similar(path, options.columns)
         if not all(found.second):
             raise InputError(f"{os.fspath(path)}: has one text a row, where two are compared; 'semvec encode' gives vectors")
         return found
@@ -100,6 +100,8 @@ class Similarity(Task[SimilarTexts]):
             raise InputError(f"{where}: texts alone say nothing of similarity; name pairs with --validation FILE")
         if not all(examples.second):
             raise InputError(f"{where}: an example has no second text")
+        if examples.kind in ("scored", "labelled") and len(set(examples.scores)) < 2:
+            raise InputError(f"{where}: all examples have the score {examples.scores[0]:g}: two are needed to compare by")
 
     def findings(self, examples: SimilarTexts, answers: Sequence[Answer], config: Compared) -> Findings:
         kind = examples.kind

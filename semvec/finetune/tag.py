@@ -47,12 +47,12 @@ class Tag(HeadTask[TaggedSentences]):
         return ("span F1", "token accuracy") if marks_spans([config.labels]) else ("token accuracy",)
 
     def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> TaggedSentences:
-        return read_tagged_rows(path) if _is_rows(path) else read_tagged(path)
+        return read_tagged_rows(path, options.columns) if _is_rows(path) else read_tagged(path)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> TaggedSentences:
         if Path(path).suffix in COLUMNS[:-2] or _is_rows(path):
-            return self.read(path, FinetuneOptions())
-        words = [its for text in read_texts(path) if (its := split_tokens(text))]
+            return self.read(path, options)
+        words = [its for text in read_texts(path, options.columns.get("text")) if (its := split_tokens(text))]
         return TaggedSentences(words, [[OUTSIDE] * len(its) for its in words])
 
     def config(self, examples: TaggedSentences, options: FinetuneOptions) -> HeadConfig:
@@ -73,7 +73,12 @@ class Tag(HeadTask[TaggedSentences]):
         return HeadConfig(labels=tuple(sorted(labels)), scheme=options.scheme, crf=options.crf)
 
     def check(self, examples: TaggedSentences, config: HeadConfig, where: str) -> None:
-        check_known({tag for tags in _tags(examples, config) for tag in tags}, config, where)
+        if marks_spans([config.labels]) and not marks_spans(examples.tags):
+            raise InputError(f"{where}: its tags mark no spans (B-…, I-…, O), and spans were learnt")
+        check_known(self.labels_of(examples, config), config, where)
+
+    def labels_of(self, examples: TaggedSentences, config: HeadConfig) -> set[str]:
+        return {tag for tags in _tags(examples, config) for tag in tags}
 
     def head(self, config: HeadConfig, dim: int, options: FinetuneOptions, examples: TaggedSentences | None = None) -> Head:
         crf = Crf(*may_follow(config.labels)) if config.crf else None

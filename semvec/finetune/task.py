@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semvec.errors import InputError
 from semvec.finetune.heads import Head
-from semvec.finetune.options import FinetuneOptions, Scheme
+from semvec.finetune.options import FinetuneOptions, Scheme, check_range
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.intervals import Outcome
 from semvec.types import JSON, Pooling
@@ -29,6 +29,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
 
+MOST_LAYERS = 1000
 Kind = TypeVar("Kind", bound=Examples)
 SHOWN = {
     "texts": "text",
@@ -68,6 +69,13 @@ class HeadConfig:
         """Return what `to_json` gave; `KeyError`, `TypeError` or `ValueError` where it is not that."""
         known = {field.name: record[field.name] for field in fields(cls)}
         known |= {"labels": tuple(map(str, known["labels"])), "layers": tuple(map(int, known["layers"]))}
+        for name in ("max_tokens", "dropout"):
+            check_range(name, known[name])
+        for name in ("many", "scored", "crf"):
+            if not isinstance(known[name], bool):
+                raise ValueError(f"{name} is {known[name]!r:.40}")
+        if not known["layers"] or max(map(abs, known["layers"])) > MOST_LAYERS:
+            raise ValueError(f"no layers {known['layers']!r:.40}")
         return cls(**{**known, "scheme": Scheme(known["scheme"]), "pooling": Pooling(known["pooling"])})
 
 
@@ -126,6 +134,10 @@ class Task(ABC, Generic[Kind]):
     @abstractmethod
     def check(self, examples: Kind, config: Any, where: str) -> None:
         """Raise `InputError` where a label of ``examples`` is none of those learnt."""
+
+    def labels_of(self, examples: Kind, config: Any) -> set[str]:
+        """Return the labels of ``examples``, where a task has labels."""
+        return set()
 
     @abstractmethod
     def findings(self, examples: Kind, answers: Sequence[Answer], config: Any) -> Findings:

@@ -35,16 +35,19 @@ LAYOUT = {
     "relation": "a table with relation, text, e1 and e2 ([start, end) in characters), or <e1>…</e1>, <e2>…</e2> in the text",
     "qa": "SQuAD's .json, 1.1 or 2.0",
     "similarity": "a table with sentence1 and sentence2, and a score, a label 0 or 1, a negative, or none; or texts alone",
-    "seq2seq": "a table with the columns source and target, or those that --source and --target name",
+    "seq2seq": "a table with the columns source and target",
     "pairs": "a table with the columns label or score, sentence1 and sentence2",
 }
+INPUT = {"relation": "texts.jsonl", "qa": "questions.csv", "similarity": "pairs.tsv", "pairs": "pairs.tsv"}
+"""What a file of inputs might be called, where it is not lines of text."""
+
 USES: dict[str, tuple[str, ...]] = {
     "classify": ("many", "balanced", "label_smoothing", "pooling", "knn"),
     "tag": ("crf", "scheme", "knn"),
     "relation": ("balanced", "label_smoothing", "pooling", "knn"),
     "qa": (),
     "similarity": ("loss", "matryoshka", "hard_negatives"),
-    "seq2seq": ("source", "target", "beams", "target_tokens", "decoder_layers", "vocabulary", "label_smoothing"),
+    "seq2seq": ("beams", "target_tokens", "decoder_layers", "vocabulary", "label_smoothing"),
     "pairs": ("balanced", "label_smoothing", "pooling", "knn"),
 }
 """The options that only some tasks heed."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -160,7 +161,17 @@ def run(make: Callable[[], Any], seed: int, lesson: Lesson) -> JSON:
             _best_is_here(last)
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it computes in bf16 from now on
-    return _history(trainer.state)
+    return {**_history(trainer.state), **({} if last is None else {"resumed at": int(last.name.partition("-")[2])})}
+
+
+def _reads(checkpoint: Path) -> bool:
+    """Whether what is in ``checkpoint`` can be read still."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_bytes())
+        with safe_open(checkpoint / LEARNT, "pt") as tensors:
+            return bool(tensors.keys())
+    except Exception:  # whatever safetensors says of a file that is none
+        return False
 
 
 def _best_is_here(checkpoint: Path) -> None:
@@ -174,7 +185,7 @@ def _best_is_here(checkpoint: Path) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """Return the last checkpoint in ``folder`` that was written to its end."""
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")]
+    found = [path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}") if _reads(path.parent)]
     return max(found, key=lambda path: int(path.name.partition("-")[2]), default=None)
 
 

@@ -17,6 +17,9 @@ from semvec.text.readers import lines_of
 from semvec.text.sources import Source, find_sources
 
 LONGEST = 1 << 24
+LARGEST = 1e30
+"""No number of examples is greater: models compute in float32."""
+
 QUOTED = {"csv": (",", csv.QUOTE_MINIMAL), "tsv": ("\t", csv.QUOTE_NONE)}
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".parquet")
 PACKED = ("", ".gz", ".zst")
@@ -24,6 +27,10 @@ SPLITS = ("train", "dev", "test")
 
 Names = Mapping[str, Sequence[str]]
 """What columns are wanted, and the names each may have, the likeliest first."""
+
+
+Columns = Mapping[str, str] | None
+"""What some of the columns are called in one file, where that is asked of the user; None where it is not."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,8 @@ class Record:
             number = float(self.cells[at])
         except (TypeError, ValueError, OverflowError):
             number = float("nan")
-        if not isfinite(number):
-            raise InputError(f"{self.where}: the {what} {self.cells[at]!r:.40} is not a number")
+        if not isfinite(number) or abs(number) > LARGEST:
+            raise InputError(f"{self.where}: the {what} {self.cells[at]!r:.40} is not a number up to {LARGEST:g}")
         return number
 
     def label(self, at: int) -> str:
@@ -63,16 +70,41 @@ class Record:
         return label
 
 
-def read_columns(path: str | os.PathLike[str], names: Names, optional: Collection[str] = ()) -> Iterator[Record]:
+def read_columns(
+    path: str | os.PathLike[str], names: Names, optional: Collection[str] = (), columns: Columns = None
+) -> Iterator[Record]:
     """Give the rows of a ``.tsv``, ``.csv``, ``.jsonl`` or ``.parquet`` file, packed or not, with the columns of ``names``.
 
     ``.csv`` cells may be quoted, ``.tsv`` cells are not (as `semvec.text.readers` has it). A cell is None where an
-    ``optional`` column is not there. Raises `InputError`, naming the line, for a row that is none and a column that is missing.
+    ``optional`` column is not there; one that ``columns`` names must be. Raises `InputError`, naming the line, for a row that
+    is none, for a column that is missing and for one that is there twice.
     """
     source = one_source(path)
     if source.kind not in READERS:
         raise InputError(f"{source.name}: examples are a table, {', '.join(SUFFIXES)}, with the columns {', '.join(names)}")
-    yield from READERS[source.kind](source, names, optional)
+    if columns is None:
+        yield from READERS[source.kind](source, names, optional)
+        return
+    if unknown := [name for name in columns if name not in names]:
+        raise InputError(f"{source.name}: no column is wanted as {unknown[0]!r}; wanted are {', '.join(names)}")
+    wanted = {name: (columns[name],) if name in columns else its for name, its in names.items()}
+    try:
+        yield from READERS[source.kind](source, wanted, [name for name in optional if name not in columns])
+    except _Missing as error:
+        raise InputError(f"{error}; --column {error.name}=… says which it is") from None
+
+
+def only(columns: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """Return those of ``columns`` that are among ``names``: of a table in which there need be no answers."""
+    return {name: its for name, its in columns.items() if name in names}
+
+
+class _Missing(InputError):
+    """A column is not there: the one wanted as ``name``."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 def one_source(path: str | os.PathLike[str]) -> Source:
@@ -126,10 +158,15 @@ def _files(folder: Path, split: str, suffixes: Sequence[str]) -> list[Path]:
 
 def _found(where: str, header: Sequence[str], names: Names, optional: Collection[str]) -> list[str | None]:
     """Return which of ``header`` each of ``names`` is, None for an ``optional`` one that is not there."""
+    if any(flaw(name) for name in header):
+        raise InputError(f"{where}: the header is no text in UTF-8; save the file as UTF-8")
     found = [next((name for name in its if name in header), None) for its in names.values()]
+    if twice := next((name for name in found if name is not None and header.count(name) > 1), None):
+        raise InputError(f"{where}: two columns are called {twice!r:.60}")
     if missing := [wanted for wanted, name in zip(names, found, strict=True) if name is None and wanted not in optional]:
-        there = ", ".join(map(repr, header)) or "none"
-        raise InputError(f"{where}: no column {' or '.join(map(repr, missing))}; there are {there}")
+        there = ", ".join(f"{name!r:.60}" for name in header[:20]) + (", …" if len(header) > 20 else "") or "none"
+        called = [next(iter(names[wanted])) if len(names[wanted]) == 1 else wanted for wanted in missing]
+        raise _Missing(f"{where}: no column {' or '.join(map(repr, called))}; there are {there}", missing[0])
     return found
 
 

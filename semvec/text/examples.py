@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from semvec.errors import InputError
-from semvec.text.columns import LONGEST, Record, one_source, read_columns, require_some
+from semvec.text.columns import LONGEST, Columns, Record, one_source, read_columns, require_some
 from semvec.text.readers import lines_of
 from semvec.text.words import Span
 
@@ -94,14 +94,14 @@ class WordsInContext:
         return len(self.labels)
 
 
-def read_scored_pairs(path: str | os.PathLike[str]) -> ScoredPairs:
+def read_scored_pairs(path: str | os.PathLike[str], columns: Columns = None) -> ScoredPairs:
     """Return the pairs in a table with the columns score, sentence1 and sentence2, among others, or as SICK calls them.
 
     The STS benchmark's own ``.csv``, which has tabs and no header, is known too. Raises `InputError`, naming the line, for
     a score that is no number and for a text that is none; and where there are fewer than two pairs or only one score,
     with which nothing can be correlated.
     """
-    table = _sts_benchmark(path) or read_columns(path, SCORED)
+    table = _sts_benchmark(path) or read_columns(path, SCORED, columns=columns)
     rows = [(row.number(0), row.text(1), row.text(2)) for row in table]
     scores = [score for score, _, _ in rows]
     if len(set(scores)) < 2:
@@ -125,20 +125,21 @@ def _sts_benchmark(path: str | os.PathLike[str]) -> list[Record] | None:
     return found
 
 
-def read_labelled(path: str | os.PathLike[str]) -> LabelledTexts:
+def read_labelled(path: str | os.PathLike[str], columns: Columns = None) -> LabelledTexts:
     """Return the texts in a table with the columns label and text; raise `InputError` where there are none."""
-    rows = [(row.label(0), row.text(1)) for row in read_columns(path, LABELLED)]
+    rows = [(row.label(0), row.text(1)) for row in read_columns(path, LABELLED, columns=columns)]
     require_some(path, rows, "examples")
     return LabelledTexts([text for _, text in rows], [label for label, _ in rows])
 
 
-def read_many_labelled(path: str | os.PathLike[str], separator: str = ",") -> ManyLabelled:
+def read_many_labelled(path: str | os.PathLike[str], columns: Columns = None, separator: str = ",") -> ManyLabelled:
     """Return the texts in a table with the columns labels and text, any number of labels each.
 
     The labels are a list (JSONL, Parquet), or one cell with ``separator`` between them; an empty cell is no label.
     """
     found = ManyLabelled([], [])
-    for row in read_columns(path, {"labels": ("labels", "categories", *LABELLED["label"]), "text": LABELLED["text"]}):
+    names = {"labels": ("labels", "categories", *LABELLED["label"]), "text": LABELLED["text"]}
+    for row in read_columns(path, names, columns=columns):
         cell = row.cells[0]
         parts = cell if isinstance(cell, list) else [] if cell is None else str(cell).split(separator)
         labels = [Record(row.where, (part,)).label(0) for part in parts if str(part).strip()]
@@ -148,10 +149,10 @@ def read_many_labelled(path: str | os.PathLike[str], separator: str = ",") -> Ma
     return found
 
 
-def read_classed_pairs(path: str | os.PathLike[str]) -> ClassedPairs:
+def read_classed_pairs(path: str | os.PathLike[str], columns: Columns = None) -> ClassedPairs:
     """Return the pairs in a table with the columns label, sentence1 and sentence2 (or premise and hypothesis, …)."""
     names = {**LABELLED_PAIR, "label": ("label", "entailment", "gold_label", "is_duplicate", "relevance", "class")}
-    rows = [(row.label(0), row.text(1), row.text(2)) for row in read_columns(path, names)]
+    rows = [(row.label(0), row.text(1), row.text(2)) for row in read_columns(path, names, columns=columns)]
     require_some(path, rows, "pairs")
     return ClassedPairs([one for _, one, _ in rows], [two for _, _, two in rows], [label for label, _, _ in rows])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from semvec.text.columns import Record, read_columns, require_some
+from semvec.text.columns import Columns, Record, only, read_columns, require_some
 
 SOURCE = ("source", "src", "input", "question", "document", "article", "text")
 TARGET = ("target", "tgt", "output", "summary", "summaries", "reply", "answer", "translation")
@@ -22,17 +22,17 @@ class ParallelTexts:
         return len(self.sources)
 
 
-def read_parallel(
-    path: str | os.PathLike[str], source: str | None = None, target: str | None = None, *, labelled: bool = True
-) -> ParallelTexts:
-    """Return the texts of a table by the columns ``source`` and ``target`` (or those commonly called so).
+def read_parallel(path: str | os.PathLike[str], columns: Columns = None, *, labelled: bool = True) -> ParallelTexts:
+    """Return the texts of a table by the columns source and target (or those commonly called so).
 
     A cell that is a list (JSONL) is, as a source, its texts in a row, and as a target several right ones. Raises
     `InputError`, naming the line, for what is no text. Without ``labelled`` there need be no target.
     """
-    names = {"source": (source,) if source else SOURCE, "target": (target,) if target else TARGET}
+    wanted = {"source": SOURCE, "target": TARGET} if labelled else {"source": SOURCE}
+    if columns is not None and not labelled:
+        columns = only(columns, wanted)
     found = ParallelTexts([], [])
-    for row in read_columns(path, names, optional=() if labelled else ("target",)):
+    for row in read_columns(path, wanted, columns=columns):
         found.sources.append(" ".join(_texts(row, 0)))
         found.targets.append(_texts(row, 1) if labelled else [])
     require_some(path, found.sources, "texts")

@@ -39,18 +39,23 @@ def read_questions(path: str | os.PathLike[str]) -> Questions:
     name = os.fspath(path)
     with Source(name, "file", name, name).open() as stream:
         raw = stream.read()
+    at = "its beginning"
     try:
         articles = json.loads(raw)["data"]
         found = Questions([], [], [], [], [])
-        for article in articles:
-            for paragraph in article["paragraphs"]:
-                for question in paragraph["qas"]:
+        at = "data"
+        for a, article in enumerate(articles):
+            at = f"data[{a}]"
+            for p, paragraph in enumerate(article["paragraphs"]):
+                at = f"data[{a}].paragraphs[{p}]"
+                for q, question in enumerate(paragraph["qas"]):
+                    at = f"data[{a}].paragraphs[{p}].qas[{q}]"
                     _add(found, name, article, paragraph["context"], question)
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{name}: not in SQuAD's layout (data, paragraphs, qas): {what:.120}") from None
+        raise InputError(f"{name}, {at}: not in SQuAD's layout (data, paragraphs, qas, answers): {what:.120}") from None
     require_some(path, found.ids, "questions")
     return found
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from semvec.errors import InputError
-from semvec.text.columns import Record, read_columns, require_some
+from semvec.text.columns import Columns, Record, read_columns, require_some
 from semvec.text.words import Span
 
 NO_RELATION = "Other"
@@ -32,7 +32,7 @@ class Relations:
         return len(self.texts)
 
 
-def read_relations(path: str | os.PathLike[str], *, labelled: bool = True) -> Relations:
+def read_relations(path: str | os.PathLike[str], columns: Columns = None, *, labelled: bool = True) -> Relations:
     """Return the examples in a table with the columns relation and text, where the entities are marked in one of three ways.
 
     The columns e1 and e2 hold two numbers each, [start, end) in characters (JSONL); or start1, end1, start2, end2 do; or
@@ -41,7 +41,7 @@ def read_relations(path: str | os.PathLike[str], *, labelled: bool = True) -> Re
     """
     found = Relations([], [], [], [])
     optional = [name for name in COLUMNS if name != "text" and (name != "relation" or not labelled)]
-    for row in read_columns(path, COLUMNS, optional=optional):
+    for row in read_columns(path, COLUMNS, optional, columns):
         text, first, second = _marked(row)
         found.texts.append(text)
         found.first.append(first)

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 
 from semvec.errors import InputError
-from semvec.text.columns import Record, read_columns, require_some
+from semvec.text.columns import LONGEST, Columns, Record, one_source, read_columns, require_some
 from semvec.text.examples import FALSE, FIRST, SCORED, SECOND, TRUE, read_scored_pairs
+from semvec.text.readers import lines_of
 
 COLUMNS = {
     "sentence1": (*FIRST, "text", "sentence"),
@@ -43,14 +44,21 @@ class SimilarTexts:
         return "triplets" if any(self.others) else "pairs"
 
 
-def read_similar(path: str | os.PathLike[str]) -> SimilarTexts:
+def read_similar(path: str | os.PathLike[str], columns: Columns = None) -> SimilarTexts:
     """Return the texts in a table by its columns: sentence1 (or anchor, query, text), sentence2 (or positive), negative, score.
 
-    Or, in the place of a score, a label 0 or 1.     Raises `InputError`, naming the line, for what is no text or no score.
+    Or, in the place of a score, a label 0 or 1. Raises `InputError`, naming the line, for what is no text or no score.
     """
+    if one_source(path).kind == "lines":
+        name = os.fspath(path)
+        with one_source(path).open() as stream:
+            rows = [Record(f"{name}, line {number}", (line,)) for number, line in lines_of(stream, LONGEST) if line != ""]
+        lines = [row.text(0) for row in rows]
+        require_some(path, lines, "texts")
+        return SimilarTexts(lines, [""] * len(lines), [[] for _ in lines], [float("nan")] * len(lines))
     optional = [name for name in COLUMNS if name != "sentence1"]
     try:
-        rows = list(read_columns(path, COLUMNS, optional=optional))
+        rows = list(read_columns(path, COLUMNS, optional, columns))
     except InputError:
         try:  # the STS benchmark's own file, which has no header
             its = read_scored_pairs(path)

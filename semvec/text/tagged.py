@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from semvec.errors import InputError
-from semvec.text.columns import LONGEST, read_columns, require_some
+from semvec.text.columns import LONGEST, Columns, read_columns, require_some
 from semvec.text.document import flaw
 from semvec.text.readers import lines_of
 from semvec.text.sources import Source
@@ -50,6 +50,7 @@ def read_tagged(path: str | os.PathLike[str]) -> TaggedSentences:
     found = TaggedSentences([], [])
     words: list[str] = []
     tags: list[str] = []
+    odd, begun = "", False
     for where, cells in _rows(path):
         if cells is None:
             if words:
@@ -61,18 +62,22 @@ def read_tagged(path: str | os.PathLike[str]) -> TaggedSentences:
             raise InputError(f"{where}: {reason}")
         words.append(cells[0])
         tags.append(cells[-1])
+        odd = odd or (where if cells[-1] != OUTSIDE and not SPAN_TAG.match(cells[-1]) else "")
+        begun = begun or cells[-1].startswith("B-")
+    if odd and begun:
+        raise InputError(f"{odd}: its tag does not mark a span (B-…, I-…, O), as others of the file do")
     require_some(path, found.words, "sentences")
     return found
 
 
-def read_tagged_rows(path: str | os.PathLike[str]) -> TaggedSentences:
+def read_tagged_rows(path: str | os.PathLike[str], columns: Columns = None) -> TaggedSentences:
     """Return the sentences of a ``.jsonl`` file: a list ``words`` and a list ``tags`` a line, or ``text`` and ``keyphrases``.
 
     Of a text with keyphrases every place where one stands is marked, B-KEY and I-KEY, however it is capitalised. Raises
     `InputError`, naming the line, where there are not as many tags as words.
     """
     found = TaggedSentences([], [])
-    for row in read_columns(path, {**IN_ROWS, **OF_PHRASES}, optional=(*IN_ROWS, *OF_PHRASES)):
+    for row in read_columns(path, {**IN_ROWS, **OF_PHRASES}, (*IN_ROWS, *OF_PHRASES), columns):
         words, tags, text, phrases = row.cells
         if isinstance(text, str) and isinstance(phrases, list):
             words = split_tokens(row.text(2))
@@ -81,6 +86,8 @@ def read_tagged_rows(path: str | os.PathLike[str]) -> TaggedSentences:
             raise InputError(f"{row.where}: neither lists of words and tags, nor a text and its keyphrases")
         if len(words) != len(tags):
             raise InputError(f"{row.where}: {len(words)} words and {len(tags)} tags")
+        if not all(tags):
+            raise InputError(f"{row.where}: a tag is empty")
         if reason := next(filter(None, map(flaw, words)), None):
             raise InputError(f"{row.where}: {reason}")
         if words:

@@ -66,3 +66,25 @@ def test_what_is_wrong_is_said(arguments: list[str], message: str, tmp_path: Pat
     assert result.exit_code == 2
     assert message in result.output + str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_is_inspected_and_asked_for_columns_of_other_names(made: Path) -> None:
+    result = CliRunner().invoke(main, ["inspect", str(made / "m")])
+    assert result.exit_code == 0, result.output
+    assert f"fine-tuned for classify, from {made / 'base'}, strategy bitfit" in result.stdout
+    assert "2 labels: neg, pos" in result.stdout
+    (made / "own.csv").write_text('review,stars\n"no law",1\n"all freedom",5\n', encoding="utf-8")
+    arguments = ["predict", str(made / "m"), str(made / "own.csv")]
+    refused = CliRunner().invoke(main, arguments)
+    assert "no column 'text'; there are 'review', 'stars'; --column text=… says which it is" in refused.output
+    result = CliRunner().invoke(main, [*arguments, "--column", "text=review"])
+    assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["no law", "all freedom"]
+    result = CliRunner().invoke(main, [*arguments, "--column", "review"])
+    assert result.exit_code == 2
+    assert "say which column is which, as text=review" in result.output
+
+
+def test_a_blank_line_has_an_answer_too(made: Path) -> None:
+    (made / "b.txt").write_text("no law\n\nall freedom\n", encoding="utf-8")
+    result = CliRunner().invoke(main, ["predict", str(made / "m"), str(made / "b.txt")])
+    assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["no law", "", "all freedom"]

@@ -143,7 +143,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(
     assert not (tmp_path / "cut").exists()
     with pytest.raises(OutputExists, match="--resume goes on"):
         finetune("classify", base, data["classify"], tmp_path / "cut", options=options, before=False)
-    with pytest.raises(ResumeMismatch, match="other options"):
+    with pytest.raises(ResumeMismatch, match="seed was 0"):
         finetune("classify", base, data["classify"], tmp_path / "cut", options=quick(strategy=strategy, seed=5), resume=True)
     steps: list[int] = []
     finetune(
@@ -192,7 +192,7 @@ def test_two_runs_into_one_folder_are_refused(base: Path, data: dict[str, Path],
 def test_a_damaged_note_of_a_run_is_told(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "m.part").mkdir()
     (tmp_path / "m.part" / "run.json").write_text('{"dig')
-    with pytest.raises(ResumeMismatch, match="other data"):
+    with pytest.raises(ResumeMismatch, match="run.json is damaged"):
         finetune("classify", base, data["classify"], tmp_path / "m", options=quick(), before=False, resume=True)
 
 
@@ -289,12 +289,130 @@ def test_another_encoder_in_its_place_is_refused(base: Path, data: dict[str, Pat
         load_model(tmp_path / "m")
 
 
+def test_what_a_model_is_made_of_is_not_taken_away(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    place = tmp_path / "m"
+    finetune("classify", base, data["classify"], place, options=quick(), before=False)
+    finetune("classify", place, data["classify"], tmp_path / "lora", options=quick(strategy="lora"), before=False)
+    for model in (place, tmp_path / "lora"):
+        with pytest.raises(OptionError, match="is what this model would be made upon"):
+            finetune("classify", model, data["classify"], place, options=quick(strategy="lora"), overwrite=True)
+    own = shutil.copy(data["classify"], place / "train.tsv")
+    with pytest.raises(OptionError, match="which is learnt from"):
+        finetune("classify", base, own, place, options=quick(), overwrite=True)
+    finetune("classify", place, data["classify"], place, options=quick(), before=False, overwrite=True)  # it is stored whole
+    assert load_model(place).predict(read_labelled(data["classify"]))
+
+
+def test_a_model_upon_itself_is_told(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    finetune("classify", base, data["classify"], tmp_path / "m", options=quick(strategy="lora"), before=False)
+    about = json.loads((tmp_path / "m" / "semvec.json").read_text())
+    about["encoder"]["base"] = str(tmp_path / "m")
+    (tmp_path / "m" / "semvec.json").write_text(json.dumps(about))
+    with pytest.raises(ModelError, match="tuned upon itself"):
+        load_model(tmp_path / "m")
+
+
+def test_folders_of_others_are_left_alone(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    for name, file, text in (("m.part", "run.json", '{"my": "run"}'), ("m", "semvec.json", "{}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(text)
+        (tmp_path / name / "novel.txt").write_text("precious")
+    with pytest.raises(OutputExists, match="is no fine-tuned model"):
+        finetune("classify", base, data["classify"], tmp_path / "m", options=quick(), overwrite=True)
+    (tmp_path / "m").rename(tmp_path / "other")
+    for overwrite in (False, True):
+        with pytest.raises(OutputExists, match="is no unfinished run"):
+            finetune("classify", base, data["classify"], tmp_path / "m", options=quick(), overwrite=overwrite)
+    assert (tmp_path / "m.part" / "novel.txt").read_text() == (tmp_path / "other" / "novel.txt").read_text() == "precious"
+    for name in (".", "/", ".."):
+        with pytest.raises((OutputError, OutputExists)):
+            finetune("classify", base, data["classify"], name, options=quick())
+
+
+def test_a_damaged_checkpoint_is_passed_over(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    def kill(step: Step) -> None:
+        if step.unit == "steps" and step.done == 8:
+            raise Killed
+
+    options = quick(epochs=4)
+    with pytest.raises(Killed):
+        finetune("classify", base, data["classify"], tmp_path / "m", options=options, before=False, progress=kill)
+    last = max((tmp_path / "m.part" / "checkpoints").iterdir(), key=lambda path: int(path.name.partition("-")[2]))
+    (last / "learnt.safetensors").write_bytes(b"junk")
+    made = finetune("classify", base, data["classify"], tmp_path / "m", options=options, before=False, resume=True)
+    assert made.record["history"]["resumed at"] < int(last.name.partition("-")[2])
+
+
+def test_columns_are_called_as_one_likes(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    rows = [f'{label},"{text}"' for label, text in small.texts(40)]
+    path = small._table(tmp_path / "own.csv", "stars,review", rows)
+    with pytest.raises(InputError, match=r"no column 'label' or 'text'.*--column label="):
+        finetune("classify", base, path, tmp_path / "m", options=quick(), before=False)
+    with pytest.raises(InputError, match="no column 'opinion'"):
+        finetune("classify", base, path, tmp_path / "m", options=quick(columns={"label": "stars", "text": "opinion"}))
+    with pytest.raises(InputError, match="no column is wanted as 'txt'; wanted are label, text"):
+        finetune("classify", base, path, tmp_path / "m", options=quick(columns={"txt": "review"}))
+    made = finetune("classify", base, path, tmp_path / "m", options=quick(columns={"label": "stars", "text": "review"}))
+    again = load_model(tmp_path / "m")
+    assert again.task.read(path, again.options) == made.model.task.read(path, made.model.options)
+    assert again.task.read_inputs(path, again.options).texts == [text for _, text in small.texts(40)]
+
+
+def test_a_report_says_what_the_model_knew_and_what_it_never_learnt(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    made = finetune("classify", base, data["classify"], tmp_path / "m", options=quick())
+    notes = " ".join(report(tmp_path / "m", data["classify"]).notes)
+    counts = made.record["examples"]
+    assert f"{counts['train']} of the 48 examples were learnt from" in notes
+    assert f"{counts['validation']} of the 48 examples decided which step" in notes
+    new = small._table(tmp_path / "new.tsv", "label\ttext", ["pos\tfree", "neg\tbound", "maybe\twho knows", "maybe\tnobody"])
+    its = report(tmp_path / "m", new)
+    assert "labels that were not learnt, so that what has them is always wrong: 'maybe'" in its.notes
+    assert not any("were learnt from" in note for note in its.notes)
+    right = sum(answer["label"] == label for answer, label in zip(its.answers, ["pos", "neg", "maybe", "maybe"], strict=True))
+    assert its.lines["fine-tuned"]["accuracy"]["value"] == right / 4
+    assert [row.support for row in its.found.rows if row.name == "maybe"] == [2]
+    with pytest.raises(InputError, match="is in no training example"):
+        report(tmp_path / "m", small._table(tmp_path / "none.tsv", "label\ttext", ["x\tfree", "y\tbound"]))
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        ("seven", "max_tokens"),
+        (None, "dropout"),
+        (-1, "dropout"),
+        ([10**12], "layers"),
+        ([], "layers"),
+        ([], "labels"),
+        ("x", "many"),
+    ],
+)
+def test_damaged_configurations_are_told(value: object, at: str, base: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    finetune("classify", base, data["classify"], tmp_path / "m", options=quick(strategy="head"), before=False)
+    about = json.loads((tmp_path / "m" / "semvec.json").read_text())
+    about["head"][at] = value
+    (tmp_path / "m" / "semvec.json").write_text(json.dumps(about))
+    with pytest.raises(ModelError, match=r"semvec.json is damaged"):
+        load_model(tmp_path / "m")
+    about["format"] = 99
+    (tmp_path / "m" / "semvec.json").write_text(json.dumps(about))
+    with pytest.raises(ModelError, match="of the format 99"):
+        load_model(tmp_path / "m")
+
+
 REFUSED = {
     "one label": ("label\ttext\na\tx y\na\tz\n", {}, InputError, "examples have the label 'a'"),
     "one example": ("label\ttext\na\tx y\n", {}, InputError, "cannot be split"),
     "no label": ("label\ttext\na\tx y\n\tz\n", {}, InputError, "line 3: the label is empty"),
     "measure": ("label\ttext\na\tx\nb\ty\na\tz\nb\tw\n", {"measure": "acuracy"}, OptionError, "did you mean 'accuracy'"),
     "layer": ("label\ttext\na\tx\nb\ty\na\tz\nb\tw\n", {"layers": (9,)}, OptionError, "no layer 9"),
+    "virtual": (
+        "label\ttext\na\tx\nb\ty\na\tz\nb\tw\n",
+        {"strategy": "prompt", "virtual_tokens": 60},
+        OptionError,
+        "virtual_tokens 60: this model reads 64 tokens",
+    ),
+    "twice": ("label\ttext\ttext\na\tx\ty\n", {}, InputError, "two columns are called 'text'"),
     "length": ("label\ttext\na\tx\nb\ty\na\tz\nb\tw\n", {"max_tokens": 999}, OptionError, "more than the 64"),
     "last": (
         "label\ttext\na\tx\nb\ty\na\tz\nb\tw\n",

@@ -114,6 +114,9 @@ def test_a_folder_of_beir(tmp_path: Path) -> None:
         (read_words_in_context, "a.tsv", "label\ttarget\tstart1\tend1\tstart2\tend2\tsentence1\tsentence2\nT\tx\t0\t9\t0\t1\ta\tb\n", "'0' to '9' is no part"),
         (read_tagged, "a.conll", "a B-X\nb\n", "a.conll, line 2: 1 columns"),
         (read_tagged, "a.conll", "\n\n", "a.conll: holds no sentences"),
+        (read_tagged, "a.conll", "a B-X\nb X\n", "a.conll, line 2: its tag does not mark a span"),
+        (read_labelled, "a.tsv", "label\ttext\ttext\nx\ty\tz\n", "a.tsv: two columns are called 'text'"),
+        (read_scored_pairs, "a.tsv", "score\tsentence1\tsentence2\n1e308\ta\tb\n", "the score '1e308' is not a number"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path: Path, reader: object, name: str, content: str, complaint: str) -> None:

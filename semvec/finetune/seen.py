@@ -1,0 +1,44 @@
+"""Which examples a model was made with: to be measured on them again says little."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semvec.finetune.task import Task
+
+FILE = "seen.npy"
+
+
+def _hashes(task: Task[Any], examples: Any) -> NDArray[np.uint64]:
+    """Return a number for every one of ``examples``, the same for the same input."""
+    shown = (task.shown(examples, at) for at in range(len(examples)))
+    inputs = [{name: value for name, value in its.items() if name != "id"} for its in shown]
+    digests = (blake2b(json.dumps(its, sort_keys=True).encode(), digest_size=8).digest() for its in inputs)
+    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+
+
+def save_seen(folder: Path, task: Task[Any], train: Any, validation: Any) -> None:
+    """Write into ``folder`` which examples were learnt from and validated on, as numbers (n, 2): a hash, and 0 or 1."""
+    both = [_hashes(task, its) for its in (train, validation)]
+    rows = np.stack([np.concatenate(both), np.repeat(np.array([0, 1], dtype=np.uint64), [len(its) for its in both])], axis=1)
+    np.save(folder / FILE, rows)
+
+
+def seen_notes(folder: Path, task: Task[Any], examples: Any) -> Sequence[str]:
+    """Return what has to be said of ``examples`` on which the model in ``folder`` is measured: that it knows some of them."""
+    try:
+        rows = np.load(folder / FILE)
+    except (OSError, ValueError):
+        return ()
+    asked, notes = _hashes(task, examples), []
+    for part, what in ((0, "were learnt from"), (1, "decided which step was kept")):
+        if count := int(np.isin(asked, rows[rows[:, 1] == part, 0]).sum()):
+            notes.append(f"{count:,} of the {len(asked):,} examples {what}: on new ones the model is likely to do worse")
+    return notes
