@@ -14,9 +14,10 @@ from semvec.errors import SemvecError
 from semvec.finetune.card import rows_table, shown
 from semvec.finetune.loading import load_model
 from semvec.finetune.pictures import CONFUSION
+from semvec.finetune.place import BEFORE
 from semvec.finetune.seen import seen_notes
 from semvec.finetune.task import Answer, Findings
-from semvec.finetune.train import BEFORE, measures_of
+from semvec.finetune.train import measures_of
 from semvec.finetune.tuned import Tuned
 from semvec.measures.intervals import differences
 from semvec.text.columns import data_name, split_file
