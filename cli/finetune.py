@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from semvec.finetune.options import HEAD_POOLINGS, Loss, Optimizer, Precision, Schedule, Scheme
+from semvec.finetune.options import HEAD_POOLINGS, HeadKind, Loss, Optimizer, Precision, Schedule, Scheme
 from semvec.types import Choice, Strategy
 from semvec_cli.bar import Bar
 from semvec_cli.column_names import column, columns_named
@@ -31,6 +31,7 @@ EXAMPLES = {
         "classify --data banking77 -o intents",
         "classify --data reviews.csv --column text=review --column label=stars --strategy lora -o sentiment",
         "classify --data papers.jsonl --many -o topics",
+        "classify --data reviews.csv --head expert-choice --capacity 0.5 -o sentiment",
         "classify --data reviews.csv --strategy lora --search 20 -o sentiment",
     ),
     "tag": ("tag --data wnut17 -o names", "tag --data wnut17 --crf --scheme BIOES -o names", "tag --data kp.jsonl -o phrases"),
@@ -107,6 +108,11 @@ OWN: dict[str, Decorator] = {
     ),
     "matryoshka": click.option("--matryoshka", metavar="DIMS", help="256,128,64: vectors that are good when cut to these, too."),
     "hard_negatives": click.option("--hard-negatives", type=click.IntRange(0, 100), default=0, help="Looked for, for each pair."),
+    "head": click.option("--head", type=one_of(HeadKind), default="linear", help="What makes a label of a text's tokens."),
+    "keep": click.option("--keep", type=click.FloatRange(0, 1, min_open=True), default=0.5, help="Share a router keeps."),
+    "experts": click.option("--experts", type=click.IntRange(1, 256), default=4, help="Of --head expert-choice."),
+    "expert_dim": click.option("--expert-dim", type=click.IntRange(1), default=96, help="Units of each expert."),
+    "capacity": click.option("--capacity", type=click.FloatRange(0.01, 256), default=1.0, help="Experts a token has on average."),
     "knn": click.option(
         "--knn", is_flag=True, help="Keep the training examples in MODEL: the nearest explain answers, and mend them if it helps."
     ),

@@ -28,7 +28,6 @@ LONGEST = 30
 
 CANDIDATES = 20
 ARTICLES = re.compile(r"\b(a|an|the)\b")
-MOST_BYTES = 2 << 30
 
 
 class QuestionAnswering(HeadTask[Questions]):
@@ -118,9 +117,6 @@ class QuestionAnswering(HeadTask[Questions]):
 
     def groups(self, examples: Questions) -> Sequence[str]:
         return [title or context for title, context in zip(examples.titles, examples.contexts, strict=True)]
-
-    def features_fit(self, windows: Sequence[Window], dim: int) -> bool:
-        return sum(window.length for window in windows) * dim * 4 < MOST_BYTES
 
 
 def _tokens_of(answer: tuple[int, str], start: NDArray[np.int32], end: NDArray[np.int32]) -> tuple[int, int]:

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from semvec.errors import InputError, OptionError
-from semvec.finetune.heads import Head, LabelHead
+from semvec.finetune.heads import Head
 from semvec.finetune.options import FinetuneOptions
+from semvec.finetune.routed import label_head
 from semvec.finetune.task import (
     Answer,
     ClassRow,
@@ -71,9 +72,7 @@ class Classify(HeadTask[Texts]):
         if options.balanced and examples is not None and not config.many:
             weights = balance(examples.labels, config.labels)  # type: ignore[arg-type]
         smoothing = options.label_smoothing
-        return LabelHead(
-            dim, len(config.labels), config.dropout, config.pooling, many=config.many, smoothing=smoothing, weights=weights
-        )
+        return label_head(config, dim, len(config.labels), many=config.many, smoothing=smoothing, weights=weights)
 
     def windows(self, examples: Texts, reader: Reader, config: HeadConfig, *, labelled: bool) -> list[Window]:
         found, number = [], {label: at for at, label in enumerate(config.labels)}

@@ -6,6 +6,7 @@ A batch is a dict of tensors; ``hidden`` is (rows, length, dim), ``mask`` (rows,
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,18 @@ from semvec.finetune.crf import Crf
 from semvec.types import Pooling
 
 Batch = dict[str, Tensor]
+FEATURES = "features"
+"""What a batch of a frozen encoder has in the place of tokens: what the head reads."""
+
 NOTHING = -100
 """The label of what fills up a batch, or has no label."""
 
 
 class Head(nn.Module):
     """What all heads have: features are scaled, dropped out, and become logits by a linear layer."""
+
+    per_token: ClassVar[bool] = False
+    """Whether it reads all tokens of a text."""
 
     shift: Tensor
     scale: Tensor
@@ -129,6 +136,8 @@ class TagHead(Head):
 
 class AnswerHead(Head):
     """Where in a text the answer begins and ends; at the first token where it does not stand there (arXiv:1810.04805)."""
+
+    per_token = True
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__(dim, 2, dropout)

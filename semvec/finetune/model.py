@@ -17,9 +17,10 @@ from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import Grown, read_grown
 from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.chance import seeded
+from semvec.finetune.heads import FEATURES
 from semvec.finetune.neighbours import COUNTS, Found, Neighbours, check_room
-from semvec.finetune.network import FEATURES, Network, on
-from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions
+from semvec.finetune.network import Network, on
+from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions, HeadKind
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare, settled
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
@@ -32,6 +33,9 @@ from semvec.text.tagged import OUTSIDE
 from semvec.types import JSON, Pooling, Progress, Step, Strategy
 
 HEAD = "head.safetensors"
+MOST_BYTES = 4 << 30
+"""The most that is kept of what a head reads of a frozen encoder; of more, the encoder is run every time."""
+
 LABELLED = ("classify", "tag", "relation", "pairs")
 LEAST_TOKENS = 16
 """Tokens of a text that there must be room for beside virtual ones."""
@@ -76,7 +80,7 @@ class FineTuned(Tuned):
         encoder = loading.encoder(model)
         with seeded(options.seed):
             body = prepare(encoder.transformer.model, options).to(encoder.device)
-            config = replace(config, dropout=options.dropout, **_fitted(task, encoder, body, options))
+            config = replace(config, **_of_head(task, options), **_fitted(task, encoder, body, options))
             head = task.head(config, encoder.transformer.hidden * len(config.layers), options, examples).to(encoder.device)
         base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
         return cls(task, config, encoder, base, settled(options), network=Network(body, head, config.layers))
@@ -183,7 +187,7 @@ class FineTuned(Tuned):
         if self.options.knn:
             check_room(windows, self.network.head.dim)
         self._try(windows)
-        if self.frozen and self.task.features_fit(windows, self.network.head.dim):
+        if self.frozen and self._features_fit(windows):
             windows, asked = self._read_once(windows, progress), self._read_once(asked, progress)
             self._standardise(windows)
 
@@ -227,7 +231,7 @@ class FineTuned(Tuned):
         progress: Progress | None = None,
     ) -> FineTuned | None:
         probe = cls.start(task, model, lesson.examples, options, loading)
-        if not task.features_fit(probe.windows(lesson.examples, labelled=False), probe.network.head.dim):
+        if not probe._features_fit(probe.windows(lesson.examples, labelled=False)):
             return None
         probe.learn(lesson, progress)
         return probe
@@ -236,6 +240,12 @@ class FineTuned(Tuned):
     def frozen(self) -> bool:
         """Whether nothing of the encoder learns."""
         return not any(weight.requires_grad for weight in self.body.parameters())
+
+    def _features_fit(self, windows: Sequence[Window]) -> bool:
+        """Whether what the head reads of ``windows`` can be kept in memory."""
+        head = self.network.head
+        rows = sum(window.length if head.per_token else window.rows if "places" in window.inputs else 1 for window in windows)
+        return rows * head.dim * 4 < MOST_BYTES
 
     def _read_once(self, windows: Sequence[Window], progress: Progress | None) -> list[Window]:
         """Return ``windows`` with the head's features in the place of the tokens."""
@@ -270,6 +280,16 @@ class FineTuned(Tuned):
             self.neighbours.save(folder)
         grown = save_encoder(self.body, self.base, folder, merge=merge)
         write_about(folder, grown, self.task.name, self.config.to_json(), self.options.to_json(), self.record)
+
+
+def _of_head(task: HeadTask[Any], options: FinetuneOptions) -> Mapping[str, Any]:
+    """Return what of ``options`` makes the head; `OptionError` where the task has no such head."""
+    if options.head != HeadKind.LINEAR:
+        if "head" not in USES[task.name]:
+            raise OptionError(f"head {str(options.head)!r} is for labels of texts, not for {task.name}")
+        if options.knn:
+            raise OptionError("knn goes with the head 'linear': the others read all tokens of a text")
+    return {name: getattr(options, name) for name in ("dropout", "head", "keep", "experts", "expert_dim", "capacity")}
 
 
 def features_of(windows: Sequence[Window]) -> list[Logits]:

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from semvec.encoders.transformer import mix_layers
-from semvec.finetune.heads import Batch, Head
+from semvec.finetune.heads import FEATURES, Batch, Head
 from semvec.types import LayerMix
-
-FEATURES = "features"
 
 
 class Network(nn.Module):

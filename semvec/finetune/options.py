@@ -40,6 +40,18 @@ class Scheme(Choice):
     BIOES = "BIOES"
 
 
+class HeadKind(Choice):
+    """What makes a label of a text's tokens.
+
+    ``linear``: a linear layer on their pooling. ``router``: on a pooling of the tokens that a learned router keeps.
+    ``expert-choice``: the same, after experts have each worked on the tokens they chose (arXiv:2202.09368).
+    """
+
+    LINEAR = "linear"
+    ROUTER = "router"
+    EXPERT_CHOICE = "expert-choice"
+
+
 class Loss(Choice):
     """What a sentence encoder learns by; ``auto`` takes what fits the columns of the data.
 
@@ -75,6 +87,8 @@ class FinetuneOptions:
     prefix, prompt and ptuning, ``reduction`` by how much an adapter's bottleneck is narrower than the encoder. ``crf`` and
     ``scheme`` are a tagger's; ``many`` are any number of labels a text. ``knn`` keeps what the head reads of the training
     examples, so that those nearest to a prediction explain it, and have a say in it where validation shows that they help.
+    ``head`` is what makes a label of a text; ``keep`` the share of the tokens that a router keeps, and of ``experts`` of
+    ``expert_dim`` units each takes ``capacity`` · n / experts of n tokens.
     ``loss``, ``matryoshka`` (dimensions that are to do by themselves) and ``hard_negatives`` (how many are looked for, for each
     pair) are those of similarity. ``columns`` says what the columns of the data are called (text, label, …). Of seq2seq are
     ``target_tokens``, the most it writes, the best of ``beams``, and ``decoder_layers`` and ``vocabulary`` of a new decoder.
@@ -112,6 +126,11 @@ class FinetuneOptions:
     scheme: Scheme = Scheme.BIO
     many: bool = False
     knn: bool = False
+    head: HeadKind = HeadKind.LINEAR
+    keep: float = 0.5
+    experts: int = 4
+    expert_dim: int = 96
+    capacity: float = 1.0
     loss: Loss = Loss.AUTO
     matryoshka: tuple[int, ...] = ()
     hard_negatives: int = 0
@@ -162,6 +181,7 @@ CHOICES: dict[str, type[Choice]] = {
     "scheme": Scheme,
     "pooling": Pooling,
     "loss": Loss,
+    "head": HeadKind,
 }
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (0.001, 10_000),
@@ -184,6 +204,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "virtual_tokens": (1, 1000),
     "reduction": (1, 1024),
     "hard_negatives": (0, 100),
+    "keep": (0.001, 1),
+    "experts": (1, 256),
+    "expert_dim": (1, 65_536),
+    "capacity": (0.01, 256),
     "decoder_layers": (1, 100),
     "vocabulary": (300, 1_000_000),
     "target_tokens": (4, 4096),

@@ -11,8 +11,9 @@ from scipy.special import softmax
 
 from semvec.errors import InputError, OptionError
 from semvec.finetune.classify import balance, check_known, check_labels, commonest, label_answer, label_findings
-from semvec.finetune.heads import Head, LabelHead
+from semvec.finetune.heads import Head
 from semvec.finetune.options import FinetuneOptions
+from semvec.finetune.routed import label_head
 from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits, mean_by_owner
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.basic import pearson, spearman
@@ -63,7 +64,7 @@ class Pair(HeadTask[Pairs]):
         if options.balanced and isinstance(examples, ClassedPairs):
             weights = balance(examples.labels, config.labels)
         smoothing = options.label_smoothing
-        head = LabelHead(dim, len(config.labels) or 1, config.dropout, config.pooling, smoothing=smoothing, weights=weights)
+        head = label_head(config, dim, len(config.labels) or 1, smoothing=smoothing, weights=weights)
         if config.scored and isinstance(examples, ScoredPairs):
             head.linear.bias.data.fill_(float(np.mean(examples.scores)))  # half of what is to be learnt, else
         return head

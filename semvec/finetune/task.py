@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semvec.errors import InputError
 from semvec.finetune.heads import Head
-from semvec.finetune.options import FinetuneOptions, Scheme, check_range
+from semvec.finetune.options import FinetuneOptions, HeadKind, Scheme, check_range
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.intervals import Outcome
 from semvec.types import JSON, Pooling
@@ -59,6 +59,11 @@ class HeadConfig:
     layers: tuple[int, ...] = (-1,)
     max_tokens: int = 512
     dropout: float = 0.1
+    head: HeadKind = HeadKind.LINEAR
+    keep: float = 0.5
+    experts: int = 4
+    expert_dim: int = 96
+    capacity: float = 1.0
 
     def to_json(self) -> JSON:
         """Return this as JSON."""
@@ -69,14 +74,15 @@ class HeadConfig:
         """Return what `to_json` gave; `KeyError`, `TypeError` or `ValueError` where it is not that."""
         known = {field.name: record[field.name] for field in fields(cls)}
         known |= {"labels": tuple(map(str, known["labels"])), "layers": tuple(map(int, known["layers"]))}
-        for name in ("max_tokens", "dropout"):
+        for name in ("max_tokens", "dropout", "keep", "experts", "expert_dim", "capacity"):
             check_range(name, known[name])
         for name in ("many", "scored", "crf"):
             if not isinstance(known[name], bool):
                 raise ValueError(f"{name} is {known[name]!r:.40}")
         if not known["layers"] or max(map(abs, known["layers"])) > MOST_LAYERS:
             raise ValueError(f"no layers {known['layers']!r:.40}")
-        return cls(**{**known, "scheme": Scheme(known["scheme"]), "pooling": Pooling(known["pooling"])})
+        its = {"scheme": Scheme(known["scheme"]), "pooling": Pooling(known["pooling"]), "head": HeadKind(known["head"])}
+        return cls(**{**known, **its})
 
 
 @dataclass(frozen=True)
@@ -183,10 +189,6 @@ class HeadTask(Task[Kind]):
         self, logits: Sequence[Logits], windows: Sequence[Window], examples: Kind, config: HeadConfig, head: Head
     ) -> list[Answer]:
         """Return what ``logits``, those of each of ``windows``, say of every example."""
-
-    def features_fit(self, windows: Sequence[Window], dim: int) -> bool:
-        """Whether the features of ``windows`` can be kept in memory."""
-        return True
 
 
 def take(examples: Kind, rows: Iterable[int]) -> Kind:

@@ -41,14 +41,15 @@ LAYOUT = {
 INPUT = {"relation": "texts.jsonl", "qa": "questions.csv", "similarity": "pairs.tsv", "pairs": "pairs.tsv"}
 """What a file of inputs might be called, where it is not lines of text."""
 
+HEADS = ("head", "keep", "experts", "expert_dim", "capacity")
 USES: dict[str, tuple[str, ...]] = {
-    "classify": ("many", "balanced", "label_smoothing", "pooling", "knn"),
+    "classify": ("many", "balanced", "label_smoothing", "pooling", "knn", *HEADS),
     "tag": ("crf", "scheme", "knn"),
     "relation": ("balanced", "label_smoothing", "pooling", "knn"),
     "qa": (),
     "similarity": ("loss", "matryoshka", "hard_negatives"),
     "seq2seq": ("beams", "target_tokens", "decoder_layers", "vocabulary", "label_smoothing"),
-    "pairs": ("balanced", "label_smoothing", "pooling", "knn"),
+    "pairs": ("balanced", "label_smoothing", "pooling", "knn", *HEADS),
 }
 """The options that only some tasks heed."""
 

@@ -16,7 +16,7 @@ from semvec.encoders.tokens import Tokenizer, Tokens
 from semvec.encoders.windows import Window as Range
 from semvec.encoders.windows import overlapping
 from semvec.errors import OptionError
-from semvec.finetune.heads import NOTHING, Batch
+from semvec.finetune.heads import FEATURES, NOTHING, Batch
 
 Ints = NDArray[np.int64]
 TEXTS_AT_ONCE = 1024
@@ -33,7 +33,7 @@ class Window:
     @property
     def length(self) -> int:
         """How many tokens it has; of features kept, how many rows."""
-        return len(self.inputs["ids"]) if "ids" in self.inputs else len(np.atleast_2d(self.inputs["features"]))
+        return len(self.inputs["ids"]) if "ids" in self.inputs else len(np.atleast_2d(self.inputs[FEATURES]))
 
     @property
     def rows(self) -> int:
@@ -115,7 +115,7 @@ def collate(windows: Sequence[Window], pad: int = 0) -> Batch:
         rows = [np.asarray(window.inputs[name]) for window in windows]
         fill = pad if name == "ids" else FILL.get(name, 0)
         batch[name] = torch.from_numpy(_stacked(rows, fill))
-    if "ids" in batch:
+    if "ids" in batch or batch[FEATURES].ndim == 3:  # texts in tokens, or in what the head reads of each
         lengths = np.array([window.length for window in windows])
         batch["mask"] = torch.from_numpy((np.arange(lengths.max()) < lengths[:, None]).astype(np.int64))
     return batch

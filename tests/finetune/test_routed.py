@@ -1,0 +1,66 @@
+"""Heads that choose their tokens: stored and loaded, learning, and the same whatever else is in the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from semvec.errors import OptionError
+from semvec.finetune.loading import load_model
+from semvec.finetune.model import FineTuned
+from semvec.finetune.options import HeadKind
+from semvec.finetune.routed import RoutedHead
+from semvec.finetune.task import HeadConfig
+from semvec.finetune.train import finetune
+from tests.finetune import small
+from tests.finetune.small import quick
+
+
+@pytest.mark.parametrize("head", ["router", "expert-choice"])
+@pytest.mark.parametrize(("task", "strategy"), [("classify", "full"), ("classify", "head"), ("pairs", "lora")])
+def test_what_is_stored_comes_back(head: str, task: str, strategy: str, base: Path, tmp_path: Path) -> None:
+    data, options = small.write(task, tmp_path), quick(strategy=strategy, head=head, expert_dim=8)
+    made = finetune(task, base, data, tmp_path / "m", options=options, before=False)
+    again = load_model(tmp_path / "m")
+    assert isinstance(made.model, FineTuned)
+    assert isinstance(again, FineTuned)
+    windows = made.model.windows(made.model.task.read(data, options), labelled=False)
+    together = made.model.logits(windows)
+    for one, other in zip(together, again.logits(windows), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-4)
+    for one, window in zip(together, windows, strict=True):
+        np.testing.assert_allclose(one, made.model.logits([window])[0], atol=1e-4)  # whatever else is in the batch
+
+
+@pytest.mark.parametrize("head", ["router", "expert-choice"])
+def test_it_learns_frozen(head: str, base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+    options = quick(strategy="head", head=head, epochs=40, patience=40, head_learning_rate=1e-2, expert_dim=16, dropout=0.0)
+    made = finetune("classify", base, data, tmp_path / "m", options=options, before=False)
+    assert made.record["validation"]["accuracy"]["value"] == 1.0
+
+
+def test_a_routed_head_is_what_it_is_by_hand() -> None:
+    torch.manual_seed(0)
+    head = RoutedHead(HeadConfig(head=HeadKind.ROUTER, keep=0.5, dropout=0.0), 6, 3).eval()
+    hidden, mask = torch.randn(2, 5, 6), torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]])
+    with torch.inference_mode():
+        found = head.logits(head.features(hidden, {"mask": mask}), {"mask": mask}).numpy()
+        scores = head.router.scores(hidden).numpy()
+    for row, n in enumerate((4, 2)):
+        best = np.argsort(-scores[row, :n])[: n // 2]
+        weights = np.exp(scores[row, best]) / np.exp(scores[row, best]).sum()
+        pooled = weights @ hidden[row, best].numpy()
+        wanted = pooled @ head.linear.weight.detach().numpy().T + head.linear.bias.detach().numpy()
+        np.testing.assert_allclose(found[row], wanted, atol=1e-5)
+
+
+def test_heads_that_do_not_fit_are_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="is for labels of texts, not for tag"):
+        finetune("tag", base, small.write("tag", tmp_path), tmp_path / "m", options=quick(head="router"), before=False)
+    data = small.write("classify", tmp_path)
+    with pytest.raises(OptionError, match="knn goes with the head 'linear'"):
+        finetune("classify", base, data, tmp_path / "m", options=quick(head="router", knn=True), before=False)
