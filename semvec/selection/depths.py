@@ -38,9 +38,14 @@ class MixtureOfDepths(nn.Module):
         return hidden.scatter_add(1, places[..., None].expand_as(change), change)
 
 
-def gather(hidden: Tensor, scores: Tensor, mask: Tensor, router: TokenRouter) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the tokens that ``router`` keeps (rows, k, dim) in their order, which of them are real, and their places."""
-    chosen = router.chosen(scores, mask)
+def gather(
+    hidden: Tensor, scores: Tensor, mask: Tensor, router: TokenRouter, whole: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the tokens that ``router`` keeps (rows, k, dim) in their order, which of them are real, and their places.
+
+    ``whole`` (rows,) is of how many tokens a share is kept, where that is not of those in ``mask``.
+    """
+    chosen = router.chosen(scores, mask, whole)
     behind = chosen.places.masked_fill(~chosen.real, hidden.shape[1])  # what fills up comes last
     places, order = torch.sort(behind, dim=1)
     real = chosen.real.gather(1, order)

@@ -50,9 +50,11 @@ class TokenRouter(nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):
             return self.linear(hidden.float())[..., 0]  # type: ignore[no-any-return]
 
-    def chosen(self, scores: Tensor, mask: Tensor) -> Chosen:
-        """Return the tokens that are kept."""
-        return top_k(scores, mask, count_of(mask.sum(1), k=self.k, share=self.share))
+    def chosen(self, scores: Tensor, mask: Tensor, whole: Tensor | None = None) -> Chosen:
+        """Return the tokens that are kept, a share of ``whole`` (rows,) tokens where that is not of those in ``mask``."""
+        there = mask.sum(1)
+        counts = count_of(there if whole is None else whole, k=self.k, share=self.share)
+        return top_k(scores, mask, counts.minimum(there))
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the weight of every token (rows, length): 0 for padding, and 1 in all of a text."""

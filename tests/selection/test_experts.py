@@ -204,7 +204,7 @@ def test_a_mixture_of_depths_runs_the_layer_on_what_it_keeps() -> None:
     scores = its.router.scores(HIDDEN)
     for row, n in enumerate(LENGTHS):
         k = math.ceil(n / 2)
-        best = sorted(range(n), key=lambda at: -float(scores[row, at]))[:k]
+        best = sorted(range(n), key=lambda at: -scores[row, at].item())[:k]
         for at in range(max(LENGTHS)):
             wanted = HIDDEN[row, at]
             if at in best:

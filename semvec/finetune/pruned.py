@@ -1,0 +1,84 @@
+"""An encoder whose later layers read fewer tokens: those that routers found the most telling.
+
+As PoWER-BERT (Goyal and others, arXiv:2001.08950), with learned scores in the place of the attention received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from semvec.errors import OptionError
+from semvec.selection.depths import gather
+from semvec.selection.router import TokenRouter
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """What a pruned encoder gives: the hidden states (rows, k, dim) of the tokens left, and which of them are real (rows, k)."""
+
+    last_hidden_state: Tensor
+    mask: Tensor
+
+
+class Pruned(nn.Module):
+    """``inner``, a BERT-like model of transformers, that keeps a share of each text's tokens from some layers on.
+
+    ``schedule`` says from which layer (0 is the first) which share of all the text's tokens is read; the first token always
+    is. The routers learn through a factor of the kept tokens that is 1 whatever their scores (straight-through).
+    """
+
+    def __init__(self, inner: Any, schedule: Mapping[int, float]) -> None:
+        super().__init__()
+        layers = getattr(getattr(inner, "encoder", None), "layer", None)
+        if layers is None or not hasattr(inner, "embeddings") or getattr(inner.config, "is_decoder", False):
+            raise OptionError(f"prune: a model of the kind {type(inner).__name__} is not built like BERT, so it cannot be pruned")
+        check_schedule(schedule, len(layers))
+        self.inner: Any = inner
+        self.config, self.schedule = inner.config, dict(schedule)
+        dim = int(inner.config.hidden_size)
+        self.routers = nn.ModuleDict({str(layer): TokenRouter(dim, share=share) for layer, share in schedule.items()})
+
+    def get_input_embeddings(self) -> Any:
+        """Return the embeddings of the model inside, as transformers has it."""
+        return self.inner.get_input_embeddings()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None, **_: Any) -> Fewer:
+        """Return the hidden states of the tokens that are left after the last layer."""
+        from transformers.masking_utils import create_bidirectional_mask
+
+        hidden = self.inner.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
+        mask, wide = attention_mask, None
+        for at, layer in enumerate(self.inner.encoder.layer):
+            if str(at) in self.routers:
+                hidden, mask = self._fewer(hidden, mask, attention_mask.sum(1), at)
+                wide = None
+            if wide is None:
+                wide = (create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=mask),)
+            hidden = layer(hidden, *wide)
+        return Fewer(hidden, mask)
+
+    def _fewer(self, hidden: Tensor, mask: Tensor, whole: Tensor, at: int) -> tuple[Tensor, Tensor]:
+        router: Any = self.routers[str(at)]
+        scores = router.scores(hidden)
+        first = torch.zeros_like(scores, dtype=torch.bool)
+        first[:, 0] = True
+        kept, real, places = gather(hidden, scores.masked_fill(first, torch.inf), mask, router, whole)
+        factor = torch.sigmoid(scores.gather(1, places))[..., None]
+        return kept * (factor / factor.detach()).to(kept.dtype), real.to(mask.dtype)
+
+
+def check_schedule(schedule: Mapping[int, float], layers: int) -> None:
+    """Raise `OptionError` for a schedule that names no layer, or keeps more of the tokens later than before."""
+    for layer, share in schedule.items():
+        if not 0 <= layer < layers:
+            raise OptionError(f"prune: no layer {layer}: there are 0 to {layers - 1}")
+        if not 0 < share <= 1:
+            raise OptionError(f"prune: the share kept from layer {layer} on must be more than 0 and at most 1, not {share!r}")
+    shares = [schedule[layer] for layer in sorted(schedule)]
+    if shares != sorted(shares, reverse=True):
+        raise OptionError("prune: what is left out stays out, so a later layer cannot keep a greater share")
