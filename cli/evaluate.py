@@ -12,6 +12,7 @@ import click
 from semvec.text.markdown import escaped, table
 from semvec.types import Backend, Overflow
 from semvec_cli.bar import Bar
+from semvec_cli.choices import one_of
 from semvec_cli.columns import columns
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ COMMON = (
     click.option("--overwrite", is_flag=True, help="Replace a report that is there."),
     click.option(
         "--overflow",
-        type=click.Choice([str(one) for one in Overflow]),
+        type=one_of(Overflow),
         help="Texts longer than the model.  [default: truncate, and say so]",
     ),
     click.option("--prompt", help="Put before every text.  [default: the model's own]"),
-    click.option("--backend", type=click.Choice([str(one) for one in Backend]), help="What runs a transformer.  [default: auto]"),
+    click.option("--backend", type=one_of(Backend), help="What runs a transformer.  [default: auto]"),
     click.option("--device", help="cpu, cuda, …  [default: the best there is]"),
     click.option("--trust-pickle", is_flag=True, help="Read a MODEL that is a pickle, which can run any code."),
     click.option("--trust-remote-code", is_flag=True, help="Run the Python code that MODEL brings along."),

@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from semvec.finetune.options import HEAD_POOLINGS, HeadKind, Loss, Optimizer, Precision, Schedule, Scheme
-from semvec.types import Choice, Strategy
+from semvec.finetune.options import HEAD_POOLINGS, MOST_LAYERS, HeadKind, Loss, Optimizer, Precision, Schedule, Scheme
+from semvec.types import Strategy
 from semvec_cli.bar import Bar
+from semvec_cli.choices import one_of
 from semvec_cli.column_names import column, columns_named
 
 if TYPE_CHECKING:
     from semvec.finetune.train import Trained
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-MOST_LAYERS = 1000
 RATE = click.FloatRange(0, 10, min_open=True)
-
-
-def one_of(kind: type[Choice]) -> click.Choice[str]:
-    """Return the members of ``kind`` as what can be chosen from."""
-    return click.Choice([str(one) for one in kind])
 
 
 EXAMPLES = {
@@ -97,7 +92,7 @@ OWN: dict[str, Decorator] = {
     "label_smoothing": click.option("--label-smoothing", type=click.FloatRange(0, 0.9), default=0.0, help="Doubt about labels."),
     "pooling": click.option(
         "--pooling",
-        type=click.Choice([str(one) for one in HEAD_POOLINGS]),
+        type=one_of(HEAD_POOLINGS),
         help="How tokens become a text.  [default: as MODEL does it]",
     ),
     "loss": click.option(

@@ -102,9 +102,8 @@ HEADERS = {
 
 def _header(tuned: Any) -> list[str]:
     """Return what the columns of a table of answers are called."""
-    absent = {"label"} if getattr(tuned.config, "scored", False) else {"score"} if getattr(tuned.config, "many", False) else set()
-    qa = tuned.task.name == "qa"  # whose "many" says that there need be no answer
-    return [name for name in HEADERS[tuned.task.name] if qa or name not in absent]
+    absent = "label" if getattr(tuned.config, "scored", False) else "score" if getattr(tuned.config, "many", False) else ""
+    return [name for name in HEADERS[tuned.task.name] if name != absent]
 
 
 def _line(header: Sequence[str], form: str, about: dict[str, Any], answer: Answer, *, scores: bool) -> str:

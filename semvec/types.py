@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
@@ -46,6 +46,13 @@ def did_you_mean(value: str, known: list[str]) -> str:
     """Return ``" (did you mean 'x'?)"``, or an empty string where nothing comes near."""
     near = difflib.get_close_matches(value, known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def check_names(names: Iterable[str], known: list[str]) -> None:
+    """Raise `OptionError` for one of ``names`` that is no option: ``known`` are those there are."""
+    for name in names:
+        if name not in known:
+            raise OptionError(f"no option {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
 
 
 class Choice(StrEnum):

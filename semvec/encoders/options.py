@@ -14,7 +14,7 @@ from semvec.encoders.ladder import ALL_RUNGS, check_rungs
 from semvec.errors import OptionError
 from semvec.text.document import flaw
 from semvec.text.words import Splitter
-from semvec.types import JSON, Backend, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword, did_you_mean
+from semvec.types import JSON, Backend, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword, check_names
 
 CHUNK_TOKENS = 128
 
@@ -169,10 +169,8 @@ class EncodeOptions:
     def changed(self, changes: OptionChanges) -> EncodeOptions:
         """Return these options with ``changes``; raise `OptionError` for a name or a value that is none."""
         values: dict[str, Any] = dict(changes)
-        known = [field.name for field in dataclasses.fields(self)]
+        check_names(values, [field.name for field in dataclasses.fields(self)])
         for name, value in values.items():
-            if name not in known:
-                raise OptionError(f"no option {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
             if name in CHOICES and (value is not None or name != "pooling"):
                 values[name] = CHOICES[name](value if isinstance(value, str) else repr(value))
             elif name == "oov":

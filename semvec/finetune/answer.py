@@ -35,6 +35,7 @@ class QuestionAnswering(HeadTask[Questions]):
 
     name = "qa"
     suffixes = (".json",)
+    reads = 384
 
     def measures(self, config: HeadConfig) -> tuple[str, ...]:
         return ("F1", "exact match")
@@ -46,7 +47,7 @@ class QuestionAnswering(HeadTask[Questions]):
         if os.fspath(path).removesuffix(".gz").endswith(".json"):
             return read_questions(path)
         names = {"question": ("question", "query"), "context": ("context", "text", "passage")}
-        rows = [(row.text(0), row.text(1)) for row in read_columns(path, names, columns=options.columns)]
+        rows = [(row.text(0), row.text(1)) for row in read_columns(path, names, columns=options.input_columns)]
         require_some(path, rows, "questions")
         ids = [str(at + 1) for at in range(len(rows))]
         return Questions(ids, [one for one, _ in rows], [two for _, two in rows], [[] for _ in rows], [""] * len(rows))
@@ -56,10 +57,10 @@ class QuestionAnswering(HeadTask[Questions]):
             raise OptionError("knn goes with labels, and questions have none")
         if not any(examples.answers):
             raise InputError("no question has an answer to learn from")
-        return HeadConfig(many=not all(examples.answers))
+        return HeadConfig(unanswerable=not all(examples.answers))
 
     def check(self, examples: Questions, config: HeadConfig, where: str) -> None:
-        if not config.many and not all(examples.answers):
+        if not config.unanswerable and not all(examples.answers):
             raise InputError(f"{where}: has questions without an answer, and none such was learnt from")
 
     def head(self, config: HeadConfig, dim: int, options: FinetuneOptions, examples: Questions | None = None) -> Head:
@@ -101,7 +102,7 @@ class QuestionAnswering(HeadTask[Questions]):
                 best[at] = (score, sure, (int(known["start"][span[0]]), int(known["end"][span[1]])))
         found: list[Answer] = []
         for at, (score, sure, span) in enumerate(best):
-            if span is None or (config.many and nothing[at] > score):
+            if span is None or (config.unanswerable and nothing[at] > score):
                 found.append({"answer": "", "start": None, "end": None, "score": 1 - sure})
             else:
                 found.append({"answer": examples.contexts[at][slice(*span)], "start": span[0], "end": span[1], "score": sure})

@@ -33,6 +33,8 @@ class Head(nn.Module):
 
     def __init__(self, dim: int, outputs: int, dropout: float) -> None:
         super().__init__()
+        if outputs < 1:
+            raise ValueError("there are no labels")
         self.dim, self.outputs = dim, outputs
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(dim, outputs)

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from semvec.encoders.batches import Budget, Ceiling, in_batches, run_within_memory
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import Grown, read_grown
 from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.chance import seeded
 from semvec.finetune.heads import FEATURES
-from semvec.finetune.neighbours import COUNTS, Found, Neighbours, check_room
-from semvec.finetune.network import Network, on
+from semvec.finetune.neighbours import COUNTS, Found, Neighbours, check_room, spread_of
+from semvec.finetune.network import Network, ask_all, on
 from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions, HeadKind
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare, settled
@@ -36,12 +35,8 @@ HEAD = "head.safetensors"
 MOST_BYTES = 4 << 30
 """The most that is kept of what a head reads of a frozen encoder; of more, the encoder is run every time."""
 
-LABELLED = ("classify", "tag", "relation", "pairs")
 LEAST_TOKENS = 16
 """Tokens of a text that there must be room for beside virtual ones."""
-
-READS_MORE = 384
-"""Tokens of a question and its text that are read at once, where the encoder has positions for so many."""
 
 
 @dataclass
@@ -92,10 +87,9 @@ class FineTuned(Tuned):
         grown = read_grown(folder)
         with damage_told(folder):
             config, options = HeadConfig.from_json(about["head"]), FinetuneOptions().changed(dict(about["options"]))
-            if task.name in LABELLED and not (config.labels or config.scored):
-                raise ValueError("there are no labels")
         encoder = loading.encoder(folder)
-        head = task.head(config, encoder.transformer.hidden * len(config.layers), options)
+        with damage_told(folder):
+            head = task.head(config, encoder.transformer.hidden * len(config.layers), options)
         try:
             head.load_state_dict(load_file(folder / HEAD))
         except Exception as error:  # whatever safetensors and torch say of a file that is none, or of another head
@@ -121,24 +115,18 @@ class FineTuned(Tuned):
 
     def _run(self, windows: Sequence[Window], ask: Any, progress: Progress | None) -> list[Logits]:
         found: list[Any] = [None] * len(windows)
-        budget = Budget(self.encoder.transformer.batch_tokens, Ceiling())
-        done, was = 0, self.network.training
 
         def run(batch: Sequence[tuple[int, Window]]) -> None:
             rows = ask(on(collate([window for _, window in batch], self.pad), self.device)).float().cpu().numpy()
             for (at, window), row in zip(batch, rows, strict=True):
                 found[at] = row[: window.rows] if row.ndim > 1 else row
 
-        self.network.eval()
-        try:
-            with torch.inference_mode():
-                for batch in in_batches(list(enumerate(windows)), lambda pair: pair[1].length, budget):
-                    run_within_memory(batch, run, lambda pair: pair[1].length, budget)
-                    done += len(batch)
-                    if progress:
-                        progress(Step("reading", done, len(windows), "windows"))
-        finally:
-            self.network.train(was)
+        def tell(done: int) -> None:
+            if progress:
+                progress(Step("reading", done, len(windows), "windows"))
+
+        tokens = self.encoder.transformer.batch_tokens
+        ask_all(self.network, list(enumerate(windows)), lambda pair: pair[1].length, tokens, run, tell)
         return found
 
     def predict(self, examples: Examples, progress: Progress | None = None, *, explain: int = 0) -> list[Answer]:
@@ -258,9 +246,8 @@ class FineTuned(Tuned):
         return kept
 
     def _standardise(self, windows: Sequence[Window]) -> None:
-        rows = np.concatenate([np.atleast_2d(window.inputs[FEATURES]) for window in windows])
-        mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
-        self.network.head.standardise(*(torch.from_numpy(its.astype(np.float32)).to(self.device) for its in (mean, deviation)))
+        spread = spread_of(np.concatenate([np.atleast_2d(its) for its in features_of(windows)]))
+        self.network.head.standardise(*(torch.from_numpy(its).to(self.device) for its in spread))
 
     def _try(self, windows: Sequence[Window]) -> None:
         """Raise `OptionError` where the strategy's parts do not fit the model, which only running it says."""
@@ -313,5 +300,5 @@ def _fitted(task: HeadTask[Any], encoder: TransformerEncoder, body: Any, options
         raise OptionError(f"virtual_tokens {options.virtual_tokens}: this model reads {most} tokens, the text's among them")
     if (options.max_tokens or 0) > limit:
         raise OptionError(f"max_tokens {options.max_tokens} is more than the {limit} this model reads")
-    own_limit = READS_MORE if task.name == "qa" else encoder.max_tokens
+    own_limit = task.reads or encoder.max_tokens
     return {"layers": tuple(layers), "pooling": pooling, "max_tokens": options.max_tokens or min(own_limit, limit)}

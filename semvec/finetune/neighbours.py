@@ -33,6 +33,11 @@ LEAST = 1e-7
 """The smallest probability, whose logarithm is taken."""
 
 
+def spread_of(rows: Logits) -> tuple[Logits, Logits]:
+    """Return the mean and the deviation (dim,) of ``rows`` (n, dim)."""
+    return rows.mean(axis=0, dtype=np.float64).astype(np.float32), rows.std(axis=0, dtype=np.float64).astype(np.float32)
+
+
 def check_room(windows: Sequence[Window], dim: int) -> None:
     """Raise `OptionError` where what the head reads of labelled ``windows`` is more than 4 GB."""
     rows = sum(len(its.inputs["places"]) if "places" in its.inputs else 1 for its in windows)
@@ -72,7 +77,7 @@ class Neighbours:
         many = any(its.inputs["labels"].dtype.kind == "f" for its in windows)
         labels = [np.atleast_2d(its.inputs["labels"]) if many else np.atleast_1d(its.inputs["labels"]) for its in windows]
         words = [its.known.get("words", np.full(count, -1)) for its, count in zip(windows, counts, strict=True)]
-        mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        mean, deviation = spread_of(rows)
         owners = np.repeat([window.owner for window in windows], counts)
         empty = cls(
             rows[:0],
@@ -80,8 +85,8 @@ class Neighbours:
             owners,
             np.concatenate(words),
             shown,
-            mean.astype(np.float32),
-            np.maximum(deviation, LEAST).astype(np.float32),
+            mean,
+            np.maximum(deviation, LEAST),
         )
         return replace(empty, vectors=empty.read(rows).astype(np.float16).astype(np.float32))  # as they are stored
 

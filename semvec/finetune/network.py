@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from semvec.encoders.batches import Budget, Ceiling, in_batches, run_within_memory
 from semvec.encoders.transformer import mix_layers
 from semvec.finetune.heads import FEATURES, Batch, Head
 from semvec.types import LayerMix
+
+Item = TypeVar("Item")
 
 
 class Network(nn.Module):
@@ -47,6 +51,30 @@ class Network(nn.Module):
 def _takes_types(body: Any) -> bool:
     model = getattr(body, "get_base_model", lambda: body)()
     return "token_type_ids" in inspect.signature(model.forward).parameters and getattr(model.config, "type_vocab_size", 0) > 1
+
+
+def ask_all(
+    module: nn.Module,
+    items: Sequence[Item],
+    length: Callable[[Item], int],
+    tokens: int,
+    run: Callable[[Sequence[Item]], None],
+    tell: Callable[[int], None],
+) -> None:
+    """Have ``run`` ask ``module``, which does not learn meanwhile, about ``items`` in batches of ``tokens`` at most.
+
+    ``length`` says how many each has, ``tell`` hears how many items are done. A batch that memory does not hold is halved.
+    """
+    budget, was, done = Budget(tokens, Ceiling()), module.training, 0
+    module.eval()
+    try:
+        with torch.inference_mode():
+            for batch in in_batches(items, length, budget):
+                run_within_memory(batch, run, length, budget)
+                done += len(batch)
+                tell(done)
+    finally:
+        module.train(was)
 
 
 def on(batch: Batch, device: str | torch.device) -> Batch:

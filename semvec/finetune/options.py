@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from semvec.errors import OptionError
-from semvec.types import JSON, Choice, Pooling, Strategy, did_you_mean
+from semvec.types import JSON, Choice, Pooling, Strategy, check_names
 
 
 class Precision(Choice):
@@ -70,6 +70,13 @@ class Loss(Choice):
 
 HEAD_POOLINGS = (Pooling.MEAN, Pooling.CLS, Pooling.MAX, Pooling.LAST_TOKEN)
 """What a head can make of a text's tokens."""
+
+
+ANSWERS = ("label", "labels", "score", "relation", "target", "tags", "keyphrases", "negative")
+"""Columns that hold what is to be learnt."""
+
+MOST_LAYERS = 1000
+"""No layer is named that is farther from the first or the last one."""
 
 
 @dataclass(frozen=True)
@@ -153,12 +160,14 @@ class FinetuneOptions:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
 
+    @property
+    def input_columns(self) -> dict[str, str]:
+        """What the columns of a table are called in which there need be no answers."""
+        return {name: its for name, its in self.columns.items() if name not in ANSWERS}
+
     def changed(self, changes: dict[str, Any]) -> FinetuneOptions:
         """Return these options with some changed; `OptionError` for a name that is none of theirs."""
-        known = [field.name for field in fields(self)]
-        for name in changes:
-            if name not in known:
-                raise OptionError(f"no option {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
+        check_names(changes, [field.name for field in fields(self)])
         return replace(self, **changes)
 
     def to_json(self) -> JSON:

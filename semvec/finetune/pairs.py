@@ -18,7 +18,7 @@ from semvec.finetune.task import Answer, Findings, HeadConfig, HeadTask, Logits,
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.basic import pearson, spearman
 from semvec.measures.intervals import Outcome
-from semvec.text.columns import only, read_columns, require_some
+from semvec.text.columns import read_columns, require_some
 from semvec.text.examples import PAIR, SCORED, ClassedPairs, ScoredPairs, read_classed_pairs, read_scored_pairs
 
 Pairs = ClassedPairs | ScoredPairs
@@ -36,7 +36,7 @@ class Pair(HeadTask[Pairs]):
         return (read_scored_pairs if _has_scores(path, options.columns) else read_classed_pairs)(path, options.columns)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> Pairs:
-        rows = [(row.text(0), row.text(1)) for row in read_columns(path, PAIR, columns=only(options.columns, PAIR))]
+        rows = [(row.text(0), row.text(1)) for row in read_columns(path, PAIR, columns=options.input_columns)]
         require_some(path, rows, "pairs")
         return ClassedPairs([one for one, _ in rows], [two for _, two in rows], [""] * len(rows))
 
@@ -64,7 +64,7 @@ class Pair(HeadTask[Pairs]):
         if options.balanced and isinstance(examples, ClassedPairs):
             weights = balance(examples.labels, config.labels)
         smoothing = options.label_smoothing
-        head = label_head(config, dim, len(config.labels) or 1, smoothing=smoothing, weights=weights)
+        head = label_head(config, dim, 1 if config.scored else len(config.labels), smoothing=smoothing, weights=weights)
         if config.scored and isinstance(examples, ScoredPairs):
             head.linear.bias.data.fill_(float(np.mean(examples.scores)))  # half of what is to be learnt, else
         return head

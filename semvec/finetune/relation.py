@@ -37,7 +37,7 @@ class Relation(HeadTask[Relations]):
         return read_relations(path, options.columns)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> Relations:
-        return read_relations(path, options.columns, labelled=False)
+        return read_relations(path, options.input_columns, labelled=False)
 
     def config(self, examples: Relations, options: FinetuneOptions) -> HeadConfig:
         counts = Counter(examples.labels)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from semvec.encoders.batches import Budget, Ceiling, in_batches, run_within_memory
 from semvec.encoders.catalog import find_model
 from semvec.encoders.model_folder import first_line
 from semvec.encoders.quiet import quiet_loading
@@ -22,7 +21,7 @@ from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.chance import seeded
 from semvec.finetune.classify import read_texts
 from semvec.finetune.decoder import FOLDER, load_decoder, make_decoder, make_vocabulary, put_together, save_decoder
-from semvec.finetune.network import on
+from semvec.finetune.network import ask_all, on
 from semvec.finetune.options import FinetuneOptions, check_range
 from semvec.finetune.stored import check_whole, save_encoder, write_about
 from semvec.finetune.strategies import LOW_RANK, PLANS, prepare, settled
@@ -58,7 +57,7 @@ class Seq2Seq(Task[ParallelTexts]):
         if os.fspath(path) == "-" or Path(path).suffix in PLAIN:
             texts = read_texts(path)
             return ParallelTexts(texts, [[] for _ in texts])
-        return read_parallel(path, options.columns, labelled=False)
+        return read_parallel(path, options.input_columns, labelled=False)
 
     def check(self, examples: ParallelTexts, config: Written, where: str) -> None:
         if not all(examples.targets):
@@ -205,11 +204,7 @@ class Translating(Tuned):
     def _written(self, sources: Sequence[Source], beams: int, progress: Progress | None = None) -> list[Answer]:
         """Return what is written for each of ``sources``, the best of ``beams``."""
         found: list[Answer] = [{}] * len(sources)
-        budget, was, done = Budget(self.encoder.transformer.batch_tokens, Ceiling()), self.writer.training, 0
-        pad = self.encoder.transformer.tokenizer.pad
-
-        def length(its: Source) -> int:
-            return its.length * beams
+        pad, tokens = self.encoder.transformer.tokenizer.pad, self.encoder.transformer.batch_tokens
 
         def run(batch: Sequence[Source]) -> None:
             ids = self.writer.write(on(collate(batch, pad), self.device), beams, self.config.target_tokens)
@@ -217,16 +212,12 @@ class Translating(Tuned):
             for its, text in zip(batch, texts, strict=True):
                 found[its.owner] = {"target": text.strip()}
 
-        self.writer.eval()
-        try:
-            with torch.inference_mode(), quiet_loading():
-                for batch in in_batches(sources, length, budget):
-                    run_within_memory(batch, run, length, budget)
-                    done += len(batch)
-                    if progress:
-                        progress(Step("writing", done, len(sources), "texts"))
-        finally:
-            self.writer.train(was)
+        def tell(done: int) -> None:
+            if progress:
+                progress(Step("writing", done, len(sources), "texts"))
+
+        with quiet_loading():
+            ask_all(self.writer, sources, lambda its: its.length * beams, tokens, run, tell)
         return found
 
     def parts(self, examples: Any) -> int:

@@ -90,7 +90,7 @@ class Similarity(Task[SimilarTexts]):
         return read_similar(path, options.columns)
 
     def read_inputs(self, path: str | os.PathLike[str], options: FinetuneOptions) -> SimilarTexts:
-        found = read_similar(path, options.columns)
+        found = read_similar(path, options.input_columns)
         if not all(found.second):
             raise InputError(f"{os.fspath(path)}: has one text a row, where two are compared; 'semvec encode' gives vectors")
         return found

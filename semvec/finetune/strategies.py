@@ -33,15 +33,12 @@ def prepare(model: Any, options: FinetuneOptions) -> Any:
 
     Raises `OptionError` where the strategy does not fit the model, `MissingExtra` where a library is missing.
     """
-    for weight in model.parameters():
-        weight.requires_grad_(False)
+    model.requires_grad_(False)
     return PLANS[options.strategy].prepare(model, options)
 
 
 def _all(model: Any, options: FinetuneOptions) -> Any:
-    for weight in model.parameters():
-        weight.requires_grad_(True)
-    return model
+    return model.requires_grad_(True)
 
 
 def _none(model: Any, options: FinetuneOptions) -> Any:
@@ -53,8 +50,7 @@ def _last_layers(model: Any, options: FinetuneOptions) -> Any:
     if options.last_layers > len(layers):
         raise OptionError(f"last_layers {options.last_layers} is more than the {len(layers)} layers there are")
     for layer in layers[-options.last_layers :]:
-        for weight in layer.parameters():
-            weight.requires_grad_(True)
+        layer.requires_grad_(True)
     return model
 
 

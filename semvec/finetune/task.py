@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semvec.errors import InputError
 from semvec.finetune.heads import Head
-from semvec.finetune.options import FinetuneOptions, HeadKind, Scheme, check_range
+from semvec.finetune.options import MOST_LAYERS, FinetuneOptions, HeadKind, Scheme, check_range
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.intervals import Outcome
 from semvec.types import JSON, Pooling
@@ -29,7 +29,6 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
 
-MOST_LAYERS = 1000
 Kind = TypeVar("Kind", bound=Examples)
 SHOWN = {
     "texts": "text",
@@ -47,12 +46,14 @@ SHOWN = {
 class HeadConfig:
     """What has to be known of a head to build it again and to read what it says.
 
-    ``labels`` in the order of the logits; ``scored`` a head of one number; the rest as in `FinetuneOptions`.
+    ``labels`` in the order of the logits; ``scored`` a head of one number, ``unanswerable`` one that may find nothing; the
+    rest as in `FinetuneOptions`.
     """
 
     labels: tuple[str, ...] = ()
     many: bool = False
     scored: bool = False
+    unanswerable: bool = False
     scheme: Scheme = Scheme.BIO
     crf: bool = False
     pooling: Pooling = Pooling.MEAN
@@ -76,7 +77,7 @@ class HeadConfig:
         known |= {"labels": tuple(map(str, known["labels"])), "layers": tuple(map(int, known["layers"]))}
         for name in ("max_tokens", "dropout", "keep", "experts", "expert_dim", "capacity"):
             check_range(name, known[name])
-        for name in ("many", "scored", "crf"):
+        for name in ("many", "scored", "unanswerable", "crf"):
             if not isinstance(known[name], bool):
                 raise ValueError(f"{name} is {known[name]!r:.40}")
         if not known["layers"] or max(map(abs, known["layers"])) > MOST_LAYERS:
@@ -171,6 +172,8 @@ class HeadTask(Task[Kind]):
 
     default_layers: ClassVar[tuple[int, ...]] = (-1,)
     frozen_layers: ClassVar[tuple[int, ...]] = (-1,)
+    reads: ClassVar[int | None] = None
+    """Tokens that are read at once, where the encoder has positions for so many; None is as the encoder does it."""
 
     @abstractmethod
     def config(self, examples: Kind, options: FinetuneOptions) -> HeadConfig:

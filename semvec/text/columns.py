@@ -94,11 +94,6 @@ def read_columns(
         raise InputError(f"{error}; --column {error.name}=… says which it is") from None
 
 
-def only(columns: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
-    """Return those of ``columns`` that are among ``names``: of a table in which there need be no answers."""
-    return {name: its for name, its in columns.items() if name in names}
-
-
 class _Missing(InputError):
     """A column is not there: the one wanted as ``name``."""
 

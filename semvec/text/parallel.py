@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from semvec.text.columns import Columns, Record, only, read_columns, require_some
+from semvec.text.columns import Columns, Record, read_columns, require_some
 
 SOURCE = ("source", "src", "input", "question", "document", "article", "text")
 TARGET = ("target", "tgt", "output", "summary", "summaries", "reply", "answer", "translation")
@@ -29,8 +29,6 @@ def read_parallel(path: str | os.PathLike[str], columns: Columns = None, *, labe
     `InputError`, naming the line, for what is no text. Without ``labelled`` there need be no target.
     """
     wanted = {"source": SOURCE, "target": TARGET} if labelled else {"source": SOURCE}
-    if columns is not None and not labelled:
-        columns = only(columns, wanted)
     found = ParallelTexts([], [])
     for row in read_columns(path, wanted, columns=columns):
         found.sources.append(" ".join(_texts(row, 0)))

@@ -358,6 +358,18 @@ def test_columns_are_called_as_one_likes(base: Path, data: dict[str, Path], tmp_
     assert again.task.read_inputs(path, again.options).texts == [text for _, text in small.texts(40)]
 
 
+@pytest.mark.parametrize(("task", "answer"), [("relation", "relation"), ("similarity", "score"), ("pairs", "label")])
+def test_no_answers_are_wanted_where_they_are_asked_for(
+    task: str, answer: str, base: Path, data: dict[str, Path], tmp_path: Path
+) -> None:
+    own = tmp_path / f"own{data[task].suffix}"
+    own.write_text(data[task].read_text().replace(f'"{answer}":', '"mine":').replace(f"{answer}\t", "mine\t", 1))
+    made = finetune(task, base, own, tmp_path / "m", options=quick(columns={answer: "mine"}), before=False)
+    asked = own.with_stem("asked")
+    asked.write_text(own.read_text().replace('"mine":', '"other":').replace("mine\t", "other\t", 1))
+    assert len(made.model.predict(made.model.task.read_inputs(asked, made.model.options))) == 48
+
+
 def test_a_report_says_what_the_model_knew_and_what_it_never_learnt(base: Path, data: dict[str, Path], tmp_path: Path) -> None:
     made = finetune("classify", base, data["classify"], tmp_path / "m", options=quick())
     notes = " ".join(report(tmp_path / "m", data["classify"]).notes)
