@@ -28,6 +28,7 @@ EXAMPLES = {
         "classify --data papers.jsonl --many -o topics",
         "classify --data reviews.csv --head expert-choice --capacity 0.5 -o sentiment",
         "classify --data reviews.csv --strategy lora --search 20 -o sentiment",
+        "classify --data reviews.csv --model sentiment --prune 1:0.5,3:0.25 -o sentiment-quick",
     ),
     "tag": ("tag --data wnut17 -o names", "tag --data wnut17 --crf --scheme BIOES -o names", "tag --data kp.jsonl -o phrases"),
     "relation": ("relation --data relations.jsonl -o relations",),
@@ -108,6 +109,9 @@ OWN: dict[str, Decorator] = {
     "experts": click.option("--experts", type=click.IntRange(1, 256), default=4, help="Of --head expert-choice."),
     "expert_dim": click.option("--expert-dim", type=click.IntRange(1), default=96, help="Units of each expert."),
     "capacity": click.option("--capacity", type=click.FloatRange(0.01, 256), default=1.0, help="Experts a token has on average."),
+    "prune": click.option(
+        "--prune", metavar="LAYER:SHARE,…", help="2:0.5,4:0.25: read fewer tokens from there on. MODEL is one you have trained."
+    ),
     "knn": click.option(
         "--knn", is_flag=True, help="Keep the training examples in MODEL: the nearest explain answers, and mend them if it helps."
     ),
@@ -185,6 +189,8 @@ def _run(task: str, **options: Any) -> None:
     options["columns"] = columns_named(options.pop("column"))
     if dims := options.pop("matryoshka", None):
         options["matryoshka"] = _dims(dims)
+    if "prune" in options:
+        options["prune"] = _schedule(options["prune"] or "")
     chosen = FinetuneOptions().changed({**options, "layers": None if layers is None else _layers(layers)})
     with Bar(quiet) as bar:
         made = make(task, options=chosen, progress=bar.to, **call)
@@ -201,6 +207,14 @@ def _layers(text: str) -> tuple[int, ...]:
     if re.fullmatch(r"-?\d+(,-?\d+)*", text):
         return tuple(map(int, text.split(",")))
     raise click.UsageError(f"--layers {text!r}: name numbers, as -1 or -4..-1 or -1,-2")
+
+
+def _schedule(text: str) -> tuple[tuple[int, float], ...]:
+    """Return the layers and shares that ``2:0.5,4:0.25`` names."""
+    if text and not re.fullmatch(r"\d{1,4}:\d*\.?\d+(,\d{1,4}:\d*\.?\d+)*", text):
+        raise click.UsageError(f"--prune {text!r}: name layers and the share of tokens that is left there, as 2:0.5,4:0.25")
+    pairs = (pair.split(":") for pair in text.split(",") if pair)
+    return tuple((int(layer), float(share)) for layer, share in pairs)
 
 
 def _dims(text: str) -> tuple[int, ...]:
@@ -229,6 +243,8 @@ def _print(made: Trained) -> None:
     if its := history.get("neighbours"):
         said = f"weight {its['weight']:g} of the {its['k']} nearest" if its["weight"] else "they do not help, so have no say"
         click.echo(f"neighbours: {record['measure']} {its['without']:.3f} without, {its['with']:.3f} with ({said})")
+    if fast := history.get("times as fast"):
+        click.echo(f"{fast:.2f} times as fast as the whole model on the validation data")
     if record["search"]:
         best = next(its for its in record["search"]["trials"] if its["trial"] == record["search"]["best"])
         chosen = ", ".join(f"{name.replace('_', ' ')} {best[name]:.3g}" for name in record["search"]["options"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from semvec.finetune.pictures import CONFUSION, CURVE, TRIALS
 from semvec.finetune.strategies import PLANS
-from semvec.finetune.task import ClassRow, Findings
+from semvec.finetune.task import ClassRow, Findings, HeadConfig
 from semvec.finetune.tasks import ABOUT, INPUT
 from semvec.measures.intervals import Interval
 from semvec.text.markdown import escaped, table
@@ -48,6 +48,7 @@ def card(folder: Path, tuned: Tuned, found: Findings, name: str) -> str:
                 f"{parameters['learning']:,} of {parameters['all']:,} parameters learnt ({share:.2f} %)",
                 f"- examples: {counts['train']:,} to learn from, {counts['validation']:,} to validate on ({how})",
                 f"- chosen by: {record['measure']}, at step {record['history']['best_step']:,} of {record['history']['steps']:,}",
+                *([_pruned(tuned.config, record)] if getattr(tuned.config, "prune", ()) else []),
                 *([_neighbours(record)] if "neighbours" in record["history"] else []),
                 *([f"- labels: {_some(tuned.config.labels)}"] if getattr(tuned.config, "labels", ()) else []),
                 f"- seed {options.seed}, {record['seconds']:,.0f} seconds on {record['device']}",
@@ -111,6 +112,12 @@ def rows_table(rows: Sequence[ClassRow]) -> str:
 def shown(its: JSON) -> str:
     """Return a value with its interval."""
     return "-" if its is None else str(Interval(**its))
+
+
+def _pruned(config: HeadConfig, record: JSON) -> str:
+    said = ", ".join(f"{share:.0%} from layer {layer} on" for layer, share in config.prune)
+    fast = record["history"]["times as fast"]
+    return f"- pruned: the layers read {said} of the tokens, {fast:.2f} times as fast as the whole model on the validation data"
 
 
 def _neighbours(record: JSON) -> str:

@@ -20,6 +20,8 @@ from semvec.finetune.heads import FEATURES
 from semvec.finetune.neighbours import COUNTS, Found, Neighbours, check_room, spread_of
 from semvec.finetune.network import Network, ask_all, on
 from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions, HeadKind
+from semvec.finetune.prune import taught, times_as_fast, whole_model
+from semvec.finetune.pruned import Pruned
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare, settled
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
@@ -31,7 +33,7 @@ from semvec.measures.intervals import Outcome
 from semvec.text.tagged import OUTSIDE
 from semvec.types import JSON, Pooling, Progress, Step, Strategy
 
-HEAD = "head.safetensors"
+HEAD, ROUTERS = "head.safetensors", "routers.safetensors"
 MOST_BYTES = 4 << 30
 """The most that is kept of what a head reads of a frozen encoder; of more, the encoder is run every time."""
 
@@ -43,11 +45,14 @@ LEAST_TOKENS = 16
 class FineTuned(Tuned):
     """An encoder with a head, which are its ``network``."""
 
-    earlier = "frozen encoder, linear head"
     task: HeadTask[Any]
     config: HeadConfig
     network: Network = None  # type: ignore[assignment]
     neighbours: Neighbours | None = None
+
+    @property
+    def earlier(self) -> str:
+        return "whole model" if self.config.prune else "frozen encoder, linear head"
 
     @property
     def module(self) -> torch.nn.Module:
@@ -72,6 +77,8 @@ class FineTuned(Tuned):
         cls, task: HeadTask[Any], model: str | os.PathLike[str], examples: Any, options: FinetuneOptions, loading: Loading
     ) -> FineTuned:
         config = task.config(examples, options)
+        if options.prune:
+            return cls._to_prune(task, model, examples, options, loading)
         encoder = loading.encoder(model)
         with seeded(options.seed):
             body = prepare(encoder.transformer.model, options).to(encoder.device)
@@ -79,6 +86,20 @@ class FineTuned(Tuned):
             head = task.head(config, encoder.transformer.hidden * len(config.layers), options, examples).to(encoder.device)
         base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
         return cls(task, config, encoder, base, settled(options), network=Network(body, head, config.layers))
+
+    @classmethod
+    def _to_prune(
+        cls, task: HeadTask[Any], model: str | os.PathLike[str], examples: Any, options: FinetuneOptions, loading: Loading
+    ) -> FineTuned:
+        """Return the fine-tuned ``model`` with routers that have learnt nothing yet."""
+        whole = whole_model(cls, task, model, examples, options, loading)
+        config, learnt = replace(whole.config, prune=options.prune, dropout=options.dropout), whole.network.head
+        with seeded(options.seed):
+            body = Pruned(prepare(whole.body, options), dict(options.prune)).to(whole.device)
+            head = task.head(config, whole.encoder.transformer.hidden, options, examples).to(whole.device)
+        head.load_state_dict(learnt.state_dict())
+        network = Network(body, head, config.layers)
+        return replace(whole, config=config, options=settled(options), record={}, network=network, neighbours=None)
 
     @classmethod
     def load(cls, task: HeadTask[Any], folder: Path, about: Any, loading: Loading) -> FineTuned:
@@ -90,11 +111,13 @@ class FineTuned(Tuned):
         encoder = loading.encoder(folder)
         with damage_told(folder):
             head = task.head(config, encoder.transformer.hidden * len(config.layers), options)
-        try:
-            head.load_state_dict(load_file(folder / HEAD))
-        except Exception as error:  # whatever safetensors and torch say of a file that is none, or of another head
-            raise ModelError(f"{folder}: {HEAD} is missing or damaged ({str(error).splitlines()[0]:.120})") from error
-        network = Network(encoder.transformer.model.to(encoder.device), head.to(encoder.device), config.layers).eval()
+            body = Pruned(encoder.transformer.model, dict(config.prune)) if config.prune else encoder.transformer.model
+        for name, module in ((HEAD, head), *(((ROUTERS, body.routers),) if config.prune else ())):
+            try:
+                module.load_state_dict(load_file(folder / name))
+            except Exception as error:  # whatever safetensors and torch say of a file that is none, or of another module
+                raise ModelError(f"{folder}: {name} is missing or damaged ({str(error).splitlines()[0]:.120})") from error
+        network = Network(body.to(encoder.device), head.to(encoder.device), config.layers).eval()
         return cls(task, config, encoder, grown, options, about.get("record", {}), network, Neighbours.load(folder))
 
     def windows(self, examples: Examples, *, labelled: bool) -> list[Window]:
@@ -108,6 +131,11 @@ class FineTuned(Tuned):
     def logits(self, windows: Sequence[Window], progress: Progress | None = None) -> list[Logits]:
         """Return what the head says of each of ``windows``."""
         return self._run(windows, lambda batch: self.network(**batch)["logits"], progress)
+
+    def _whole_logits(self, windows: Sequence[Window], progress: Progress | None = None) -> list[Logits]:
+        """Return what the head says where nothing is left out: before anything was learnt, what the whole model says."""
+        with self.body.whole():
+            return self.logits(windows, progress)
 
     def features(self, windows: Sequence[Window], progress: Progress | None = None) -> list[Logits]:
         """Return what the head reads of each of ``windows``."""
@@ -175,6 +203,8 @@ class FineTuned(Tuned):
         if self.options.knn:
             check_room(windows, self.network.head.dim)
         self._try(windows)
+        if self.config.prune:
+            windows = taught(windows, self._whole_logits(windows, progress))
         if self.frozen and self._features_fit(windows):
             windows, asked = self._read_once(windows, progress), self._read_once(asked, progress)
             self._standardise(windows)
@@ -187,6 +217,8 @@ class FineTuned(Tuned):
         history = train(self.network, windows, self.options, lesson, validate, self.device, collate=together, progress=progress)
         if self.options.knn:
             history["neighbours"] = self._ask_neighbours(lesson, windows, asked, progress)
+        if self.config.prune:
+            history["times as fast"] = times_as_fast(lambda: self.logits(asked), lambda: self._whole_logits(asked))
         return history
 
     def _ask_neighbours(self, lesson: Lesson, windows: list[Window], asked: list[Window], progress: Progress | None) -> JSON:
@@ -218,6 +250,8 @@ class FineTuned(Tuned):
         loading: Loading,
         progress: Progress | None = None,
     ) -> FineTuned | None:
+        if options.prune:
+            return whole_model(cls, task, model, lesson.examples, options, loading)
         probe = cls.start(task, model, lesson.examples, options, loading)
         if not probe._features_fit(probe.windows(lesson.examples, labelled=False)):
             return None
@@ -262,10 +296,12 @@ class FineTuned(Tuned):
     def save(self, folder: Path, *, merge: bool = False) -> None:
         from safetensors.torch import save_file
 
-        save_file({name: its.cpu().contiguous() for name, its in self.network.head.state_dict().items()}, folder / HEAD)
+        parts = {HEAD: self.network.head, **({ROUTERS: self.body.routers} if self.config.prune else {})}
+        for name, module in parts.items():
+            save_file({key: its.cpu().contiguous() for key, its in module.state_dict().items()}, folder / name)
         if self.neighbours is not None:
             self.neighbours.save(folder)
-        grown = save_encoder(self.body, self.base, folder, merge=merge)
+        grown = save_encoder(self.body.inner if self.config.prune else self.body, self.base, folder, merge=merge)
         write_about(folder, grown, self.task.name, self.config.to_json(), self.options.to_json(), self.record)
 
 

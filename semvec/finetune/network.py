@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from semvec.encoders.batches import Budget, Ceiling, in_batches, run_within_memory
 from semvec.encoders.transformer import mix_layers
+from semvec.finetune.distilled import TAUGHT, taught_loss
 from semvec.finetune.heads import FEATURES, Batch, Head
+from semvec.finetune.pruned import Fewer
 from semvec.types import LayerMix
 
 Item = TypeVar("Item")
@@ -34,18 +36,25 @@ class Network(nn.Module):
         types = {"token_type_ids": batch["types"]} if "types" in batch and self.takes_types else {}
         only_last = self.layers == (-1,)
         output = self.body(input_ids=batch["ids"], attention_mask=batch["mask"], **types, output_hidden_states=not only_last)
+        if isinstance(output, Fewer):
+            batch["mask"] = output.mask
         if only_last:
             return output.last_hidden_state  # type: ignore[no-any-return]
         return mix_layers([output.hidden_states[layer] for layer in self.layers], LayerMix.CONCAT)
 
     def features(self, batch: Batch) -> Tensor:
-        """Return what the head reads of ``batch``."""
+        """Return what the head reads of ``batch``, whose mask is of the tokens that a pruned encoder has left afterwards."""
         return batch[FEATURES] if FEATURES in batch else self.head.features(self.hidden(batch), batch)
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
-        """Return the ``logits``, and the ``loss`` where there are labels."""
+        """Return the ``logits``, and the ``loss`` where there are labels, of which half is what was ``taught``, if anything."""
         logits = self.head.logits(self.features(batch), batch)
-        return {"loss": self.head.loss(logits, batch), "logits": logits} if "labels" in batch else {"logits": logits}
+        if "labels" not in batch:
+            return {"logits": logits}
+        loss = self.head.loss(logits, batch)
+        if TAUGHT in batch:
+            loss = (loss + taught_loss(logits, batch[TAUGHT], many=getattr(self.head, "many", False))) / 2
+        return {"loss": loss, "logits": logits}
 
 
 def _takes_types(body: Any) -> bool:

@@ -94,6 +94,8 @@ class FinetuneOptions:
     prefix, prompt and ptuning, ``reduction`` by how much an adapter's bottleneck is narrower than the encoder. ``crf`` and
     ``scheme`` are a tagger's; ``many`` are any number of labels a text. ``knn`` keeps what the head reads of the training
     examples, so that those nearest to a prediction explain it, and have a say in it where validation shows that they help.
+    ``prune`` says from which layer of the encoder on (0 is the first) which share of the tokens is read; what is trained then is
+    a model that `finetune` made, and the whole one teaches the pruned one.
     ``head`` is what makes a label of a text; ``keep`` the share of the tokens that a router keeps, and of ``experts`` of
     ``expert_dim`` units each takes ``capacity`` · n / experts of n tokens.
     ``loss``, ``matryoshka`` (dimensions that are to do by themselves) and ``hard_negatives`` (how many are looked for, for each
@@ -138,6 +140,7 @@ class FinetuneOptions:
     experts: int = 4
     expert_dim: int = 96
     capacity: float = 1.0
+    prune: tuple[tuple[int, float], ...] = ()
     loss: Loss = Loss.AUTO
     matryoshka: tuple[int, ...] = ()
     hard_negatives: int = 0
@@ -159,6 +162,9 @@ class FinetuneOptions:
         for name in ("layers", "matryoshka"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "prune", schedule_of(self.prune))
+        if self.prune and (self.knn or self.strategy != Strategy.FULL):
+            raise OptionError("prune: the whole encoder learns to do with fewer tokens (strategy full), and keeps no neighbours")
 
     @property
     def input_columns(self) -> dict[str, str]:
@@ -173,6 +179,22 @@ class FinetuneOptions:
     def to_json(self) -> JSON:
         """Return the options as JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def schedule_of(pairs: object) -> tuple[tuple[int, float], ...]:
+    """Return the layers and shares of ``pairs`` in their order; `OptionError` where they are none."""
+    try:
+        found = tuple(sorted((int(layer), float(share)) for layer, share in pairs))  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"prune: pairs of a layer and a share are wanted, not {pairs!r:.80}") from error
+    shares = [share for _, share in found]
+    if not all(0 < share <= 1 for share in shares) or any(not 0 <= layer < MOST_LAYERS for layer, _ in found):
+        raise OptionError("prune: a layer is counted from 0 on, and the share kept is more than 0 and at most 1")
+    if len({layer for layer, _ in found}) < len(found):
+        raise OptionError("prune: a layer is named twice")
+    if shares != sorted(shares, reverse=True):
+        raise OptionError("prune: what is left out stays out, so a later layer cannot keep a greater share")
+    return found
 
 
 def check_range(name: str, value: object) -> None:

@@ -5,7 +5,8 @@ As PoWER-BERT (Goyal and others, arXiv:2001.08950), with learned scores in the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from semvec.errors import OptionError
+from semvec.finetune.options import schedule_of
 from semvec.selection.depths import gather
 from semvec.selection.router import TokenRouter
 
@@ -37,15 +39,26 @@ class Pruned(nn.Module):
         layers = getattr(getattr(inner, "encoder", None), "layer", None)
         if layers is None or not hasattr(inner, "embeddings") or getattr(inner.config, "is_decoder", False):
             raise OptionError(f"prune: a model of the kind {type(inner).__name__} is not built like BERT, so it cannot be pruned")
-        check_schedule(schedule, len(layers))
+        pairs = schedule_of(schedule.items())
+        if pairs and pairs[-1][0] >= len(layers):
+            raise OptionError(f"prune: no layer {pairs[-1][0]}: there are 0 to {len(layers) - 1}")
         self.inner: Any = inner
-        self.config, self.schedule = inner.config, dict(schedule)
+        self.config, self._keeps_all = inner.config, False
         dim = int(inner.config.hidden_size)
-        self.routers = nn.ModuleDict({str(layer): TokenRouter(dim, share=share) for layer, share in schedule.items()})
+        self.routers = nn.ModuleDict({str(layer): TokenRouter(dim, share=share) for layer, share in pairs})
 
     def get_input_embeddings(self) -> Any:
         """Return the embeddings of the model inside, as transformers has it."""
         return self.inner.get_input_embeddings()
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Leave out no token meanwhile."""
+        self._keeps_all = True
+        try:
+            yield
+        finally:
+            self._keeps_all = False
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None, **_: Any) -> Fewer:
         """Return the hidden states of the tokens that are left after the last layer."""
@@ -54,7 +67,7 @@ class Pruned(nn.Module):
         hidden = self.inner.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
         mask, wide = attention_mask, None
         for at, layer in enumerate(self.inner.encoder.layer):
-            if str(at) in self.routers:
+            if str(at) in self.routers and not self._keeps_all:
                 hidden, mask = self._fewer(hidden, mask, attention_mask.sum(1), at)
                 wide = None
             if wide is None:
@@ -70,15 +83,3 @@ class Pruned(nn.Module):
         kept, real, places = gather(hidden, scores.masked_fill(first, torch.inf), mask, router, whole)
         factor = torch.sigmoid(scores.gather(1, places))[..., None]
         return kept * (factor / factor.detach()).to(kept.dtype), real.to(mask.dtype)
-
-
-def check_schedule(schedule: Mapping[int, float], layers: int) -> None:
-    """Raise `OptionError` for a schedule that names no layer, or keeps more of the tokens later than before."""
-    for layer, share in schedule.items():
-        if not 0 <= layer < layers:
-            raise OptionError(f"prune: no layer {layer}: there are 0 to {layers - 1}")
-        if not 0 < share <= 1:
-            raise OptionError(f"prune: the share kept from layer {layer} on must be more than 0 and at most 1, not {share!r}")
-    shares = [schedule[layer] for layer in sorted(schedule)]
-    if shares != sorted(shares, reverse=True):
-        raise OptionError("prune: what is left out stays out, so a later layer cannot keep a greater share")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semvec.errors import InputError
 from semvec.finetune.heads import Head
-from semvec.finetune.options import MOST_LAYERS, FinetuneOptions, HeadKind, Scheme, check_range
+from semvec.finetune.options import MOST_LAYERS, FinetuneOptions, HeadKind, Scheme, check_range, schedule_of
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.intervals import Outcome
 from semvec.types import JSON, Pooling
@@ -65,6 +65,7 @@ class HeadConfig:
     experts: int = 4
     expert_dim: int = 96
     capacity: float = 1.0
+    prune: tuple[tuple[int, float], ...] = ()
 
     def to_json(self) -> JSON:
         """Return this as JSON."""
@@ -75,6 +76,7 @@ class HeadConfig:
         """Return what `to_json` gave; `KeyError`, `TypeError` or `ValueError` where it is not that."""
         known = {field.name: record[field.name] for field in fields(cls)}
         known |= {"labels": tuple(map(str, known["labels"])), "layers": tuple(map(int, known["layers"]))}
+        known["prune"] = schedule_of(known["prune"])
         for name in ("max_tokens", "dropout", "keep", "experts", "expert_dim", "capacity"):
             check_range(name, known[name])
         for name in ("many", "scored", "unanswerable", "crf"):

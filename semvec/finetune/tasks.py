@@ -41,7 +41,7 @@ LAYOUT = {
 INPUT = {"relation": "texts.jsonl", "qa": "questions.csv", "similarity": "pairs.tsv", "pairs": "pairs.tsv"}
 """What a file of inputs might be called, where it is not lines of text."""
 
-HEADS = ("head", "keep", "experts", "expert_dim", "capacity")
+HEADS = ("head", "keep", "experts", "expert_dim", "capacity", "prune")
 USES: dict[str, tuple[str, ...]] = {
     "classify": ("many", "balanced", "label_smoothing", "pooling", "knn", *HEADS),
     "tag": ("crf", "scheme", "knn"),

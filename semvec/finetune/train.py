@@ -165,13 +165,16 @@ def _before(
     loading: Loading,
     progress: Progress | None,
 ) -> Tuned | None:
-    """Return the encoder as it was: with a linear head that learnt from the same examples, where the task has a head.
+    """Return the encoder as it was, with a linear head that learnt from the same examples, where the task has a head.
 
+    Of a model that was pruned, the whole one.
     None where that is what was trained, or where it would not fit into memory.
     """
     kind: type[Tuned] = model_of(task.name)
     if options.strategy == Strategy.HEAD:
         return None
+    if options.prune:
+        return kind.before(task, model, lesson, options, loading, progress)
     plain = replace(
         options,
         strategy=Strategy.HEAD,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -58,18 +58,19 @@ class Lesson:
 
 @dataclass
 class Tuned(ABC):
-    """A model for ``task``, as ``config`` says, made from ``base``; ``record`` is what came of its training.
+    """A model for ``task``, as ``config`` says, made from ``base``; ``record`` is what came of its training."""
 
-    ``earlier`` is what it is compared with, in words.
-    """
-
-    earlier: ClassVar[str] = "the encoder before"
     task: Task[Any]
     config: Any
     encoder: TransformerEncoder
     base: Grown
     options: FinetuneOptions
     record: JSON = field(default_factory=dict)
+
+    @property
+    def earlier(self) -> str:
+        """What it is compared with, in words."""
+        return "the encoder before"
 
     @property
     def device(self) -> str:

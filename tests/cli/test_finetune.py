@@ -56,6 +56,8 @@ def test_it_predicts_and_reports(made: Path) -> None:
         (["finetune", "clasify", "--data", "x", "-o", "y"], "did you mean 'classify'"),
         (["finetune", "classify", "--data", "nowhere.tsv", "-o", "y"], "nowhere.tsv: no such file"),
         (["finetune", "tag", "--data", "nowhere", "-o", "y", "--layers", "x"], "--layers 'x'"),
+        (["finetune", "classify", "--data", "x", "-o", "y", "--prune", "1:half"], "--prune '1:half': name layers and the share"),
+        (["finetune", "pairs", "--data", "x", "-o", "y", "--prune", "1:0"], "the share kept is more than 0"),
         (["predict", "nowhere", "x.txt"], "nowhere: no such folder"),
         (["report", "nowhere", "--data", "x.tsv"], "nowhere: no such folder"),
     ],
@@ -88,3 +90,25 @@ def test_a_blank_line_has_an_answer_too(made: Path) -> None:
     (made / "b.txt").write_text("no law\n\nall freedom\n", encoding="utf-8")
     result = CliRunner().invoke(main, ["predict", str(made / "m"), str(made / "b.txt")])
     assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["no law", "", "all freedom"]
+
+
+def test_it_prunes(made: Path) -> None:
+    whole = ["finetune", "classify", "-m", str(made / "base"), "--data", str(made / "classify.tsv"), "-o", str(made / "whole")]
+    assert CliRunner().invoke(main, [*whole, "--epochs", "1", "--no-before"]).exit_code == 0
+    pruned = [
+        *whole[:2],
+        "-m",
+        str(made / "whole"),
+        *whole[4:6],
+        "-o",
+        str(made / "quick"),
+        "--prune",
+        "1:0.5,2:.25",
+        "--epochs",
+        "1",
+    ]
+    result = CliRunner().invoke(main, pruned)
+    assert result.exit_code == 0, result.output
+    assert "times as fast as the whole model" in result.output
+    result = CliRunner().invoke(main, ["report", str(made / "quick"), "--data", str(made / "classify.tsv"), "--format", "json"])
+    assert {"fine-tuned", "whole model"} < set(json.loads(result.stdout)["measures"])
