@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from semvec_cli.bar import Bar
+from semvec_cli.corpus import Corpus
 
 if TYPE_CHECKING:
     from semvec.encoders.distill import Distilled
@@ -56,7 +56,7 @@ def distill(model: str, **options: Any) -> None:
         raise click.UsageError("--eval does nothing with --quiet: what it finds is printed")
     check_output(options["output"], overwrite=options["overwrite"])
     pairs = read_scored_pairs(options["pairs"]) if options["pairs"] else None
-    corpus = _Corpus(options["corpus"], options["text_field"]) if options["corpus"] else None
+    corpus = Corpus(options["corpus"], options["text_field"]) if options["corpus"] else None
     teacher = load_encoder(
         model, device=options["device"], trust_pickle=options["trust_pickle"], trust_remote_code=options["trust_remote_code"]
     )
@@ -77,29 +77,7 @@ def distill(model: str, **options: Any) -> None:
         _print_kept(teacher, load_encoder(made.path), pairs, options["seed"])
 
 
-class _Corpus:
-    """The texts of files, and how many rows were none."""
-
-    def __init__(self, names: tuple[str, ...], text_field: str | None) -> None:
-        from semvec.text.readers import ReadOptions
-        from semvec.text.sources import find_sources
-
-        self.sources = find_sources(list(names))
-        self.read = ReadOptions(text_field, ids=False)
-        self.left_out = 0
-
-    def __iter__(self) -> Iterator[str]:
-        from semvec.text.document import Document
-        from semvec.text.documents import read_documents
-
-        for item in read_documents(self.sources, self.read):
-            if isinstance(item, Document):
-                yield item.text
-            else:
-                self.left_out += 1
-
-
-def _print(made: Distilled, corpus: _Corpus | None) -> None:
+def _print(made: Distilled, corpus: Corpus | None) -> None:
     click.echo(f"{made.tokens:,} tokens → {made.tokens:,} vectors of {made.dim} in {made.path}, {made.seconds:.1f} s")
     if corpus is None:
         return

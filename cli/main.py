@@ -39,6 +39,7 @@ COMMANDS = {
     "predict": ("semvec_cli.predict", "Print what a fine-tuned model says of texts."),
     "report": ("semvec_cli.report", "Examine a fine-tuned model on test data."),
     "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, which is far faster on a CPU."),
+    "trim": ("semvec_cli.trim", "Leave out the pieces of words that your texts never have: a smaller model."),
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
     "inspect": ("semvec_cli.inspect", "Show what a vectors file or a model holds, and what made it."),
 }

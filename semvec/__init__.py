@@ -31,6 +31,7 @@ _HOMES = {
     "WordEncoder": "semvec.encoders.word",
     "load_encoder": "semvec.encoders.catalog",
     "distill": "semvec.encoders.distill",
+    "trim": "semvec.encoders.trim",
     "train_words": "semvec.encoders.word_train",
     "TrainOptions": "semvec.encoders.word_train_options",
     "encode_files": "semvec.encoders.files",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from semvec.encoders.protocol import Encoder as Encoder
     from semvec.encoders.sentence import SentenceEncoder as SentenceEncoder
     from semvec.encoders.static import StaticEncoder as StaticEncoder
+    from semvec.encoders.trim import trim as trim
     from semvec.encoders.word import WordEncoder as WordEncoder
     from semvec.encoders.word_train import train_words as train_words
     from semvec.encoders.word_train_options import TrainOptions as TrainOptions

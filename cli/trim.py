@@ -1,0 +1,85 @@
+"""``semvec trim``: a model without the pieces of words that your texts never have."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from semvec_cli.bar import Bar
+from semvec_cli.corpus import Corpus
+
+if TYPE_CHECKING:
+    from semvec.encoders.trim import Trimmed
+
+MOST_CHECKED = 10_000
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("model")
+@click.option("-o", "--output", required=True, metavar="OUT", help="The folder to write.")
+@click.option("--corpus", multiple=True, required=True, metavar="FILE", help="Texts of yours; may be given several times.")
+@click.option("--text-field", help="Column of --corpus and --check with the texts.  [default: text, or the only one]")
+@click.option(
+    "--min-count", type=click.IntRange(1), default=1, help="Leave out pieces that come fewer times; more than 1 changes texts."
+)
+@click.option("--check", metavar="FILE", help="Say how well other texts, not in --corpus, are read.")
+@click.option("--device", help="Where MODEL computes: cpu, cuda, cuda:1, mps.  [default: the best there is]")
+@click.option("--overwrite", is_flag=True, help="Replace a trimmed model that is at OUT.")
+@click.option("--trust-remote-code", is_flag=True, help="Run the Python code that MODEL brings along.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def trim(model: str, **options: Any) -> None:
+    """Make of MODEL one that knows only the pieces of words which your texts have, in the folder OUT.
+
+    The embedding table is a good part of a small model: half of minilm. Texts of --corpus (files as 'semvec encode' reads
+    them) have the same vectors as before, which is verified; others are read in smaller pieces where they have unknown words,
+    which --check measures. Special tokens and single characters stay. A model that 'semvec finetune' made stays one.
+
+    \b
+    Examples:
+      semvec trim minilm --corpus sentences.txt -o minilm-trimmed
+      semvec trim minilm --corpus tickets.csv --text-field body --check new-tickets.csv -o small
+      semvec trim intents --corpus questions.txt --min-count 2 -o intents-small
+    """
+    from semvec.encoders.trim import trim as make
+
+    if options["check"] and options["quiet"]:
+        raise click.UsageError("--check does nothing with --quiet: what it finds is printed")
+    corpus = Corpus(options["corpus"], options["text_field"])
+    others = Corpus((options["check"],), options["text_field"]) if options["check"] else None
+    with Bar(options["quiet"]) as bar:
+        made = make(
+            model,
+            corpus,
+            options["output"],
+            min_count=options["min_count"],
+            overwrite=options["overwrite"],
+            device=options["device"],
+            trust_remote_code=options["trust_remote_code"],
+            progress=bar.to,
+        )
+    if not options["quiet"]:
+        _print(made, corpus)
+    if others is not None:
+        _print_check(model, made, others, options["device"], options["trust_remote_code"])
+
+
+def _print(made: Trimmed, corpus: Corpus) -> None:
+    (pieces, left), (size, now) = made.pieces, made.bytes
+    click.echo(f"{pieces:,} → {left:,} pieces of words, {size / 1e6:,.1f} → {now / 1e6:,.1f} MB in {made.path}")
+    left_out = f"; {corpus.left_out:,} rows were no texts" if corpus.left_out else ""
+    same = "all" if made.alike == made.texts else f"{made.alike:,}"
+    click.echo(f"{same} of {made.texts:,} texts come in the same tokens as before{left_out}")
+
+
+def _print_check(model: str, made: Trimmed, others: Corpus, device: str | None, trust: bool) -> None:
+    from semvec.encoders.catalog import load_encoder
+    from semvec.encoders.trim import agreement
+
+    whole, trimmed = (load_encoder(its, device=device, trust_remote_code=trust) for its in (model, made.path))
+    found = agreement(whole, trimmed, list(islice(others, MOST_CHECKED)))  # type: ignore[arg-type]
+    click.echo(
+        f"{found.alike:,} of {found.texts:,} other texts come in the same tokens ({found.alike / found.texts:.0%}); "
+        f"cosine with their vectors before: mean {found.mean:.3f}, lowest {found.lowest:.3f}"
+    )
