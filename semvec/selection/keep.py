@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,21 @@ from numpy.typing import NDArray
 from semvec.embeddings.embeddings import PER_ROW, Embeddings
 from semvec.errors import OptionError
 from semvec.selection.hard import Known, Strategy, hard_scores
-from semvec.selection.soft import LearnedScorer
 from semvec.types import Oov
+
+
+class Scorer(Protocol):
+    """What has learned how telling tokens are."""
+
+    def scores(self, tokens: Embeddings) -> NDArray[np.float64]:
+        """Return how telling each row of ``tokens`` is, the greater the more."""
 
 
 @dataclass(frozen=True)
 class Selection:
     """Keeps a ``share`` of each text's tokens (0 to 1, rounded up), or ``k`` of them: the most telling ``by`` what it goes by."""
 
-    by: Strategy | LearnedScorer
+    by: Strategy | Scorer
     share: float | None = None
     k: int | None = None
     known: Known = field(default_factory=Known)
@@ -39,9 +45,9 @@ class Selection:
 
     def scores(self, tokens: Embeddings, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return how telling each row of ``tokens``, which are those of ``texts``, is."""
-        if isinstance(self.by, LearnedScorer):
-            return self.by.scores(tokens)
-        return hard_scores(self.by, tokens, texts, self.known)
+        if isinstance(self.by, Strategy):
+            return hard_scores(self.by, tokens, texts, self.known)
+        return self.by.scores(tokens)
 
     def kept(self, tokens: Embeddings, texts: Sequence[str]) -> Embeddings:
         """Return ``tokens`` without those that are not kept, in their order; of equal ones the earlier is kept.

@@ -12,9 +12,10 @@ from semvec.errors import OptionError
 from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.finetune.options import HeadKind
-from semvec.finetune.routed import RoutedHead
+from semvec.finetune.routed import RoutedHead, router_of
 from semvec.finetune.task import HeadConfig
 from semvec.finetune.train import finetune
+from semvec.selection.selector import TokenSelector
 from tests.finetune import small
 from tests.finetune.small import quick
 
@@ -64,3 +65,24 @@ def test_heads_that_do_not_fit_are_refused(base: Path, tmp_path: Path) -> None:
     data = small.write("classify", tmp_path)
     with pytest.raises(OptionError, match="knn goes with the head 'linear'"):
         finetune("classify", base, data, tmp_path / "m", options=quick(head="router", knn=True), before=False)
+
+
+def test_a_router_scores_tokens(base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+    made = finetune("classify", base, data, tmp_path / "m", options=quick(strategy="head", head="router"), before=False).model
+    assert isinstance(made, FineTuned)
+    texts = [text for _, text in small.texts(4)]
+    tokens = made.encoder.encode(texts, level="token", normalize=False)
+    found, head = router_of(made).scores(tokens), made.network.head
+    rows = (tokens.floats() - head.shift.numpy()) * head.scale.numpy()
+    assert isinstance(head, RoutedHead)
+    by_hand = rows @ head.router.linear.weight.detach().numpy()[0] + head.router.linear.bias.item()
+    np.testing.assert_allclose(found, by_hand, atol=1e-4)
+    kept = TokenSelector(router_of(made), k=1).transform(tokens, texts)
+    for at in range(len(texts)):
+        assert kept[at].surface[0] == tokens[at].surface[found[tokens.text_index == at].argmax()]
+    with pytest.raises(OptionError, match="reads vectors of 32 numbers"):
+        router_of(made).scores(made.encoder.encode(texts, level="token", truncate_dim=8))
+    linear = finetune("classify", base, data, tmp_path / "n", options=quick(strategy="head"), before=False).model
+    with pytest.raises(OptionError, match="train it with --head router"):
+        router_of(linear)
