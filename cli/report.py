@@ -78,7 +78,7 @@ def _check(output: Path, *, overwrite: bool) -> None:
 
 def _print(its: Any) -> None:
     from semvec.finetune.card import shown
-    from semvec.finetune.report import TUNED
+    from semvec.finetune.report import TUNED, routing_lines
 
     click.echo(f"{its.task}: {its.model} on {its.data} ({its.size:,} examples)")
     names = list(its.lines[TUNED])
@@ -93,3 +93,7 @@ def _print(its: Any) -> None:
         ]
         click.echo()
         click.echo(columns([["", "precision", "recall", "F1", "support"], *cells]))
+    if its.routings:
+        click.echo()
+        for line in routing_lines(its.routings):
+            click.echo(plain(line, False))

@@ -98,6 +98,29 @@ def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str]) -> b
     return _png(figure)
 
 
+def routing_picture(
+    taken: Sequence[int], tokens: int, left_behind: float, typical: Sequence[Sequence[str]], chooser: str
+) -> bytes:
+    """Return a PNG of how many of ``tokens`` tokens each ``chooser`` has ``taken``, with its ``typical`` ones beside the bar.
+
+    ``left_behind`` is the share that none took. Raises `MissingExtra` without matplotlib.
+    """
+    n = len(taken) + 1
+    figure, axis = _figure((8.0, max(2.0, 0.42 * n + 1.0)))
+    shares = [*(count / max(tokens, 1) for count in taken), left_behind]
+    axis.barh(range(n), shares, color=[*(["#1A73E8"] * len(taken)), "#9AA0A6"])
+    axis.set_yticks(range(n), [*(f"{chooser} {at + 1}" for at in range(len(taken))), "none"])
+    axis.invert_yaxis()
+    axis.set_xlim(0, max(1.0, max(shares)))
+    axis.set_xlabel(f"share of {tokens:,} tokens")
+    for at, (share, words) in enumerate(zip(shares, [*typical, ()], strict=True)):
+        text = f"{share:.0%}  {', '.join(_short(word) for word in words[:6])}".rstrip()
+        axis.text(share + 0.01, at, text.replace("$", r"\$"), va="center", fontsize=7, clip_on=True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    return _png(figure)
+
+
 def _most_confused(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
     if len(confusion) <= MANY:
         return np.arange(len(confusion))
