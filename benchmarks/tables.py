@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tables_learning import finetune, selection
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 MARKS = ("<!-- quality: made by benchmarks/tables.py -->", "<!-- end -->")
@@ -370,86 +372,6 @@ def map_frames(results: dict[str, Any]) -> list[str]:
             "scripts when a page is made, embedding-atlas wants a server beside the page: neither makes one file offline."]  # fmt: skip
 
 
-TUNED, FROZEN, ALONE = "fine-tuned", "frozen encoder, linear head", "without its neighbours"
-
-
-def _over_seeds(runs: list[dict[str, Any]], line: str) -> str:
-    """Return the mean over all seeds of the first measure of ``line``, and between what the seeds lie; a score of 0 to 1 in %."""
-    values = [next(iter(run["lines"][line].values()))["value"] for run in runs if line in run["lines"]]
-    if not values:
-        return "–"
-    shown = [100 * value if max(values) <= 1 else value for value in values]
-    mean = sum(shown) / len(shown)
-    return f"{mean:.1f}" + (f" ({min(shown):.1f} to {max(shown):.1f})" if len(shown) > 1 else "")
-
-
-def _by(runs: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], list[dict[str, Any]]]:
-    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for run in runs:
-        found.setdefault(tuple(run[name] for name in names), []).append(run)
-    return found
-
-
-def _half(runs: list[dict[str, Any]], line: str) -> str:
-    """Return half the width of the 95 % intervals by the test examples, the mean over the seeds."""
-    its = [next(iter(run["lines"][line].values())) for run in runs]
-    scale = 100 if max(one["value"] for one in its) <= 1 else 1
-    return f"{scale * sum(one['high'] - one['low'] for one in its) / len(its) / 2:.1f}"
-
-
-def finetune(results: dict[str, Any]) -> list[str]:
-    """The quality of every set, what every strategy costs, and what neighbours add."""
-    sets, lines = results["sets"], []
-    head = "| data (learnt from, test) | task | measure | fine-tuned | ± of the test | encoder before | simplest | published |"
-    lines += [head, "|---" * 8 + "|"]
-    for name, its in sets.items():
-        runs = [run for run in results.get("quality", []) if run["set"] == name]
-        if not runs:
-            continue
-        measure = next(iter(runs[0]["lines"][TUNED]))
-        others = [line for line in runs[0]["lines"] if line not in (TUNED, ALONE)]
-        before = [line for line in others if line in (FROZEN, "the encoder before")]
-        simplest = [line for line in others if line not in before]
-        cells = [_over_seeds(runs, group[0]) if group else "–" for group in (before, simplest)]
-        counts = f"{runs[0]['examples']['train']:,}, {runs[0]['examples']['test']:,}"
-        lines.append(
-            f"| {name} ({counts}) | {its['task']} | {measure} | {_over_seeds(runs, TUNED)} | {_half(runs, TUNED)} | {cells[0]} | "
-            f"{cells[1]} | {its['published']} |"
-        )
-    seeds = sorted({run["seed"] for run in results.get("quality", [])})
-    lines += ["", f"all-MiniLM-L6-v2, all weights learnt at the defaults (SQuAD and the translator: fewer and more epochs), seeds {seeds}: mean, and "
-              "between what the seeds lie. ± is half of one run's 95 % interval. Chosen on validation data; the test was looked at once a run.", ""]  # fmt: skip
-    strategies = _by(results.get("strategies", []), "strategy")
-    shown = list(dict.fromkeys(run["set"] for run in results.get("strategies", [])))
-    if shown:
-        lines += ["| strategy | parameters | stored MB | " + " | ".join(f"{name}: {part}" for name in shown for part in ("test", "s", "MB")) + " |",
-                  "|---" * (3 + 3 * len(shown)) + "|"]  # fmt: skip
-    for (strategy,), runs in strategies.items():
-        cells = []
-        for name in shown:
-            its = [run for run in runs if run["set"] == name]
-            cells += [_over_seeds(its, TUNED), f"{sum(run['seconds'] for run in its) / len(its):.0f}", f"{max(run['peak_mb'] for run in its):,}"] if its else ["–"] * 3  # fmt: skip
-        lines.append(f"| {strategy} | {runs[0]['learning']:,} | {runs[0]['stored_mb']:.2f} | {' | '.join(cells)} |")
-    if shown:
-        lines += ["", "Parameters (the head's included) and what is stored: of the first set. Seconds: the whole run, loading and validation included. "
-                  "MB: the most memory of the process."]  # fmt: skip
-    near = _by(results.get("neighbours", []), "set", "strategy")
-    if near:
-        lines += [
-            "",
-            "| data | strategy | with its neighbours | the head alone | weights chosen | difference, seed by seed |",
-            "|---" * 6 + "|",
-        ]
-    for (name, strategy), runs in near.items():
-        weights = ", ".join(f"{run['neighbours']['weight']:g}" for run in runs)
-        told = [line.partition(": ")[2] for run in runs for line in run["differences"] if ALONE in line]
-        alone = [run if ALONE in run["lines"] else {**run, "lines": {ALONE: run["lines"][TUNED]}} for run in runs]
-        lines.append(
-            f"| {name} | {strategy} | {_over_seeds(runs, TUNED)} | {_over_seeds(alone, ALONE)} | {weights} | {'; '.join(told) or '–'} |"
-        )
-    return lines
-
-
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
@@ -463,6 +385,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "map_frames": ("How smoothly does a map move?", map_frames),
     "kill_store": ("Does a collection keep what it acknowledged?", kill_store),
     "finetune": ("Fine-tuning: how good, how dear?", finetune),
+    "selection": ("Fewer tokens: what do they keep, and what do they cost?", selection),
     "quality": ("How good are the bundled models?", quality),
     "evaluators": ("Does semvec evaluate as others do on the same files?", evaluators),
     "mteb_check": ("Does MTEB find the same through the adapter as through its own wrapper?", mteb_check),

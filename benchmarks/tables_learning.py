@@ -1,0 +1,154 @@
+"""The tables of what was learnt: fine-tuned models, and models and layers that read fewer tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TUNED, FROZEN, ALONE = "fine-tuned", "frozen encoder, linear head", "without its neighbours"
+
+
+def _over_seeds(runs: list[dict[str, Any]], line: str) -> str:
+    """Return the mean over all seeds of the first measure of ``line``, and between what the seeds lie; a score of 0 to 1 in %."""
+    values = [next(iter(run["lines"][line].values()))["value"] for run in runs if line in run["lines"]]
+    if not values:
+        return "–"
+    shown = [100 * value if max(values) <= 1 else value for value in values]
+    mean = sum(shown) / len(shown)
+    return f"{mean:.1f}" + (f" ({min(shown):.1f} to {max(shown):.1f})" if len(shown) > 1 else "")
+
+
+def _by(runs: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for run in runs:
+        found.setdefault(tuple(run[name] for name in names), []).append(run)
+    return found
+
+
+def _half(runs: list[dict[str, Any]], line: str) -> str:
+    """Return half the width of the 95 % intervals by the test examples, the mean over the seeds."""
+    its = [next(iter(run["lines"][line].values())) for run in runs]
+    scale = 100 if max(one["value"] for one in its) <= 1 else 1
+    return f"{scale * sum(one['high'] - one['low'] for one in its) / len(its) / 2:.1f}"
+
+
+def finetune(results: dict[str, Any]) -> list[str]:
+    """The quality of every set, what every strategy costs, and what neighbours add."""
+    sets, lines = results["sets"], []
+    head = "| data (learnt from, test) | task | measure | fine-tuned | ± of the test | encoder before | simplest | published |"
+    lines += [head, "|---" * 8 + "|"]
+    for name, its in sets.items():
+        runs = [run for run in results.get("quality", []) if run["set"] == name]
+        if not runs:
+            continue
+        measure = next(iter(runs[0]["lines"][TUNED]))
+        others = [line for line in runs[0]["lines"] if line not in (TUNED, ALONE)]
+        before = [line for line in others if line in (FROZEN, "the encoder before")]
+        simplest = [line for line in others if line not in before]
+        cells = [_over_seeds(runs, group[0]) if group else "–" for group in (before, simplest)]
+        counts = f"{runs[0]['examples']['train']:,}, {runs[0]['examples']['test']:,}"
+        lines.append(
+            f"| {name} ({counts}) | {its['task']} | {measure} | {_over_seeds(runs, TUNED)} | {_half(runs, TUNED)} | {cells[0]} | "
+            f"{cells[1]} | {its['published']} |"
+        )
+    seeds = sorted({run["seed"] for run in results.get("quality", [])})
+    lines += ["", f"all-MiniLM-L6-v2, all weights learnt at the defaults (SQuAD and the translator: fewer and more epochs), seeds {seeds}: mean, and "
+              "between what the seeds lie. ± is half of one run's 95 % interval. Chosen on validation data; the test was looked at once a run.", ""]  # fmt: skip
+    strategies = _by(results.get("strategies", []), "strategy")
+    shown = list(dict.fromkeys(run["set"] for run in results.get("strategies", [])))
+    if shown:
+        lines += ["| strategy | parameters | stored MB | " + " | ".join(f"{name}: {part}" for name in shown for part in ("test", "s", "MB")) + " |",
+                  "|---" * (3 + 3 * len(shown)) + "|"]  # fmt: skip
+    for (strategy,), runs in strategies.items():
+        cells = []
+        for name in shown:
+            its = [run for run in runs if run["set"] == name]
+            cells += [_over_seeds(its, TUNED), f"{sum(run['seconds'] for run in its) / len(its):.0f}", f"{max(run['peak_mb'] for run in its):,}"] if its else ["–"] * 3  # fmt: skip
+        lines.append(f"| {strategy} | {runs[0]['learning']:,} | {runs[0]['stored_mb']:.2f} | {' | '.join(cells)} |")
+    if shown:
+        lines += ["", "Parameters (the head's included) and what is stored: of the first set. Seconds: the whole run, loading and validation included. "
+                  "MB: the most memory of the process."]  # fmt: skip
+    near = _by(results.get("neighbours", []), "set", "strategy")
+    if near:
+        lines += [
+            "",
+            "| data | strategy | with its neighbours | the head alone | weights chosen | difference, seed by seed |",
+            "|---" * 6 + "|",
+        ]
+    for (name, strategy), runs in near.items():
+        weights = ", ".join(f"{run['neighbours']['weight']:g}" for run in runs)
+        told = [line.partition(": ")[2] for run in runs for line in run["differences"] if ALONE in line]
+        alone = [run if ALONE in run["lines"] else {**run, "lines": {ALONE: run["lines"][TUNED]}} for run in runs]
+        lines.append(
+            f"| {name} | {strategy} | {_over_seeds(runs, TUNED)} | {_over_seeds(alone, ALONE)} | {weights} | {'; '.join(told) or '–'} |"
+        )
+    return lines
+
+
+def selection(results: dict[str, Any]) -> list[str]:
+    """Layers, rules, heads, pruned encoders and trimmed vocabularies."""
+    rows = [{**row, "call": run["call"]} for run in results["runs"] for row in run["rows"]]
+    of = {part: [row for row in rows if row["call"][0] == part] for part in ("layer", "rules", "heads", "pruned", "trim")}
+    lines = ["| a batch of 32 texts of 128 tokens | ms | all tokens, ms | times as fast |", "|---" * 4 + "|"]
+    lines += [f"| {row['layer']} | {row['ms']:.1f} | {row['dense_ms']:.1f} | {row['times']:.2f} |" for row in of["layer"]]
+    if of["heads"]:
+        lines += ["", *_heads(of["heads"])]
+    for place, said in (
+        ("behind", "the mean of the tokens that are kept of the whole text"),
+        ("before", "only what is kept is encoded"),
+    ):
+        its = [row for row in of["rules"] if row["place"] in (place, "behind" if row["rule"] == "all tokens" else place)]
+        if its:
+            lines += ["", *_rules(its, said)]
+    if of["pruned"]:
+        lines += ["", "| SST-2, test | accuracy | times as fast as the whole |", "|---" * 3 + "|"]
+        lines += [
+            f"| {name} | {_spread(its, 'value', 100)} | {_spread(its, 'times', 1, 2)} |"
+            for (name,), its in _by(of["pruned"], "model").items()
+        ]
+    if of["trim"]:
+        lines += [
+            "",
+            "| trimmed for the texts of | pieces of words | MB | new texts in the same tokens | their cosines: mean, lowest |",
+            "|---" * 5 + "|",
+        ]
+        lines += [
+            f"| {row['set']} ({row['texts']:,}) | {row['pieces'][0]:,} → {row['pieces'][1]:,} | {row['bytes'][0] / 1e6:.0f} → {row['bytes'][1] / 1e6:.0f} | "
+            f"{row['new']['alike'] / row['new']['texts']:.0%} of {row['new']['texts']:,} | {row['new']['mean']:.3f}, {row['new']['lowest']:.2f} |"
+            for row in of["trim"]
+        ]
+        lines += ["", "The texts they were trimmed for have all their tokens and vectors."]
+    return lines
+
+
+def _heads(rows: list[dict[str, Any]]) -> list[str]:
+    sets = list(dict.fromkeys(row["call"][1] for row in rows))
+    lines = [f"| a head on the frozen encoder, accuracy | parameters | {' | '.join(sets)} |", "|---" * (2 + len(sets)) + "|"]
+    for name in dict.fromkeys(row["call"][2] for row in rows):
+        its = [row for row in rows if row["call"][2] == name]
+        cells = [_spread([row for row in its if row["call"][1] == one], "value", 100) for one in sets]
+        lines.append(f"| {name} | {its[0]['learning']:,} | {' | '.join(cells)} |")
+    return [*lines, "", f"Between what seeds {sorted({row['call'][3] for row in rows})} lie; parameters of the first set."]
+
+
+def _rules(rows: list[dict[str, Any]], said: str) -> list[str]:
+    sets = list(dict.fromkeys(row["call"][1] for row in rows))
+    shares = sorted({row["share"] for row in rows} - {1.0})
+    heads = [f"{one}: {share:.0%}" for one in sets for share in shares]
+    lines = [f"| {said} | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for rule in dict.fromkeys(row["rule"] for row in rows):
+        cells = []
+        for one in sets:
+            its = [row for row in rows if row["rule"] == rule and row["call"][1] == one]
+            cells += [_spread([row for row in its if row["share"] in (share, 1.0)], "value", 100) for share in shares]
+        lines.append(f"| {rule} | {' | '.join(cells)} |")
+    half = [(row["high"] - row["low"]) * 50 for row in rows]
+    return [*lines, "", f"Logistic regression, accuracy; half of the 95 % intervals {min(half):.1f} to {max(half):.1f}."]
+
+
+def _spread(rows: list[dict[str, Any]], what: str, scale: float, digits: int = 1) -> str:
+    """Return the mean of ``what``, and between what it lies."""
+    values = [scale * row[what] for row in rows]
+    if not values:
+        return "–"
+    shown = f"{sum(values) / len(values):.{digits}f}"
+    return shown + (f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else "")
