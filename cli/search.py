@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from semvec.types import Level
+from semvec_cli.asked import asked, converse, require_asked
 from semvec_cli.colours import coloured, one_line
 from semvec_cli.pages import check_page, write_page
 
 if TYPE_CHECKING:
     from semvec.results import Hit, Hits
-
-ENDS = ("", "exit", "quit")
 
 
 @click.command(context_settings={"show_default": True})
@@ -88,12 +86,11 @@ def search(
         options["where"] = parse_filter(options["where"])
     if words_weight is not None and not hybrid:
         raise click.UsageError("--words-weight does nothing without --hybrid")
-    if not queries and (sys.stdin is None or not sys.stdin.isatty()):
-        raise click.UsageError("what for? Give a QUERY, or - to read queries from standard input, one a line")
+    require_asked(queries, "QUERY")
     if page is not None and not queries:
         raise click.UsageError("--html wants a QUERY whose hits it shows")
     check_page(page, overwrite=overwrite)
-    asked = _asked(queries)
+    texts = asked(queries)
     of_texts = {"--hybrid": hybrid, "--rerank": rerank, "--diversity": diversity, "--group-by": group_by}
     of_tokens = {"--exhaustive": exhaustive, "--highlight": highlight, "--html": page}
     with open_searcher(collection, model, device=device, level=_level(level, of_texts, of_tokens)) as searcher:
@@ -106,9 +103,11 @@ def search(
             fusion = Fusion(words_weight) if hybrid else False
             options |= {"hybrid": fusion, "rerank": by, "diversity": diversity, "group_by": group_by}
         if not queries:
-            _converse(lambda query: searcher.search([query], **options), searcher.collection.count(), form, highlight)
+            converse(
+                lambda query: _print(searcher.search([query], **options), form, highlight), searcher.collection.count(), "search"
+            )
             return
-        found = searcher.search(asked, **options)
+        found = searcher.search(texts, **options)
         if page is not None:
             write_page(page, evidence_page(found))
         _print(found, form, highlight)
@@ -124,41 +123,6 @@ def _level(asked: str | None, of_texts: dict[str, Any], of_tokens: dict[str, Any
 def _refuse(options: dict[str, Any], level: str) -> None:
     if given := [name for name, value in options.items() if value]:
         raise click.UsageError(f"{given[0]} does nothing at level {level}")
-
-
-def _asked(queries: Sequence[str]) -> list[str]:
-    if list(queries).count("-") > 1:
-        raise click.UsageError("standard input (-) can be read only once")
-    if "-" in queries and sys.stdin is None:
-        raise click.UsageError("standard input is closed")
-    if len(queries) > 1 and not all(query.strip() for query in queries):
-        raise click.UsageError("one of the queries is empty")
-    lines = [line.strip() for query in queries for line in (sys.stdin if query == "-" else [query])]
-    asked = [line for line in lines if line]
-    if queries and not asked:
-        raise click.UsageError("no query: what was given is empty")
-    return asked
-
-
-def _converse(answer: Callable[[str], Sequence[Hits]], count: int, form: str, highlight: bool) -> None:
-    """Ask for queries until an empty line; what cannot be answered is said, and the next one asked for."""
-    from semvec.errors import SemvecError
-
-    click.echo(f"{count:,} items; an empty line ends", err=True)
-    while (query := _next_query()) not in ENDS:
-        try:
-            _print(answer(query), form, highlight)
-        except SemvecError as error:
-            click.echo(f"Error: {error}", err=True)
-
-
-def _next_query() -> str:
-    """Return what is typed next, nothing at the end of the input."""
-    try:
-        return input("search: ").strip()
-    except EOFError:
-        click.echo()
-        return ""
 
 
 def _print(found: Sequence[Hits], form: str, highlight: bool = False) -> None:

@@ -13,8 +13,8 @@ LAYERS = {
     "semvec.text": 1, "semvec.embeddings": 1,
     "semvec.encoders": 2, "semvec.selection": 2, "semvec.index": 2, "semvec.visualise": 2, "semvec.measures": 2,
     "semvec.store": 3, "semvec.finetune": 3,
-    "semvec.search": 4, "semvec.augment": 4,
-    "semvec.evaluate": 5, "semvec.explore": 5,
+    "semvec.search": 4,
+    "semvec.evaluate": 5, "semvec.explore": 5, "semvec.augment": 5,
     "semvec_cli": 6,
 }  # fmt: skip
 HOMES = {

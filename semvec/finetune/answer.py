@@ -7,6 +7,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -89,23 +90,19 @@ class QuestionAnswering(HeadTask[Questions]):
     def answers(
         self, logits: Sequence[Logits], windows: Sequence[Window], examples: Questions, config: HeadConfig, head: Head
     ) -> list[Answer]:
-        best: list[tuple[float, float, tuple[int, int] | None]] = [(-np.inf, 0.0, None)] * len(examples)
+        best: list[Span | None] = [None] * len(examples)
         nothing = [np.inf] * len(examples)
         for window, its in zip(windows, logits, strict=True):
-            known, at = window.known, window.owner
-            n, begin = len(known["start"]), known["begin"]
-            nothing[at] = min(nothing[at], float(its[0].sum()))
-            score, span = best_span(its[begin : begin + n])
-            if span is not None and score > best[at][0]:
-                among = np.concatenate([its[:1], its[begin : begin + n]])
-                sure = float(softmax(among[:, 0])[span[0] + 1] * softmax(among[:, 1])[span[1] + 1])
-                best[at] = (score, sure, (int(known["start"][span[0]]), int(known["end"][span[1]])))
+            nothing[window.owner] = min(nothing[window.owner], float(its[0].sum()))
+            both = [best[window.owner], *best_spans(window, its, 1)]
+            best[window.owner] = max((span for span in both if span), key=lambda span: span.score, default=None)
         found: list[Answer] = []
-        for at, (score, sure, span) in enumerate(best):
-            if span is None or (config.unanswerable and nothing[at] > score):
-                found.append({"answer": "", "start": None, "end": None, "score": 1 - sure})
+        for at, span in enumerate(best):
+            if span is None or (config.unanswerable and nothing[at] > span.score):
+                found.append({"answer": "", "start": None, "end": None, "score": 1 - (span.sure if span else 0.0)})
             else:
-                found.append({"answer": examples.contexts[at][slice(*span)], "start": span[0], "end": span[1], "score": sure})
+                answer = examples.contexts[at][span.start : span.end]
+                found.append({"answer": answer, "start": span.start, "end": span.end, "score": span.sure})
         return found
 
     def findings(self, examples: Questions, answers: Sequence[Answer], config: HeadConfig) -> Findings:
@@ -126,11 +123,29 @@ def _tokens_of(answer: tuple[int, str], start: NDArray[np.int32], end: NDArray[n
     return (int(inside[0]), int(inside[-1])) if len(inside) else (0, 0)
 
 
-def best_span(logits: Logits) -> tuple[float, tuple[int, int] | None]:
-    """Return the best score, and from which token to which, of ``logits`` (n, 2): no longer than `LONGEST` tokens."""
-    starts, ends = (np.argsort(-logits[:, at])[:CANDIDATES] for at in range(2))
-    spans = [(float(logits[i, 0] + logits[j, 1]), (int(i), int(j))) for i in starts for j in ends if 0 <= j - i < LONGEST]
-    return max(spans, default=(-np.inf, None))
+@dataclass(frozen=True)
+class Span:
+    """An answer, the characters ``start`` to ``end`` of a text: its ``score`` in logits, and how ``sure`` it is, from 0 to 1."""
+
+    score: float
+    sure: float
+    start: int
+    end: int
+
+
+def best_spans(window: Window, logits: Logits, most: int) -> list[Span]:
+    """Return the ``most`` best answers in a window of which the head says ``logits`` (length, 2), the best first.
+
+    None is longer than `LONGEST` tokens; ``sure`` is the probability of its first token times that of its last, against all
+    others of the window and against no answer.
+    """
+    begin, starts, ends = window.known["begin"], window.known["start"], window.known["end"]
+    among = logits[[0, *range(begin, begin + len(starts))]]
+    shares, tokens = softmax(among, axis=0), among[1:]
+    firsts, lasts = (np.argsort(-tokens[:, at], kind="stable")[:CANDIDATES] for at in range(2))
+    pairs = [(float(tokens[i, 0] + tokens[j, 1]), int(i), int(j)) for i in firsts for j in lasts if 0 <= j - i < LONGEST]
+    pairs.sort(key=lambda pair: -pair[0])
+    return [Span(score, float(shares[i + 1, 0] * shares[j + 1, 1]), int(starts[i]), int(ends[j])) for score, i, j in pairs[:most]]
 
 
 @lru_cache(1 << 16)

@@ -7,11 +7,12 @@ import pytest
 from seqeval.metrics import classification_report as by_seqeval
 from sklearn.metrics import classification_report, f1_score
 
-from semvec.finetune.answer import QuestionAnswering, best_span, normalised, token_f1
+from semvec.finetune.answer import QuestionAnswering, best_spans, normalised, token_f1
 from semvec.finetune.classify import Classify
 from semvec.finetune.relation import directed_macro_f1, mark
 from semvec.finetune.tag import Tag, span_rows
 from semvec.finetune.task import HeadConfig, class_rows, split_off
+from semvec.finetune.windows import Window
 from semvec.text.examples import LabelledTexts, ManyLabelled
 from semvec.text.questions import Questions
 from semvec.text.tagged import TaggedSentences
@@ -93,12 +94,19 @@ def test_answers_are_normalised() -> None:
     assert normalised("The  Quick, a Fox.") == "quick fox"
 
 
-def test_the_best_span_is_found() -> None:
-    logits = RNG.standard_normal((12, 2)).astype(np.float32)
-    every = {(i, j): logits[i, 0] + logits[j, 1] for i in range(12) for j in range(i, 12)}
-    score, span = best_span(logits)
-    assert span == max(every, key=every.__getitem__)
-    assert score == pytest.approx(max(every.values()))
+def test_the_best_spans_are_found() -> None:
+    logits = RNG.standard_normal((13, 2)).astype(np.float32)  # the first is no answer
+    tokens = logits[1:]
+    every = {(i, j): tokens[i, 0] + tokens[j, 1] for i in range(12) for j in range(i, 12)}
+    wanted = sorted(every, key=every.__getitem__, reverse=True)[:4]
+    window = Window(0, {"ids": np.arange(15)}, {"begin": 3, "start": np.arange(12) * 2, "end": np.arange(12) * 2 + 1})
+    rows = np.insert(logits, [1, 1], 9.0, axis=0)  # the question, which is no answer
+    found = best_spans(window, rows, 4)
+    assert [(its.start, its.end) for its in found] == [(2 * i, 2 * j + 1) for i, j in wanted]
+    shares = np.exp(logits) / np.exp(logits).sum(axis=0)
+    for its, (i, j) in zip(found, wanted, strict=True):
+        assert its.score == pytest.approx(every[i, j])
+        assert its.sure == pytest.approx(shares[i + 1, 0] * shares[j + 1, 1], rel=1e-5)
 
 
 def test_questions_with_several_right_answers() -> None:
