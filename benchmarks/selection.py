@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -50,8 +51,9 @@ SCHEDULES = {
     "50 % from layer 1, 25 % from 3": ((1, 0.5), (3, 0.25)),
     "50 % from layer 2, 25 % from 4": ((2, 0.5), (4, 0.25)),
 }
+LEADING = "50 % from layer 1, 25 % from 3"
 LAYERS = (4, 3)
-"""Layers of the smaller encoders that pruned ones are set beside: the lowest of the whole one."""
+"""Layers of the smaller models that pruned ones are set beside: the lowest of the whole one, taught by it alike."""
 
 BATCH, LENGTH, RUNS = 32, 128, 15
 
@@ -89,6 +91,15 @@ def rules(data: Path, name: str) -> Iterator[dict[str, Any]]:
         return accuracy({part: (labels, vectors(part)) for part, (labels, _) in texts.items()})
 
     yield {"rule": "all tokens", "share": 1.0, "place": "behind", **worth(lambda part: mean_by_text(tokens[part]))}
+    began = perf_counter()
+    full = {part: encoder.encode(its[1], normalize=False).floats() for part, its in texts.items()}
+    yield {
+        "rule": "all tokens",
+        "share": 1.0,
+        "place": "before",
+        "seconds": perf_counter() - began,
+        **worth(lambda part: full[part]),
+    }
     for rule in RULES:
         for share in SHARES:
             for seed in range(3) if rule == "random" else (0,):
@@ -135,14 +146,25 @@ def layer() -> Iterator[dict[str, Any]]:
     def whole(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return one(tokens)
 
-    half = MixtureOfDepths(whole, dim, 0.5).eval()
-    experts = [ExpertChoiceLayer(dim, n, capacity, size).eval() for n, capacity, size in ((1, 1.0, 4 * dim), (1, 0.5, 4 * dim), (4, 1.0, dim), (4, 0.5, dim))]  # fmt: skip
+    class FeedForward(torch.nn.Module):
+        """What a layer of experts is instead of: the same, of all tokens, with nothing gathered."""
+
+        def __init__(self, size: int) -> None:
+            super().__init__()
+            self.layers = torch.nn.Sequential(torch.nn.Linear(dim, size), torch.nn.GELU(), torch.nn.Linear(size, dim))
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return tokens + self.layers(tokens)
+
+    half, dense = MixtureOfDepths(whole, dim, 0.5).eval(), FeedForward(4 * dim).eval()
+    single = ExpertChoiceLayer(dim, 1, 0.5, 4 * dim).eval()
+    four, fewer = (ExpertChoiceLayer(dim, 4, capacity, dim).eval() for capacity in (1.0, 0.5))
     asked: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "a layer of MiniLM, half of the tokens go through": (lambda: half(hidden, mask), lambda: whole(hidden, mask)),
-        "feed-forward, half of the tokens": (lambda: experts[1](hidden, mask), lambda: experts[0](hidden, mask)),
-        "4 experts, one a token, beside a dense one of as many parameters": (lambda: experts[2](hidden, mask), lambda: experts[0](hidden, mask)),
-        "4 experts, half a token each, beside a dense one of as many parameters": (lambda: experts[3](hidden, mask), lambda: experts[0](hidden, mask)),
-    }  # fmt: skip
+        "feed-forward, half of the tokens": (lambda: single(hidden, mask), lambda: dense(hidden)),
+        "4 experts, one a token, beside a dense layer of as many parameters": (lambda: four(hidden, mask), lambda: dense(hidden)),
+        "4 experts, half a token each, beside the same": (lambda: fewer(hidden, mask), lambda: dense(hidden)),
+    }
     for name, (few, every) in asked.items():
         times: tuple[list[float], list[float]] = ([], [])
         with torch.inference_mode():
@@ -157,69 +179,72 @@ def layer() -> Iterator[dict[str, Any]]:
 
 
 def pruned(data: Path, seed: int) -> Iterator[dict[str, Any]]:
-    """Give the accuracy on SST-2's test, and the speed, of pruned encoders and of such with fewer layers, beside the whole."""
-    from semvec.finetune.loading import load_model
-    from semvec.finetune.model import FineTuned
+    """Give the accuracy on SST-2's test, and the speed, of what is made of a fine-tuned model and taught by it.
+
+    Pruned encoders; one that reads the first tokens instead of those that routers choose; the lowest layers alone; and the
+    whole model, trained on in the same way: what the further training does by itself.
+    """
     from semvec.finetune.options import FinetuneOptions
-    from semvec.finetune.report import TUNED, report
-    from semvec.finetune.train import finetune
+    from semvec.finetune.prune import PrunedModel
+    from semvec.finetune.task import Findings
+    from semvec.finetune.tasks import task_named
+    from semvec.finetune.train import finetune, measures_of
+    from semvec.finetune.tuned import Lesson, Loading
 
-    options, place = FinetuneOptions(seed=seed, precision="bf16"), data / "sst2"
+    options, place, task = FinetuneOptions(seed=seed, precision="bf16"), data / "sst2", task_named("classify")
+    examples = {name: task.read(place / f"{name}.tsv", options) for name in ("train", "dev", "test")}
     with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole"
-        finetune("classify", "minilm", place, whole, options=options, before=False)
+        whole = finetune("classify", "minilm", place, Path(folder) / "whole", options=options, before=False).model
 
-        def made(name: str, base: Path | str, its: FinetuneOptions) -> dict[str, Any]:
-            target = Path(folder) / "one"
-            if base != "whole":
-                finetune("classify", base, place, target, options=its, before=False, overwrite=True)
-            else:
-                target = whole
-            found = report(target, place, split="test", baselines=False)
-            one, other = load_model(target), load_model(whole)
-            assert isinstance(one, FineTuned)
-            assert isinstance(other, FineTuned)
-            windows = one.windows(one.task.read(place / "test.tsv", one.options), labelled=False)
+        def row(name: str, model: Any) -> dict[str, Any]:
+            windows = whole.windows(examples["test"], labelled=False)
             times: tuple[list[float], list[float]] = ([], [])
             for run in range(6):
-                for model, kept in zip((one, other), times, strict=True):
+                for its, kept in zip((model, whole), times, strict=True):
                     began = perf_counter()
-                    model.logits(windows)
+                    its.logits(windows)
                     if run:
                         kept.append(perf_counter() - began)
+            found: Findings = model.measured(examples["test"])
             speed = median(slow / quick for quick, slow in zip(*times, strict=True))
-            return {"model": name, **found.lines[TUNED]["accuracy"], "times": speed, "seconds": median(times[0])}
+            return {"model": name, **measures_of(found, seed)["accuracy"], "times": speed, "seconds": median(times[0])}
 
-        yield made("whole", "whole", options)
+        def taught(name: str, schedule: tuple[tuple[int, float], ...], change: Callable[[Any], None]) -> dict[str, Any]:
+            its = replace(options, prune=schedule)
+            model = PrunedModel.start(task, Path(folder) / "whole", examples["train"], its, Loading())
+            model.whole_logits = lambda windows, progress=None: whole.logits(windows)  # type: ignore[method-assign]
+            change(model.body)
+            with tempfile.TemporaryDirectory() as work:
+                model.learn(Lesson(examples["train"], examples["dev"], "accuracy", Path(work)))
+            return row(name, model)
+
+        yield row("whole", whole)
+        yield taught("whole, trained on", ((1, 1.0),), lambda body: None)
         for name, schedule in SCHEDULES.items():
-            yield made(name, whole, replace(options, prune=schedule))
+            yield taught(name, schedule, lambda body: None)
+        yield taught(f"the first tokens: {LEADING}", SCHEDULES[LEADING], _leading)
         for layers in LAYERS:
-            yield made(f"the lowest {layers} layers", _lower(layers, Path(folder) / f"lower-{layers}"), options)
+            yield taught(f"the lowest {layers} layers", ((1, 1.0),), partial(_lower, layers))
 
 
-def _lower(layers: int, folder: Path) -> Path:
-    """Write MiniLM with its lowest ``layers`` alone into ``folder``."""
-    import shutil
+def _leading(body: Any) -> None:
+    """Have the routers of ``body`` choose the first tokens."""
+    import torch
 
-    from safetensors.torch import load_file, save_file
+    for router in body.routers.values():
+        router.scores = lambda hidden: -torch.arange(hidden.shape[1], device=hidden.device).float().expand(hidden.shape[:2])
 
-    from semvec.encoders.catalog import find_model
 
-    shutil.copytree(find_model("minilm").path, folder)
-    weights = load_file(folder / "model.safetensors")
-    above = tuple(f"encoder.layer.{at}." for at in range(layers, 12))
-    save_file(
-        {name: its for name, its in weights.items() if not name.startswith(above)}, folder / "model.safetensors", {"format": "pt"}
-    )
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers}))
-    return folder
+def _lower(layers: int, body: Any) -> None:
+    """Leave the lowest ``layers`` of ``body`` alone."""
+    body.inner.encoder.layer = body.inner.encoder.layer[:layers]
 
 
 def trimmed(data: Path, name: str) -> dict[str, Any]:
     """Return what is left of MiniLM that knows the pieces of words of a set's training texts alone, and how it reads the test."""
+    from semvec.encoders.agreement import agreement
     from semvec.encoders.catalog import load_encoder
-    from semvec.encoders.trim import agreement, trim
+    from semvec.encoders.trim import trim
 
     with tempfile.TemporaryDirectory() as folder:
         made = trim("minilm", read(data, name, "train")[1], Path(folder) / "m")

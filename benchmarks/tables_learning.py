@@ -96,7 +96,7 @@ def selection(results: dict[str, Any]) -> list[str]:
         ("behind", "the mean of the tokens that are kept of the whole text"),
         ("before", "only what is kept is encoded"),
     ):
-        its = [row for row in of["rules"] if row["place"] in (place, "behind" if row["rule"] == "all tokens" else place)]
+        its = [row for row in of["rules"] if row["place"] == place]
         if its:
             lines += ["", *_rules(its, said)]
     if of["pruned"]:
@@ -116,8 +116,11 @@ def selection(results: dict[str, Any]) -> list[str]:
             f"{row['new']['alike'] / row['new']['texts']:.0%} of {row['new']['texts']:,} | {row['new']['mean']:.3f}, {row['new']['lowest']:.2f} |"
             for row in of["trim"]
         ]
-        lines += ["", "The texts they were trimmed for have all their tokens and vectors."]
+        lines += ["", "The texts they were trimmed for come in the tokens they came in."]
     return lines
+
+
+LEAD, ALL = "lead", "all tokens"
 
 
 def _heads(rows: list[dict[str, Any]]) -> list[str]:
@@ -142,7 +145,15 @@ def _rules(rows: list[dict[str, Any]], said: str) -> list[str]:
             cells += [_spread([row for row in its if row["share"] in (share, 1.0)], "value", 100) for share in shares]
         lines.append(f"| {rule} | {' | '.join(cells)} |")
     half = [(row["high"] - row["low"]) * 50 for row in rows]
-    return [*lines, "", f"Logistic regression, accuracy; half of the 95 % intervals {min(half):.1f} to {max(half):.1f}."]
+    timed = {
+        share: sum(
+            row["seconds"] for row in rows if row["share"] == share and row.get("seed", 0) == 0 and row["rule"] in (LEAD, ALL)
+        )
+        for share in (*shares, 1.0)
+        if "seconds" in rows[0]
+    }
+    cost = "".join(f"; {share:.0%} of the tokens: {timed[share] / timed[1.0]:.0%} of the time" for share in timed if share < 1)
+    return [*lines, "", f"Logistic regression, accuracy; half of the 95 % intervals {min(half):.1f} to {max(half):.1f}{cost}."]
 
 
 def _spread(rows: list[dict[str, Any]], what: str, scale: float, digits: int = 1) -> str:

@@ -190,7 +190,7 @@ def _run(task: str, **options: Any) -> None:
     if dims := options.pop("matryoshka", None):
         options["matryoshka"] = _dims(dims)
     if "prune" in options:
-        options["prune"] = _schedule(options["prune"] or "")
+        options["prune"] = () if options["prune"] is None else _schedule(options["prune"])
     chosen = FinetuneOptions().changed({**options, "layers": None if layers is None else _layers(layers)})
     with Bar(quiet) as bar:
         made = make(task, options=chosen, progress=bar.to, **call)
@@ -211,9 +211,9 @@ def _layers(text: str) -> tuple[int, ...]:
 
 def _schedule(text: str) -> tuple[tuple[int, float], ...]:
     """Return the layers and shares that ``2:0.5,4:0.25`` names."""
-    if text and not re.fullmatch(r"\d{1,4}:\d*\.?\d+(,\d{1,4}:\d*\.?\d+)*", text):
+    if not re.fullmatch(r"\d{1,4}:\d*\.?\d+(,\d{1,4}:\d*\.?\d+)*", text):
         raise click.UsageError(f"--prune {text!r}: name layers and the share of tokens that is left there, as 2:0.5,4:0.25")
-    pairs = (pair.split(":") for pair in text.split(",") if pair)
+    pairs = (pair.split(":") for pair in text.split(","))
     return tuple((int(layer), float(share)) for layer, share in pairs)
 
 

@@ -78,7 +78,7 @@ def _check(output: Path, *, overwrite: bool) -> None:
 
 def _print(its: Any) -> None:
     from semvec.finetune.card import shown
-    from semvec.finetune.report import TUNED, routing_lines
+    from semvec.finetune.report import TUNED
 
     click.echo(f"{its.task}: {its.model} on {its.data} ({its.size:,} examples)")
     names = list(its.lines[TUNED])
@@ -95,5 +95,5 @@ def _print(its: Any) -> None:
         click.echo(columns([["", "precision", "recall", "F1", "support"], *cells]))
     if its.routings:
         click.echo()
-        for line in routing_lines(its.routings):
+        for line in its.routings.lines():
             click.echo(plain(line, False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +25,7 @@ MOST_CHECKED = 10_000
 @click.option(
     "--min-count", type=click.IntRange(1), default=1, help="Leave out pieces that come fewer times; more than 1 changes texts."
 )
-@click.option("--check", metavar="FILE", help="Say how well other texts, not in --corpus, are read.")
+@click.option("--check", metavar="FILE", help="Say how well other texts (the first 10,000), not in --corpus, are read.")
 @click.option("--device", help="Where MODEL computes: cpu, cuda, cuda:1, mps.  [default: the best there is]")
 @click.option("--overwrite", is_flag=True, help="Replace a trimmed model that is at OUT.")
 @click.option("--trust-remote-code", is_flag=True, help="Run the Python code that MODEL brings along.")
@@ -46,8 +47,15 @@ def trim(model: str, **options: Any) -> None:
 
     if options["check"] and options["quiet"]:
         raise click.UsageError("--check does nothing with --quiet: what it finds is printed")
+    if "-" in options["corpus"] or options["check"] == "-":
+        raise click.UsageError("the texts are read twice, so they cannot be standard input (-): name a file")
+    files = [*options["corpus"], *([options["check"]] if options["check"] else [])]
+    if inside := next((name for name in files if Path(options["output"]).resolve() in Path(name).resolve().parents), None):
+        raise click.UsageError(f"{inside} is inside of {options['output']}, which is written anew")
     corpus = Corpus(options["corpus"], options["text_field"])
-    others = Corpus((options["check"],), options["text_field"]) if options["check"] else None
+    others = list(islice(Corpus((options["check"],), options["text_field"]), MOST_CHECKED)) if options["check"] else []
+    if options["check"] and not any(text.strip() for text in others):
+        raise click.UsageError(f"--check {options['check']}: holds no text")
     with Bar(options["quiet"]) as bar:
         made = make(
             model,
@@ -61,7 +69,7 @@ def trim(model: str, **options: Any) -> None:
         )
     if not options["quiet"]:
         _print(made, corpus)
-    if others is not None:
+    if others:
         _print_check(model, made, others, options["device"], options["trust_remote_code"])
 
 
@@ -73,12 +81,12 @@ def _print(made: Trimmed, corpus: Corpus) -> None:
     click.echo(f"{same} of {made.texts:,} texts come in the same tokens as before{left_out}")
 
 
-def _print_check(model: str, made: Trimmed, others: Corpus, device: str | None, trust: bool) -> None:
+def _print_check(model: str, made: Trimmed, others: list[str], device: str | None, trust: bool) -> None:
+    from semvec.encoders.agreement import agreement
     from semvec.encoders.catalog import load_encoder
-    from semvec.encoders.trim import agreement
 
     whole, trimmed = (load_encoder(its, device=device, trust_remote_code=trust) for its in (model, made.path))
-    found = agreement(whole, trimmed, list(islice(others, MOST_CHECKED)))  # type: ignore[arg-type]
+    found = agreement(whole, trimmed, others)  # type: ignore[arg-type]
     click.echo(
         f"{found.alike:,} of {found.texts:,} other texts come in the same tokens ({found.alike / found.texts:.0%}); "
         f"cosine with their vectors before: mean {found.mean:.3f}, lowest {found.lowest:.3f}"

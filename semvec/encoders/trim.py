@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
-import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.files import check_replaceable, folder_written_whole
-from semvec.embeddings.transforms import normalize
 from semvec.encoders.catalog import find_model, load_encoder
-from semvec.encoders.model_folder import TOKENIZER_FILES, first_line, is_tuned, module_folders, read_config, weight_files
+from semvec.encoders.model_folder import ABOUT, TOKENIZER_FILES, is_tuned, module_folders, read_config, weight_files
+from semvec.encoders.pieces import with_pieces
 from semvec.encoders.transformer_encoder import TransformerEncoder
-from semvec.errors import InputError, MissingExtra, ModelError, OptionError
-from semvec.types import JSON, Oov, Progress, Step
+from semvec.errors import InputError, ModelError, OptionError
+from semvec.types import JSON, Progress, Step
 
 ABOUT_TRIM = "trimmed.json"
 TEXTS_AT_ONCE = 2048
@@ -33,13 +33,24 @@ CLOSE = 1e-4
 OUTPUTS = ("lm_head", "predictions")
 """In the names of weights that a model says pieces of words by; an encoder leaves them alone, and they have a row each too."""
 
-LEFT_BEHIND = ("*.bin", "*.safetensors.index.json", "onnx", "openvino", "before", "generation_config.json", "*.h5", "*.msgpack")
-"""What of a model's folder is of the old vocabulary, or of no use beside the new one."""
+LEFT_BEHIND = (
+    "pytorch_model*",
+    "*.index.json",
+    "*.onnx",
+    "*.h5",
+    "*.msgpack",
+    "*.ot",
+    "onnx",
+    "openvino",
+    "generation_config.json",
+)
+OLD_TOKENIZER = (*TOKENIZER_FILES, "tokenizer.model", "spm.model", "unigram.json", "added_tokens.json")
+"""What of the folder with the transformer is of the old vocabulary."""
 
 
 @dataclass(frozen=True)
 class Trimmed:
-    """What `trim` made: where, and how many ``pieces``, parameters and ``bytes`` there were before and are now.
+    """What `trim` made: where, and how many ``pieces`` of words and ``bytes`` of weights and tokenizer there were and are now.
 
     ``texts`` is how many were read, ``alike`` how many of them come in the same tokens as before.
     """
@@ -49,16 +60,6 @@ class Trimmed:
     bytes: tuple[int, int]
     texts: int
     alike: int
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How two encoders agree on ``texts``: how many come in the same tokens, the mean and the lowest cosine of their vectors."""
-
-    texts: int
-    alike: int
-    mean: float
-    lowest: float
 
 
 def trim(
@@ -75,47 +76,57 @@ def trim(
     """Write ``model`` into the folder ``output`` with those pieces of words alone that ``corpus`` has, and return what it is.
 
     Pieces that came fewer than ``min_count`` times go, and their rows of the embedding table with them; special tokens and
-    single characters stay, so that any text can be read still. With 1 every text of the corpus comes in the same tokens and
-    has the same vectors, which is verified; with more, words with rare pieces are read in smaller ones. ``model`` may be one
-    that `finetune` made (stored whole): it stays one. ``corpus`` is read twice.
+    single characters stay, so that any text can be read still. With 1 every text of the corpus comes in the same tokens, which
+    is verified of all, behind each prompt of the model, and so has the same vectors, which is verified of the first `CHECKED`;
+    with more, words with rare pieces are read in smaller ones. ``model`` may be one that `finetune` made (stored whole, and not
+    one that writes): it stays one. ``corpus`` is read twice.
 
     Raises `OptionError` for an encoder without a transformer or stored as what it learnt alone, `ModelError` where its tokenizer
-    or its weights cannot be taken apart, `InputError` for a corpus without a text, `MissingExtra` without skeletoken,
-    `OutputExists` and `OutputError`.
+    or its weights cannot be taken apart, `InputError` for a corpus without a text or one that can be read once, `MissingExtra`
+    without skeletoken, `OutputExists` and `OutputError`.
     """
     say, target = progress or (lambda _: None), Path(output)
-    if isinstance(corpus, str) or iter(corpus) is corpus:
+    if isinstance(corpus, str | Iterator):
         raise InputError("corpus is read twice: give a list of texts")
     if min_count < 1:
         raise OptionError(f"min_count must be at least 1, not {min_count!r}")
     check = partial(check_replaceable, target, "trimmed model", (target / ABOUT_TRIM).is_file, overwrite=overwrite)
     check()
     place = find_model(model).path
-    if is_tuned(place):
-        raise OptionError(f"{model}: is stored as what it learnt alone: store it whole (finetune … --merge) first")
+    _check_place(place, target, model)
     load = partial(load_encoder, device=device, trust_remote_code=trust_remote_code)
     encoder = _with_transformer(load(model), model)
     module = _module(place)
     counts, texts = _counted(encoder, corpus, say)
-    before, after, old_ids = _without(_tokenizer_json(encoder, module), encoder, counts >= min_count)
+    before, after, old_ids = with_pieces(encoder, module, counts >= min_count)
     with folder_written_whole(target, check) as spare:
-        shutil.copytree(place, spare, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
+        shutil.copytree(place, spare, dirs_exist_ok=True, ignore=partial(_left_behind, place, module))
         _rewrite(spare / module.relative_to(place), after, old_ids, encoder)
-        alike = _verified(encoder, _with_transformer(load(spare), model), corpus, old_ids, say, strict=min_count == 1)
+        trimmed = _with_transformer(load(spare), model)
+        alike = _verified(encoder, trimmed, corpus, texts, old_ids, say, strict=min_count == 1)
         made = Trimmed(target, (before, len(old_ids)), (_size(place), _size(spare)), texts, alike)
         _note(spare, made, os.fspath(model), min_count)
     return made
 
 
-def agreement(whole: TransformerEncoder, trimmed: TransformerEncoder, texts: Sequence[str]) -> Agreement:
-    """Return how the two agree on ``texts``; the vectors are those of whole texts."""
-    same = [_surfaces(one) == _surfaces(other) for one, other in zip(_tokens(whole, texts), _tokens(trimmed, texts), strict=True)]
-    one, other = whole.encode(texts), trimmed.encode(texts)
-    there = (one.oov != Oov.ZERO) & (other.oov != Oov.ZERO)
-    if not there.any():
-        raise InputError("none of these texts has a token")
-    cosines = np.einsum("ij,ij->i", normalize(one.floats())[there], normalize(other.floats())[there])
-    return Agreement(len(texts), sum(same), float(cosines.mean()), float(cosines.min()))
+def _check_place(place: Path, target: Path, model: str | os.PathLike[str]) -> None:
+    """Raise `OptionError` where what is at ``place`` cannot be trimmed, or not into ``target``."""
+    if is_tuned(place):
+        raise OptionError(f"{model}: is stored as what it learnt alone: store it whole (finetune … --merge) first")
+    if (place / ABOUT).is_file() and read_config(place, ABOUT).get("task") == "seq2seq":
+        raise OptionError(f"{model}: writes texts, and what it needs for that is in no corpus: only models that read are trimmed")
+    ours, theirs = place.resolve(), target.resolve()
+    if ours == theirs or ours in theirs.parents or theirs in ours.parents:
+        raise OptionError(f"{target}: is {model}, inside of it, or around it: name another folder")
+    if broken := next((file for file in place.rglob("*") if not file.is_file() and not file.is_dir()), None):
+        raise ModelError(f"{broken}: is neither a file nor a folder that is there, so the model cannot be copied")
+
+
+def _left_behind(place: Path, module: Path, folder: str, names: list[str]) -> set[str]:
+    """Return which of the ``names`` in a ``folder`` of the model at ``place`` are not copied."""
+    patterns = LEFT_BEHIND if Path(folder) == module else ()
+    before = {"before"} if Path(folder) == place else set()
+    return before | {name for pattern in patterns for name in fnmatch.filter(names, pattern)}
 
 
 def _with_transformer(encoder: Any, model: str | os.PathLike[str]) -> TransformerEncoder:
@@ -127,8 +138,9 @@ def _with_transformer(encoder: Any, model: str | os.PathLike[str]) -> Transforme
 
 def _module(place: Path) -> Path:
     """Return the folder in which transformer and tokenizer are."""
-    found = [its for its in module_folders(place) if (its / "config.json").is_file() and weight_files(its)]
-    if len(found) != 1 or "vocab_size" not in read_config(found[0]):
+    every = [its for its in module_folders(place) if (its / "config.json").is_file() and weight_files(its)]
+    found = [its for its in every if "vocab_size" in read_config(its)]
+    if len(found) != 1:
         raise ModelError(
             f"{place}: it does not say in one config.json how many pieces of words it knows, so they cannot be trimmed"
         )
@@ -137,26 +149,9 @@ def _module(place: Path) -> Path:
     return found[0]
 
 
-def _tokenizer_json(encoder: TransformerEncoder, module: Path) -> str:
-    """Return the tokenizer as its library writes it today: older files leave out what skeletoken wants."""
-    from tokenizers import Tokenizer
-
-    file = module / "tokenizer.json"
-    its = Tokenizer.from_file(str(file)) if file.is_file() else encoder.transformer.tokenizer.inner.backend_tokenizer
-    return str(its.to_str())
-
-
-def _tokens(encoder: TransformerEncoder, texts: Sequence[str]) -> list[tuple[NDArray[np.int64], list[str]]]:
-    """Return the ids and the surfaces of the tokens of ``texts``."""
-    its = encoder.transformer.tokenizer(texts)
-    return [
-        (found.ids, [text[start:end] for start, end in zip(found.start.tolist(), found.end.tolist(), strict=True)])
-        for text, found in zip(texts, its, strict=True)
-    ]
-
-
-def _surfaces(found: tuple[NDArray[np.int64], list[str]]) -> list[str]:
-    return found[1]
+def _prompts(encoder: TransformerEncoder) -> list[str]:
+    """Return what ``encoder`` may put before a text: nothing, or one of its prompts."""
+    return list(dict.fromkeys(["", *filter(None, encoder.prompts.values())]))
 
 
 def _batches(corpus: Iterable[str]) -> Iterator[list[str]]:
@@ -167,13 +162,14 @@ def _batches(corpus: Iterable[str]) -> Iterator[list[str]]:
 
 def _counted(encoder: TransformerEncoder, corpus: Iterable[str], say: Progress) -> tuple[NDArray[np.int64], int]:
     """Return how often each piece comes in ``corpus``, behind the encoder's prompts too, and how many texts there are."""
-    read, prompts = encoder.transformer.tokenizer, ["", *filter(None, encoder.prompts.values())]
-    counts, texts = np.zeros(int(encoder.transformer.model.get_input_embeddings().weight.shape[0]), dtype=np.int64), 0
+    read, prompts = encoder.transformer.tokenizer, _prompts(encoder)
+    table = int(encoder.transformer.model.get_input_embeddings().weight.shape[0])
+    if table < len(read.inner):
+        raise ModelError(f"{encoder.model}: the tokenizer has {len(read.inner):,} tokens, the model {table:,}: one is of another")
+    counts, texts = np.zeros(table, dtype=np.int64), 0
     for batch in _batches(corpus):
-        for prompt in prompts:
-            found = read([prompt + text for text in batch], offsets=False)
-            ids = np.concatenate([its.ids for its in found])
-            counts += np.bincount(ids, minlength=len(counts))
+        each = [np.concatenate([its.ids for its in read([prompt + text for text in batch], offsets=False)]) for prompt in prompts]
+        counts += np.max([np.bincount(ids, minlength=len(counts)) for ids in each], axis=0)
         texts += len(batch)
         say(Step("counting", texts, None, "texts"))
     if not counts.any():
@@ -181,67 +177,10 @@ def _counted(encoder: TransformerEncoder, corpus: Iterable[str], say: Progress) 
     return counts, texts
 
 
-def _without(spec: str, encoder: TransformerEncoder, wanted: NDArray[np.bool_]) -> tuple[int, Any, NDArray[np.int64]]:
-    """Return how many pieces there were, the tokenizer ``spec`` with those ``wanted`` alone, and the old id of each of its."""
-    try:
-        from skeletoken import TokenizerModel
-    except ImportError as error:
-        raise MissingExtra(f"trimming needs the library skeletoken ({error}): pip install 'semvec[trim]'") from error
-    notes = logging.getLogger("skeletoken")
-    level = notes.level
-    notes.setLevel(logging.ERROR)
-    try:
-        whole = TokenizerModel.from_string(spec)
-        keep = _kept(whole, wanted, encoder)
-        made = whole.remove_tokens_from_vocabulary([piece for piece in whole.vocabulary if piece not in keep])
-    except Exception as error:  # whatever skeletoken says of a tokenizer that it cannot take apart
-        raise ModelError(f"{encoder.model}: its tokenizer cannot be taken apart ({first_line(error)})") from error
-    finally:
-        notes.setLevel(level)
-    old, new = whole.vocabulary, made.vocabulary
-    ids = np.array([old[piece] for piece in sorted(new, key=new.__getitem__)], dtype=np.int64)
-    return len(old), made, ids
-
-
-def _kept(whole: Any, wanted: NDArray[np.bool_], encoder: TransformerEncoder) -> set[str]:
-    """Return the pieces that stay: those ``wanted``, special ones, characters, and what any of them is merged from."""
-    special = set(encoder.transformer.tokenizer.inner.all_special_ids)
-    keep = {its.content for its in whole.added_tokens.root}
-    marks = (whole.continuing_subword_prefix or "", "▁", getattr(whole.model, "end_of_word_suffix", None) or "")
-    for piece, number in whole.vocabulary.items():
-        bare = piece
-        for mark in filter(None, marks):
-            bare = bare.replace(mark, "", 1)
-        is_byte = piece.startswith("<0x") and piece.endswith(">")
-        if number in special or len(bare) <= 1 or is_byte or (number < len(wanted) and wanted[number]):
-            keep.add(piece)
-    if whole.unk_token is not None:
-        keep.add(whole.unk_token)
-    kind = str(whole.model.type.value)
-    if kind == "Unigram":  # what an unknown character costs is reckoned from the least likely piece
-        keep.add(min(whole.model.vocab.root, key=lambda pair: pair[1])[0])
-    return keep if kind != "BPE" else _with_parts(keep, whole.model)
-
-
-def _with_parts(keep: set[str], bpe: Any) -> set[str]:
-    """Return ``keep`` with all that its pieces are merged from, one step after the other."""
-    prefix = bpe.continuing_subword_prefix or ""
-    parts: dict[str, list[tuple[str, str]]] = {}
-    for left, right in bpe.merges.root:
-        parts.setdefault(left + right.removeprefix(prefix), []).append((left, right))
-    found, rest = set(keep), list(keep)
-    while rest:
-        for part in chain.from_iterable(parts.get(rest.pop(), ())):
-            if part not in found:
-                found.add(part)
-                rest.append(part)
-    return found
-
-
 def _rewrite(module: Path, tokenizer: Any, old_ids: NDArray[np.int64], encoder: TransformerEncoder) -> None:
     """Write the tokenizer, the ids in configurations and the rows of the weights anew, in the folder ``module``."""
     new_ids = {int(old): new for new, old in enumerate(old_ids)}
-    for name in TOKENIZER_FILES:
+    for name in OLD_TOKENIZER:
         (module / name).unlink(missing_ok=True)
     (module / "tokenizer.json").write_text(tokenizer.model_dump_json(), encoding="utf-8")
     config = read_config(module)
@@ -285,18 +224,24 @@ def _verified(
     whole: TransformerEncoder,
     trimmed: TransformerEncoder,
     corpus: Iterable[str],
+    texts: int,
     old_ids: NDArray[np.int64],
     say: Progress,
     *,
     strict: bool,
 ) -> int:
-    """Return how many texts of ``corpus`` come in the same tokens as before; raise `ModelError` where they do not and should."""
+    """Return how many of the ``texts`` texts of ``corpus`` come in the same tokens as before, behind every prompt.
+
+    Raises `ModelError` where one does not and should, or has another vector; `InputError` where ``corpus`` gives others now.
+    """
     alike = done = 0
     some: list[str] = []
     for batch in _batches(corpus):
-        both = (its.transformer.tokenizer(batch, offsets=False) for its in (whole, trimmed))
-        for text, one, other in zip(batch, *both, strict=True):
-            same = np.array_equal(one.ids, old_ids[other.ids])
+        agree = np.ones(len(batch), dtype=np.bool_)
+        for prompt in _prompts(whole):
+            both = (its.transformer.tokenizer([prompt + text for text in batch], offsets=False) for its in (whole, trimmed))
+            agree &= [np.array_equal(one.ids, old_ids[other.ids]) for one, other in zip(*both, strict=True)]
+        for text, same in zip(batch, agree.tolist(), strict=True):
             alike += same
             if same and len(some) < CHECKED and text.strip():
                 some.append(text)
@@ -306,6 +251,8 @@ def _verified(
                 )
         done += len(batch)
         say(Step("comparing", done, None, "texts"))
+    if done != texts:
+        raise InputError(f"the corpus had {texts:,} texts at first, and {done:,} when read again: give what can be read twice")
     if some:
         apart = float(np.abs(whole.encode(some).floats() - trimmed.encode(some).floats()).max())
         if not apart < CLOSE:

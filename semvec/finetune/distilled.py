@@ -18,9 +18,9 @@ def taught_loss(logits: Tensor, taught: Tensor, *, many: bool = False) -> Tensor
     arXiv:1503.02531); the cross-entropy of ``many`` labels a text; of scores (one output) the squared error.
     """
     logits, taught = logits.float(), taught.float()
-    if logits.shape[-1] == 1:
-        return mse_loss(logits, taught)
     if many:
         return binary_cross_entropy_with_logits(logits, taught.sigmoid())
+    if logits.shape[-1] == 1:
+        return mse_loss(logits, taught)
     said, wanted = log_softmax(logits / TEMPERATURE, -1), softmax(taught / TEMPERATURE, -1)
     return kl_div(said, wanted, reduction="batchmean") * TEMPERATURE**2

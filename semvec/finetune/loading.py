@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from semvec.encoders.model_folder import ABOUT
@@ -40,5 +41,7 @@ def load_model(
         task = task_named(name)
     except (KeyError, ValueError) as error:
         raise ModelError(f"{folder}: {ABOUT} does not say what the model is for ({error})") from error
-    found: Tuned = model_of(name).load(task, folder, about, Loading(device, trust_pickle, trust_remote_code))
+    head = about.get("head")
+    pruned = isinstance(head, Mapping) and bool(head.get("prune"))
+    found: Tuned = model_of(name, pruned=pruned).load(task, folder, about, Loading(device, trust_pickle, trust_remote_code))
     return found

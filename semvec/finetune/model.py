@@ -6,22 +6,22 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from semvec.encoders.transformer import Transformer
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import Grown, read_grown
 from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.chance import seeded
-from semvec.finetune.heads import FEATURES
+from semvec.finetune.heads import FEATURES, Head
 from semvec.finetune.neighbours import COUNTS, Found, Neighbours, check_room, spread_of
 from semvec.finetune.network import Network, ask_all, on
 from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions, HeadKind
-from semvec.finetune.prune import taught, times_as_fast, whole_model
-from semvec.finetune.pruned import Pruned
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare, settled
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
@@ -33,7 +33,7 @@ from semvec.measures.intervals import Outcome
 from semvec.text.tagged import OUTSIDE
 from semvec.types import JSON, Pooling, Progress, Step, Strategy
 
-HEAD, ROUTERS = "head.safetensors", "routers.safetensors"
+HEAD = "head.safetensors"
 MOST_BYTES = 4 << 30
 """The most that is kept of what a head reads of a frozen encoder; of more, the encoder is run every time."""
 
@@ -52,7 +52,7 @@ class FineTuned(Tuned):
 
     @property
     def earlier(self) -> str:
-        return "whole model" if self.config.prune else "frozen encoder, linear head"
+        return "frozen encoder, linear head"
 
     @property
     def module(self) -> torch.nn.Module:
@@ -77,29 +77,13 @@ class FineTuned(Tuned):
         cls, task: HeadTask[Any], model: str | os.PathLike[str], examples: Any, options: FinetuneOptions, loading: Loading
     ) -> FineTuned:
         config = task.config(examples, options)
-        if options.prune:
-            return cls._to_prune(task, model, examples, options, loading)
         encoder = loading.encoder(model)
         with seeded(options.seed):
             body = prepare(encoder.transformer.model, options).to(encoder.device)
             config = replace(config, **_of_head(task, options), **_fitted(task, encoder, body, options))
-            head = task.head(config, encoder.transformer.hidden * len(config.layers), options, examples).to(encoder.device)
+            head = cls.make_head(task, config, encoder.transformer.hidden, options, examples).to(encoder.device)
         base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
         return cls(task, config, encoder, base, settled(options), network=Network(body, head, config.layers))
-
-    @classmethod
-    def _to_prune(
-        cls, task: HeadTask[Any], model: str | os.PathLike[str], examples: Any, options: FinetuneOptions, loading: Loading
-    ) -> FineTuned:
-        """Return the fine-tuned ``model`` with routers that have learnt nothing yet."""
-        whole = whole_model(cls, task, model, examples, options, loading)
-        config, learnt = replace(whole.config, prune=options.prune, dropout=options.dropout), whole.network.head
-        with seeded(options.seed):
-            body = Pruned(prepare(whole.body, options), dict(options.prune)).to(whole.device)
-            head = task.head(config, whole.encoder.transformer.hidden, options, examples).to(whole.device)
-        head.load_state_dict(learnt.state_dict())
-        network = Network(body, head, config.layers)
-        return replace(whole, config=config, options=settled(options), record={}, network=network, neighbours=None)
 
     @classmethod
     def load(cls, task: HeadTask[Any], folder: Path, about: Any, loading: Loading) -> FineTuned:
@@ -110,15 +94,37 @@ class FineTuned(Tuned):
             config, options = HeadConfig.from_json(about["head"]), FinetuneOptions().changed(dict(about["options"]))
         encoder = loading.encoder(folder)
         with damage_told(folder):
-            head = task.head(config, encoder.transformer.hidden * len(config.layers), options)
-            body = Pruned(encoder.transformer.model, dict(config.prune)) if config.prune else encoder.transformer.model
-        for name, module in ((HEAD, head), *(((ROUTERS, body.routers),) if config.prune else ())):
+            head = cls.make_head(task, config, encoder.transformer.hidden, options)
+            body = cls.make_body(encoder.transformer.model, config)
+        for name, module in cls.parts_of(body, head).items():
             try:
                 module.load_state_dict(load_file(folder / name))
             except Exception as error:  # whatever safetensors and torch say of a file that is none, or of another module
                 raise ModelError(f"{folder}: {name} is missing or damaged ({str(error).splitlines()[0]:.120})") from error
         network = Network(body.to(encoder.device), head.to(encoder.device), config.layers).eval()
         return cls(task, config, encoder, grown, options, about.get("record", {}), network, Neighbours.load(folder))
+
+    @classmethod
+    def make_body(cls, encoder: Any, config: HeadConfig) -> Any:
+        """Return what reads the tokens, made of the ``encoder``'s model."""
+        return encoder
+
+    @classmethod
+    def parts_of(cls, body: Any, head: Head) -> dict[str, torch.nn.Module]:
+        """Return what is stored beside the encoder, by the name of its file."""
+        return {HEAD: head}
+
+    @property
+    def plain_body(self) -> Any:
+        """The encoder's own model in the body."""
+        return self.body
+
+    @classmethod
+    def make_head(
+        cls, task: HeadTask[Any], config: HeadConfig, hidden: int, options: FinetuneOptions, examples: Any = None
+    ) -> Head:
+        """Return a new head on the layers of an encoder whose states have ``hidden`` numbers."""
+        return task.head(config, hidden * len(config.layers), options, examples)
 
     def windows(self, examples: Examples, *, labelled: bool) -> list[Window]:
         """Return what is read of ``examples``."""
@@ -131,11 +137,6 @@ class FineTuned(Tuned):
     def logits(self, windows: Sequence[Window], progress: Progress | None = None) -> list[Logits]:
         """Return what the head says of each of ``windows``."""
         return self._run(windows, lambda batch: self.network(**batch)["logits"], progress)
-
-    def _whole_logits(self, windows: Sequence[Window], progress: Progress | None = None) -> list[Logits]:
-        """Return what the head says where nothing is left out: before anything was learnt, what the whole model says."""
-        with self.body.whole():
-            return self.logits(windows, progress)
 
     def features(self, windows: Sequence[Window], progress: Progress | None = None) -> list[Logits]:
         """Return what the head reads of each of ``windows``."""
@@ -203,11 +204,10 @@ class FineTuned(Tuned):
         if self.options.knn:
             check_room(windows, self.network.head.dim)
         self._try(windows)
-        if self.config.prune:
-            windows = taught(windows, self._whole_logits(windows, progress))
         if self.frozen and self._features_fit(windows):
             windows, asked = self._read_once(windows, progress), self._read_once(asked, progress)
             self._standardise(windows)
+        windows = self.learned_from(windows, progress)
 
         def validate() -> Mapping[str, float]:
             said = self._answers(self.logits(asked), asked, lesson.validation)
@@ -215,11 +215,24 @@ class FineTuned(Tuned):
 
         together = partial(collate, pad=self.pad)
         history = train(self.network, windows, self.options, lesson, validate, self.device, collate=together, progress=progress)
+        self.network.eval()
+        if not self.frozen:
+            self.encoder = self._encoder_now()
         if self.options.knn:
             history["neighbours"] = self._ask_neighbours(lesson, windows, asked, progress)
-        if self.config.prune:
-            history["times as fast"] = times_as_fast(lambda: self.logits(asked), lambda: self._whole_logits(asked))
         return history
+
+    def _encoder_now(self) -> TransformerEncoder:
+        """Return the encoder as it has become; what was read of its weights before is of no use any more."""
+        was, digest = self.encoder.transformer, sha256()
+        for tensor in self.body.state_dict().values():
+            digest.update(tensor.detach().float().cpu().numpy().tobytes())
+        its = Transformer.of(was.tokenizer.inner, self.plain_body, was.device, was.max_tokens, live=True)
+        return self.encoder.with_transformer(its, model=self.encoder.model, weights=digest.hexdigest())
+
+    def learned_from(self, windows: list[Window], progress: Progress | None) -> list[Window]:
+        """Return ``windows`` with all that is to be learnt from."""
+        return windows
 
     def _ask_neighbours(self, lesson: Lesson, windows: list[Window], asked: list[Window], progress: Progress | None) -> JSON:
         """Keep what the head reads of the training examples, choose on the validation data what it is to count, and say so."""
@@ -250,8 +263,6 @@ class FineTuned(Tuned):
         loading: Loading,
         progress: Progress | None = None,
     ) -> FineTuned | None:
-        if options.prune:
-            return whole_model(cls, task, model, lesson.examples, options, loading)
         probe = cls.start(task, model, lesson.examples, options, loading)
         if not probe._features_fit(probe.windows(lesson.examples, labelled=False)):
             return None
@@ -296,12 +307,11 @@ class FineTuned(Tuned):
     def save(self, folder: Path, *, merge: bool = False) -> None:
         from safetensors.torch import save_file
 
-        parts = {HEAD: self.network.head, **({ROUTERS: self.body.routers} if self.config.prune else {})}
-        for name, module in parts.items():
+        for name, module in self.parts_of(self.body, self.network.head).items():
             save_file({key: its.cpu().contiguous() for key, its in module.state_dict().items()}, folder / name)
         if self.neighbours is not None:
             self.neighbours.save(folder)
-        grown = save_encoder(self.body.inner if self.config.prune else self.body, self.base, folder, merge=merge)
+        grown = save_encoder(self.plain_body, self.base, folder, merge=merge)
         write_about(folder, grown, self.task.name, self.config.to_json(), self.options.to_json(), self.record)
 
 

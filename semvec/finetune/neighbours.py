@@ -142,7 +142,7 @@ class Neighbours:
             tell(done, len(settings))
         without = tried[0][1].value
         best, most = max(((its, outcome.value) for its, outcome in tried), key=lambda pair: pair[1])
-        if not best.weight or 2 * _held_out_gain([outcome for _, outcome in tried]) < most - without:
+        if not best.weight or 2 * held_out_gain([outcome for _, outcome in tried]) < most - without:
             return plain, without, without
         return best, without, most
 
@@ -191,7 +191,7 @@ class Neighbours:
             raise ModelError(f"{folder}: {TENSORS} is missing or damaged ({str(error).splitlines()[0]:.120})") from error
 
 
-def _held_out_gain(outcomes: Sequence[Outcome]) -> float:
+def held_out_gain(outcomes: Sequence[Outcome]) -> float:
     """Return by how much the best of ``outcomes`` on either half of the examples betters the first on the other half."""
     examples = outcomes[0].examples
     gains = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from operator import index
 from typing import Any
 
 from semvec.errors import OptionError
@@ -178,14 +179,15 @@ class FinetuneOptions:
 
     def to_json(self) -> JSON:
         """Return the options as JSON."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        listed = {name: list(value) for name, value in asdict(self).items() if isinstance(value, tuple)}
+        return {**asdict(self), **listed, "prune": [list(pair) for pair in self.prune]}
 
 
 def schedule_of(pairs: object) -> tuple[tuple[int, float], ...]:
     """Return the layers and shares of ``pairs`` in their order; `OptionError` where they are none."""
     try:
-        found = tuple(sorted((int(layer), float(share)) for layer, share in pairs))  # type: ignore[attr-defined]
-    except (TypeError, ValueError) as error:
+        found = tuple(sorted((index(layer), float(share)) for layer, share in pairs))  # type: ignore[attr-defined]
+    except (TypeError, ValueError, OverflowError) as error:
         raise OptionError(f"prune: pairs of a layer and a share are wanted, not {pairs!r:.80}") from error
     shares = [share for _, share in found]
     if not all(0 < share <= 1 for share in shares) or any(not 0 <= layer < MOST_LAYERS for layer, _ in found):

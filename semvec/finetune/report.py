@@ -21,14 +21,11 @@ from semvec.finetune.task import Answer, Findings
 from semvec.finetune.train import measures_of
 from semvec.finetune.tuned import Tuned
 from semvec.measures.intervals import differences
-from semvec.selection.page import routing_page
-from semvec.selection.report import RoutingReport
 from semvec.text.columns import data_name, split_file
 from semvec.text.markdown import table
 from semvec.types import JSON, Progress
-from semvec.visualise.curves import confusion_picture, routing_picture
+from semvec.visualise.curves import confusion_picture
 
-ROUTING_PAGE, ROUTING = "routing.html", "routing.png"
 TUNED, ALONE = "fine-tuned", "without its neighbours"
 SPLITS = ("test", "dev")
 
@@ -80,7 +77,7 @@ class Report:
         if self.found.rows:
             parts.append(rows_table(self.found.rows))
         if self.routings:
-            parts.append("\n".join(f"- {line}" for line in routing_lines(self.routings)))
+            parts.append("\n".join(f"- {line}" for line in self.routings.lines()))
         return "\n\n".join(part for part in parts if part)
 
 
@@ -147,38 +144,14 @@ def write_report(its: Report, folder: Path) -> None:
     if its.found.confusion is not None:
         (folder / CONFUSION).write_bytes(confusion_picture(its.found.confusion, its.found.classes))
     if its.routings is not None:
-        _write_routings(its, its.routings, folder)
+        its.routings.write(folder, f"{its.model} on {its.data}", [_said(answer) for answer in its.answers])
 
 
-def routing_lines(routings: Routings) -> list[str]:
-    """Return what is to be said of the tokens that a head took, and of each expert."""
-    lines = []
-    for name, its in routings.reports.items():
-        if name == "router":
-            lines.append(f"the router pools {1 - its.left_behind:.0%} of {its.tokens:,} tokens, typically {_typical(its, 0)}")
-            continue
-        said = f"{its.left_behind:.0%} of {its.tokens:,} tokens are left behind, {its.by_several:.0%} taken by several"
-        lines.append(f"{len(its.per_expert)} experts: {said}; the router's entropy is {its.entropy:.2f} of 1")
-        for at, taken in enumerate(its.per_expert):
-            lines.append(f"expert {at + 1} takes {taken / max(its.tokens, 1):.0%}, typically {_typical(its, at)}")
-    return lines
-
-
-def _typical(its: RoutingReport, expert: int) -> str:
-    return ", ".join(one.token for one in its.typical[expert]) or "none"
-
-
-def _write_routings(its: Report, routings: Routings, folder: Path) -> None:
-    """Write which expert took which word as a page, and how many each took as a picture."""
-    experts = routings.experts or routings.pooled
-    found = routings.reports["experts" if routings.experts else "router"]
-    one_each = len(its.answers) == len(experts)
-    said = [str(answer.get("label", f"{answer.get('score', 0):.2f}")) for answer in its.answers] if one_each else []
-    pooled, chooser = (routings.pooled, "expert") if routings.experts else ((), "router")
-    page = routing_page(f"{its.model} on {its.data}", found, experts, pooled=pooled, said=said, chooser=chooser)
-    (folder / ROUTING_PAGE).write_text(page, encoding="utf-8")
-    typical = [[one.token for one in words] for words in found.typical]
-    (folder / ROUTING).write_bytes(routing_picture(found.per_expert, found.tokens, found.left_behind, typical, chooser))
+def _said(answer: Answer) -> str:
+    """Return an answer in a few words."""
+    if "labels" in answer:
+        return ", ".join(answer["labels"])
+    return str(answer["label"]) if "label" in answer else f"{answer['score']:.2f}"
 
 
 def _probe(path: Path, load: Callable[[Path], Tuned]) -> tuple[Tuned | None, str]:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from semvec.embeddings.embeddings import Embeddings
-from semvec.errors import OptionError
 from semvec.finetune.heads import Batch, LabelHead
 from semvec.finetune.options import HeadKind
 from semvec.finetune.task import HeadConfig
@@ -57,32 +51,6 @@ class RoutedHead(LabelHead):
         """Return the cross-entropy, and the router's own loss."""
         its = super().loss(logits, batch)
         return its if self.routed is None else its + self.routed.loss
-
-
-class RouterScorer:
-    """Scores tokens by the ``router`` of a model's head, which reads them as that ``head`` does (`semvec.selection.keep.Scorer`).
-
-    The tokens are those of the model's own encoder, last layer, as `Embeddings` at the level token.
-    """
-
-    def __init__(self, head: RoutedHead) -> None:
-        self.head = head.cpu().eval()
-
-    def scores(self, tokens: Embeddings) -> NDArray[np.float64]:
-        """Return how telling each row of ``tokens`` is; raise `OptionError` for vectors of another size."""
-        if tokens.dim != self.head.dim:
-            raise OptionError(f"the router reads vectors of {self.head.dim} numbers, and these have {tokens.dim}")
-        with torch.inference_mode():
-            rows = (torch.from_numpy(tokens.floats()) - self.head.shift) * self.head.scale
-            return self.head.router.scores(rows[None])[0].double().numpy()
-
-
-def router_of(model: Any) -> RouterScorer:
-    """Return the router of a fine-tuned ``model`` (``--head router``) as what scores tokens; `OptionError` where it has none."""
-    head = getattr(getattr(model, "network", None), "head", None)
-    if not isinstance(head, RoutedHead) or head.experts is not None:
-        raise OptionError("this model has no router that reads tokens as they are: train it with --head router")
-    return RouterScorer(copy.deepcopy(head))
 
 
 def label_head(config: HeadConfig, dim: int, outputs: int, **more: Any) -> LabelHead:

@@ -2,42 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from semvec.finetune.heads import Batch
 from semvec.finetune.model import FineTuned
 from semvec.finetune.network import ask_all, on
 from semvec.finetune.routed import RoutedHead
 from semvec.finetune.windows import Window, collate
-from semvec.selection.report import RoutingReport, TextRouting, routing_report
+from semvec.selection.page import CONTINUES, MOST_TEXTS, routing_page
+from semvec.selection.report import RoutingReport, RoutingTally, TextRouting
 from semvec.types import JSON, Progress, Step
+from semvec.visualise.curves import routing_picture
+
+PAGE, PICTURE = "routing.html", "routing.png"
+EXPERTS, ROUTER = "experts", "router"
+STARTS = ("Ġ", "▁")
+"""What a piece begins with that begins a word, in tokenizers that mark these."""
 
 
 @dataclass(frozen=True)
 class Routings:
-    """What became of the tokens of every window read: ``pooled`` those that the router kept, ``experts`` where there are any.
+    """What became of the tokens of all windows, by who chose them: ``experts``, if there are any, and the ``router`` that pools.
 
-    Windows are texts, of long ones several; special tokens of the encoder are among their tokens.
+    ``shown`` are the first windows, in full, and ``owners`` the examples they are of. Special tokens of the encoder are among
+    the tokens; long texts have several windows.
     """
 
-    pooled: tuple[TextRouting, ...]
-    experts: tuple[TextRouting, ...] = ()
-
-    @property
-    def reports(self) -> dict[str, RoutingReport]:
-        """What became of all tokens, by who chose them."""
-        found = {"router": routing_report(self.pooled)}
-        return {"experts": routing_report(self.experts), **found} if self.experts else found
+    reports: Mapping[str, RoutingReport]
+    shown: Mapping[str, Sequence[TextRouting]]
+    owners: Sequence[int]
 
     def to_json(self) -> JSON:
         """Return the reports as JSON."""
         return {name: its.to_json() for name, its in self.reports.items()}
+
+    def lines(self) -> list[str]:
+        """Return what is to be said of the tokens, and of each expert."""
+        lines = []
+        if its := self.reports.get(EXPERTS):
+            said = f"{its.left_behind:.0%} of {its.tokens:,} tokens are left behind, {its.by_several:.0%} taken by several"
+            lines.append(f"{len(its.per_expert)} experts: {said}; the router's entropy is {its.entropy:.2f} of 1")
+            shares = [taken / max(its.tokens, 1) for taken in its.per_expert]
+            lines += [f"expert {at + 1} takes {share:.0%}, typically {_typical(its, at)}" for at, share in enumerate(shares)]
+        its = self.reports[ROUTER]
+        return [*lines, f"the router pools {1 - its.left_behind:.0%} of {its.tokens:,} tokens, typically {_typical(its, 0)}"]
+
+    def write(self, folder: Path, title: str, said: Sequence[str]) -> None:
+        """Write which expert took which word as a page, with what was ``said`` of each example, and a picture of how many."""
+        name, chooser = (EXPERTS, "expert") if EXPERTS in self.reports else (ROUTER, "router")
+        found, seen = self.reports[name], set[int]()
+        before = ["" if owner in seen or seen.add(owner) else said[owner] for owner in self.owners]  # type: ignore[func-returns-value]
+        pooled = self.shown[ROUTER] if name == EXPERTS else ()
+        page = routing_page(title, found, self.shown[name], pooled=pooled, said=before, chooser=chooser)
+        (folder / PAGE).write_text(page, encoding="utf-8")
+        typical = [[one.token for one in words] for words in found.typical]
+        (folder / PICTURE).write_bytes(routing_picture(found.per_expert, found.tokens, found.left_behind, typical, chooser))
 
 
 def routings_of(model: Any, examples: Any, progress: Progress | None = None) -> Routings | None:
@@ -46,39 +71,53 @@ def routings_of(model: Any, examples: Any, progress: Progress | None = None) -> 
         return None
     windows, network = model.windows(examples, labelled=False), model.network
     head: RoutedHead = model.network.head
-    pooled: list[Any] = [None] * len(windows)
-    experts: list[Any] = [None] * len(windows)
-    names = _Names(model.encoder.transformer.tokenizer.inner)
+    names = (EXPERTS, ROUTER) if head.experts is not None else (ROUTER,)
+    tallies, shown = {name: RoutingTally() for name in names}, {name: dict[int, TextRouting]() for name in names}
+    pieces = _Pieces(model.encoder.transformer.tokenizer.inner)
 
     def run(batch: Sequence[tuple[int, Window]]) -> None:
-        its: Batch = on(collate([window for _, window in batch], model.pad), model.device)
-        _, weights, routed = head.weights_of(network.features(its), its)
+        features, its = network.read(on(collate([window for _, window in batch], model.pad), model.device))
+        _, weights, routed = head.weights_of(features, its)
         for row, (at, window) in enumerate(batch):
-            n = window.length
-            pieces = names.of(window.inputs["ids"])
-            pooled[at] = TextRouting(pieces, _array(weights[row : row + 1, :n] > 0), np.ones((n, 1), dtype=np.float32))
+            n, surfaces = window.length, pieces.of(window.inputs["ids"])
+            found = {ROUTER: TextRouting(surfaces, _array(weights[row : row + 1, :n] > 0), np.ones((n, 1), dtype=np.float32))}
             if routed is not None:
-                experts[at] = TextRouting(pieces, _array(routed.taken[:, row, :n]), _array(routed.gates[row, :n]))
+                found[EXPERTS] = TextRouting(surfaces, _array(routed.taken[:, row, :n]), _array(routed.gates[row, :n]))
+            for name, one in found.items():
+                tallies[name].add(one)
+                if at < MOST_TEXTS:
+                    shown[name][at] = one
 
     def tell(done: int) -> None:
         if progress:
             progress(Step("asking the experts", done, len(windows), "windows"))
 
     ask_all(network, list(enumerate(windows)), lambda pair: pair[1].length, model.encoder.transformer.batch_tokens, run, tell)
-    return Routings(tuple(pooled), tuple(experts) if head.experts is not None else ())
+    reports = {name: tally.report() for name, tally in tallies.items()}
+    in_order = {name: [its[at] for at in sorted(its)] for name, its in shown.items()}
+    return Routings(reports, in_order, [window.owner for window in windows[:MOST_TEXTS]])
 
 
-class _Names:
-    """What the ids of a ``tokenizer`` read like, each looked up once."""
+class _Pieces:
+    """What the ids of a ``tokenizer`` read like, each looked up once; one that goes on with a word begins with ``##``."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer, self.known = tokenizer, dict[int, str]()
+        self.marks = any(piece.startswith(STARTS) for piece in tokenizer.tokenize("a b"))
+        self.special = set(tokenizer.all_special_ids)
 
     def of(self, ids: Any) -> list[str]:
-        """Return the pieces of ``ids``; a space before one that begins a word is left out."""
+        """Return the pieces of ``ids``."""
         for number in {int(one) for one in ids} - self.known.keys():
-            self.known[number] = self.tokenizer.decode([number]).strip() or self.tokenizer.convert_ids_to_tokens(number)
+            piece = self.tokenizer.convert_ids_to_tokens(number)
+            text = self.tokenizer.decode([number]).strip() or piece
+            goes_on = self.marks and number not in self.special and not piece.startswith(STARTS)
+            self.known[number] = f"{CONTINUES}{text}" if goes_on else text
         return [self.known[int(one)] for one in ids]
+
+
+def _typical(its: RoutingReport, expert: int) -> str:
+    return ", ".join(one.token for one in its.typical[expert]) or "none"
 
 
 def _array(tensor: Tensor) -> Any:

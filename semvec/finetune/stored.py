@@ -18,7 +18,7 @@ from semvec.encoders.tuned import FILES, WHOLE, Grown
 from semvec.errors import ModelError, OptionError
 from semvec.types import JSON
 
-VERSION = 1
+VERSION = 2
 BESIDE = ("modules.json", "config_sentence_transformers.json", "added_tokens.json")
 """What of an encoder's folder is copied, besides its configuration and tokenizer."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from semvec.errors import OptionError
 from semvec.types import did_you_mean
 
+PRUNED = "semvec.finetune.prune:PrunedModel"
 WITH_HEAD = "semvec.finetune.model:FineTuned"
 TASKS = {
     "classify": ("semvec.finetune.classify:Classify", WITH_HEAD),
@@ -61,9 +62,9 @@ def task_named(name: str) -> Any:
     return _loaded(TASKS[name][0])()
 
 
-def model_of(name: str) -> Any:
-    """Return the class of models that do the task ``name`` (`semvec.finetune.tuned.Tuned`)."""
-    return _loaded(TASKS[name][1])
+def model_of(name: str, *, pruned: bool = False) -> Any:
+    """Return the class of models (`semvec.finetune.tuned.Tuned`) that do the task ``name``, of ``pruned`` ones their own."""
+    return _loaded(PRUNED if pruned else TASKS[name][1])
 
 
 def _loaded(place: str) -> Any:

@@ -138,7 +138,7 @@ def _started(
     task: Task[Any], model: str | os.PathLike[str], examples: _Data, loading: Loading, options: FinetuneOptions
 ) -> Tuned:
     """Return ``model`` ready to learn from ``examples`` and to be measured on them."""
-    tuned: Tuned = model_of(task.name).start(task, model, examples.train, options, loading)
+    tuned: Tuned = model_of(task.name, pruned=bool(options.prune)).start(task, model, examples.train, options, loading)
     task.check(examples.validation, tuned.config, "validation data")
     tuned.validated_on(examples.validation)
     return tuned
@@ -170,7 +170,7 @@ def _before(
     Of a model that was pruned, the whole one.
     None where that is what was trained, or where it would not fit into memory.
     """
-    kind: type[Tuned] = model_of(task.name)
+    kind: type[Tuned] = model_of(task.name, pruned=bool(options.prune))
     if options.strategy == Strategy.HEAD:
         return None
     if options.prune:

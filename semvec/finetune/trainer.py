@@ -37,9 +37,6 @@ STEPS_AT_MOST = 1000
 """Steps between two looks at the validation data, at most."""
 
 MOMENTUM = 0.9
-NEW = ("head.", "body.routers.")
-"""What of a network begins with nothing learnt, and so learns at the head's rate."""
-
 SCHEDULES = {Schedule.LINEAR: "linear", Schedule.COSINE: "cosine", Schedule.CONSTANT: "constant_with_warmup"}
 
 
@@ -247,10 +244,11 @@ def optimizer(module: torch.nn.Module, options: FinetuneOptions) -> torch.optim.
     """Return what takes the steps: what is new at the rate of heads, biases and norms without decay."""
     its = settled(options)
     rates = {False: its.learning_rate, True: its.head_learning_rate}
+    new = getattr(module, "new", ("head.",))
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, weight in module.named_parameters():
         if weight.requires_grad:
-            groups.setdefault((name.startswith(NEW), weight.ndim > 1), []).append(weight)
+            groups.setdefault((name.startswith(new), weight.ndim > 1), []).append(weight)
     sets = [
         {"params": weights, "lr": rates[head], "weight_decay": options.weight_decay if decays else 0.0}
         for (head, decays), weights in groups.items()

@@ -91,6 +91,8 @@ def _centroid(tokens: Embeddings, texts: Sequence[str], known: Known) -> Scores:
 def _class(tokens: Embeddings, texts: Sequence[str], known: Known) -> Scores:
     if known.classes is None or len(known.classes) < 2:
         raise OptionError("class wants the mean vectors of two classes or more: Known(classes=…)")
+    if known.classes.shape[1] != tokens.dim:
+        raise OptionError(f"the classes have {known.classes.shape[1]} numbers and the tokens {tokens.dim}: of another encoder")
     cosines = np.sort(normalize(tokens.floats()) @ normalize(known.classes).T, axis=1).astype(np.float64)
     return cosines[:, -1] - cosines[:, -2]
 

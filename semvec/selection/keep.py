@@ -59,7 +59,7 @@ class Selection:
         keep = ~plain
         rows = np.flatnonzero(plain)
         for its in np.split(rows, np.flatnonzero(np.diff(tokens.text_index[rows])) + 1):
-            k = self.k if self.k is not None else int(np.ceil((self.share or 0) * len(its)))
+            k = self.k if self.k is not None else int(np.ceil((self.share or 0) * len(its) - 1e-9))  # 0.07 · 100 is 7
             keep[its[np.argsort(-scores[its], kind="stable")[:k]]] = True
         return rows_of(tokens, keep)
 

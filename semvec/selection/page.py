@@ -86,7 +86,7 @@ def _legend(report: RoutingReport, chooser: str) -> str:
 
 
 def _said(said: Sequence[str], at: int) -> str:
-    return f'<span class="said">{escape(said[at])}</span>' if said else ""
+    return f'<span class="said">{escape(said[at])}</span>' if said and said[at] else ""
 
 
 def _tokens(its: TextRouting, pooled: TextRouting | None, chooser: str) -> str:

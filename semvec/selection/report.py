@@ -55,31 +55,46 @@ class RoutingReport:
         return asdict(self)
 
 
+class RoutingTally:
+    """Counts what becomes of the tokens of one text after the other."""
+
+    def __init__(self) -> None:
+        self.texts = self.tokens = self.several = self.none = 0
+        self.entropy, self.taken, self.seen = 0.0, list[Counter[str]](), Counter[str]()
+
+    def add(self, its: TextRouting) -> None:
+        """Count the tokens of a text."""
+        times = its.took.sum(axis=0)
+        self.texts, self.tokens = self.texts + 1, self.tokens + len(its.surfaces)
+        self.none, self.several = self.none + int((times == 0).sum()), self.several + int((times > 1).sum())
+        shares = np.maximum(its.gates.astype(np.float64), 1e-12)
+        self.entropy += float(-(shares * np.log(shares)).sum())
+        words = [surface.casefold() for surface in its.surfaces]
+        self.seen.update(words)
+        self.taken = self.taken or [Counter() for _ in its.took]
+        for counts, row in zip(self.taken, its.took, strict=True):
+            counts.update(word for word, yes in zip(words, row, strict=True) if yes)
+
+    def report(self, *, most: int = 10) -> RoutingReport:
+        """Return what became of all tokens, with the ``most`` typical ones of each expert."""
+        tokens = max(self.tokens, 1)
+        return RoutingReport(
+            self.texts,
+            self.tokens,
+            tuple(counts.total() for counts in self.taken),
+            self.none / tokens,
+            self.several / tokens,
+            float(self.entropy / tokens / np.log(max(len(self.taken), 2))),
+            tuple(_typical(counts, self.seen, self.tokens, most) for counts in self.taken),
+        )
+
+
 def routing_report(routings: Iterable[TextRouting], *, most: int = 10) -> RoutingReport:
     """Return what became of the tokens of some texts, with the ``most`` typical tokens of each expert."""
-    texts = tokens = several = none = 0
-    entropy, taken, seen = 0.0, list[Counter[str]](), Counter[str]()
+    tally = RoutingTally()
     for its in routings:
-        texts, tokens = texts + 1, tokens + len(its.surfaces)
-        times = its.took.sum(axis=0)
-        none, several = none + int((times == 0).sum()), several + int((times > 1).sum())
-        shares = np.maximum(its.gates.astype(np.float64), 1e-12)
-        entropy += float(-(shares * np.log(shares)).sum())
-        words = [surface.casefold() for surface in its.surfaces]
-        seen.update(words)
-        taken = taken or [Counter() for _ in its.took]
-        for counts, row in zip(taken, its.took, strict=True):
-            counts.update(word for word, yes in zip(words, row, strict=True) if yes)
-    most_entropy = np.log(max(len(taken), 2))
-    return RoutingReport(
-        texts,
-        tokens,
-        tuple(counts.total() for counts in taken),
-        none / max(tokens, 1),
-        several / max(tokens, 1),
-        float(entropy / max(tokens, 1) / most_entropy),
-        tuple(_typical(counts, seen, tokens, most) for counts in taken),
-    )
+        tally.add(its)
+    return tally.report(most=most)
 
 
 def _typical(counts: Counter[str], seen: Counter[str], tokens: int, most: int) -> tuple[Typical, ...]:

@@ -115,7 +115,7 @@ def routing_picture(
     axis.set_xlabel(f"share of {tokens:,} tokens")
     for at, (share, words) in enumerate(zip(shares, [*typical, ()], strict=True)):
         text = f"{share:.0%}  {', '.join(_short(word) for word in words[:6])}".rstrip()
-        axis.text(share + 0.01, at, text.replace("$", r"\$"), va="center", fontsize=7, clip_on=True)
+        axis.text(share + 0.01, at, text, va="center", fontsize=7, clip_on=True)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     return _png(figure)
@@ -129,7 +129,8 @@ def _most_confused(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:23]}…"
+    """Return ``name`` so that it fits, with nothing in it that matplotlib would set as a formula."""
+    return (name if len(name) <= 24 else f"{name[:23]}…").replace("$", r"\$")
 
 
 def _figure(size: tuple[float, float], down: int = 1, across: int = 1) -> tuple[Any, Any]:

@@ -50,5 +50,5 @@ def searcher(base: Path, tmp_path: Path) -> Iterator[Searcher]:
     encoder = load_encoder(base, device="cpu")
     with Collection.open(tmp_path / "passages.index", settings_for(encoder)) as collection:
         its = Searcher(encoder, collection)
-        list(its.add([Document(str(at), text, {}) for at, text in enumerate(PASSAGES)]))
+        list(its.add([Document(str(at), text) for at, text in enumerate(PASSAGES)]))
         yield its

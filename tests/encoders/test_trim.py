@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import AutoModel, AutoTokenizer
 
+from semvec.encoders.agreement import agreement
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.transformer_encoder import TransformerEncoder
-from semvec.encoders.trim import agreement, trim
+from semvec.encoders.trim import trim
 from semvec.errors import InputError, MissingExtra, ModelError, OptionError, OutputExists
 from tests import tiny
 
@@ -109,6 +111,53 @@ def test_a_fine_tuned_model_stays_one(tmp_path: Path) -> None:
         assert one["score"] == pytest.approx(other["score"], abs=1e-4)
 
 
+def test_a_text_counts_once_whatever_prompts_there_are(tmp_path: Path) -> None:
+    plain = tiny.make_sentence_model(tmp_path / "plain")
+    prompted = tiny.make_sentence_model(tmp_path / "prompted", prompts={"query": "the ", "passage": "of "})
+    left = [
+        trim(its, TEXTS, tmp_path / f"t{at}", min_count=2, device="cpu").pieces[1] for at, its in enumerate((plain, prompted))
+    ]
+    assert 0 <= left[1] - left[0] <= 2  # what the prompts bring
+
+
+def test_a_model_with_a_dense_layer(tmp_path: Path) -> None:
+    whole = tiny.make_sentence_model(tmp_path / "whole", dense=True)
+    trim(whole, TEXTS, tmp_path / "t", device="cpu")
+    np.testing.assert_allclose(loaded(tmp_path / "t").encode(TEXTS).vectors, loaded(whole).encode(TEXTS).vectors, atol=1e-5)
+
+
+def test_a_corpus_that_is_gone_when_read_again(tmp_path: Path) -> None:
+    class Once:
+        rest = iter(TEXTS)
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(list(self.rest))
+
+    with pytest.raises(InputError, match="had 5 texts at first, and 0 when read again"):
+        trim(tiny.make_model("bert", tmp_path / "whole"), Once(), tmp_path / "t", device="cpu")
+    assert not (tmp_path / "t").exists()
+
+
+def test_models_that_write_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    tiny.make_model("t5", tmp_path / "m")
+    (tmp_path / "m" / "semvec.json").write_text('{"task": "seq2seq"}')
+    with pytest.raises(OptionError, match="writes texts"):
+        trim(tmp_path / "m", TEXTS, tmp_path / "t", device="cpu")
+
+
+def test_where_nothing_is_written(tmp_path: Path) -> None:
+    whole = tiny.make_model("bert", tmp_path / "a" / "whole")
+    for place in (whole, whole / "t", tmp_path / "a"):
+        with pytest.raises((OptionError, OutputExists)):
+            trim(whole, TEXTS, place, overwrite=True, device="cpu")
+    tokenizer = AutoTokenizer.from_pretrained(whole)
+    tokenizer.add_tokens(["[E1]", "[E2]"])
+    tokenizer.save_pretrained(whole)
+    with pytest.raises(ModelError, match="one is of another"):
+        trim(whole, TEXTS, tmp_path / "t", device="cpu")
+
+
 def test_what_cannot_be_trimmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tiny.make_model("bert", tmp_path / "whole")
     with pytest.raises(InputError, match="read twice"):
@@ -123,7 +172,7 @@ def test_what_cannot_be_trimmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         trim(whole, TEXTS, tmp_path / "there", overwrite=True)
     with pytest.raises(OptionError, match="is a static model"):
         trim(tiny.make_static_model(tmp_path / "static"), TEXTS, tmp_path / "t")
-    monkeypatch.setattr("semvec.encoders.trim._with_parts", lambda keep, bpe: keep)
+    monkeypatch.setattr("semvec.encoders.pieces._with_parts", lambda keep, bpe: keep)
     gpt2 = tiny.make_model("gpt2", tmp_path / "gpt2")
     with pytest.raises(ModelError, match=r"otherwise, so nothing was written|cannot be taken apart"):
         trim(gpt2, TEXTS, tmp_path / "t")

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from semvec.errors import OptionError
+from semvec.encoders.catalog import load_encoder
+from semvec.errors import FingerprintMismatch, OptionError
 from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.finetune.options import HeadKind
-from semvec.finetune.routed import RoutedHead, router_of
+from semvec.finetune.routed import RoutedHead
+from semvec.finetune.router import router_of
 from semvec.finetune.task import HeadConfig
 from semvec.finetune.train import finetune
 from semvec.selection.selector import TokenSelector
@@ -81,8 +83,22 @@ def test_a_router_scores_tokens(base: Path, tmp_path: Path) -> None:
     kept = TokenSelector(router_of(made), k=1).transform(tokens, texts)
     for at in range(len(texts)):
         assert kept[at].surface[0] == tokens[at].surface[found[tokens.text_index == at].argmax()]
-    with pytest.raises(OptionError, match="reads vectors of 32 numbers"):
-        router_of(made).scores(made.encoder.encode(texts, level="token", truncate_dim=8))
+    for wrong in ({"truncate_dim": 8}, {"normalize": True}, {"layers": -2}):
+        with pytest.raises(FingerprintMismatch):
+            router_of(made).scores(made.encoder.encode(texts, level="token", **{"normalize": False, **wrong}))
     linear = finetune("classify", base, data, tmp_path / "n", options=quick(strategy="head"), before=False).model
-    with pytest.raises(OptionError, match="train it with --head router"):
+    with pytest.raises(OptionError, match="has no router: train it with --head router"):
         router_of(linear)
+
+
+@pytest.mark.parametrize("strategy", ["full", "lora", "bitfit", "adapter"])
+def test_the_encoder_of_a_model_is_what_was_learnt(strategy: str, base: Path, tmp_path: Path) -> None:
+    data, options = small.write("classify", tmp_path), quick(strategy=strategy, learning_rate=1e-2)
+    made = finetune("classify", base, data, tmp_path / "m", options=options, before=False).model
+    texts = [text for _, text in small.texts(4)]
+    untrained, stored = load_encoder(base, device="cpu"), load_encoder(tmp_path / "m", device="cpu")
+    for level in ("text", "token"):
+        found, wanted, before = (its.encode(texts, level=level).vectors for its in (made.encoder, stored, untrained))
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+        assert np.abs(found - before).max() > 1e-3
+    assert made.encoder.fingerprint.weights != untrained.fingerprint.weights

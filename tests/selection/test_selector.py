@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from semvec.embeddings.transforms import normalize
+from semvec.encoders.catalog import load_encoder
 from semvec.encoders.word import WordEncoder
 from semvec.errors import FormatError, InputError, OptionError
 from semvec.selection.hard import Known, Strategy
@@ -15,6 +17,7 @@ from semvec.selection.keep import Selection
 from semvec.selection.selector import TokenSelector, mean_by_text
 from semvec.selection.soft import LearnedScorer
 from semvec.selection.terms import Corpus, chi_squared
+from tests import tiny
 
 TEXTS = ["the bank of the river, the bank", "Paris of the river", "the the Paris!", "", "zzz"]
 LABELS = ["money", "town", "town", "town", "money"]
@@ -59,6 +62,13 @@ def test_pieces_of_a_word_stay_together(sentence: object) -> None:
     assert TokenSelector("lead", k=3).shortened(tokens, [text]) == [text[: int(np.sort(tokens.end)[2])]]
 
 
+def test_nothing_comes_twice(tmp_path: Path) -> None:
+    text = "naïve 中文 🙂  ok"
+    tokens = load_encoder(tiny.make_model("roberta", tmp_path), device="cpu").encode([text], level="token")
+    [found] = TokenSelector("lead", share=1.0).shortened(tokens, [text])
+    assert found.split() == text.split()
+
+
 def test_by_what_was_learned(word: WordEncoder) -> None:
     tokens = word.encode(TEXTS, level="word")
     weights = np.arange(tokens.dim, dtype=np.float32)
@@ -92,6 +102,27 @@ def test_what_is_wrong_is_said(word: WordEncoder, tmp_path: Path) -> None:
         TokenSelector("lead", share=0.5, k=2)
     with pytest.raises(ValueError, match="tf"):
         TokenSelector("tf")
-    (tmp_path / "s.json").write_text("{}")
-    with pytest.raises(FormatError, match="cannot be read as a selector"):
+    with pytest.raises(InputError, match="tokens of 5 texts, and 2 texts"):
+        TokenSelector("lead").transform(tokens, TEXTS[:2])
+    with pytest.raises(InputError, match="nothing hangs on the labels"):
+        TokenSelector("class").fit(tokens, TEXTS, ["a"] * 5)
+    for wrong in ({"k": 1.5}, {"k": "3"}, {"share": "x"}, {"share": True}, {"by": 5}, {"seed": -1}):
+        with pytest.raises(OptionError):
+            TokenSelector(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"by": 5}, {"texts": -5}, {"texts": float("inf")}, {"having": "abc"}, {"having": {"law": -3}}, {"having": {"law": None}},
+     {"chi2": {"law": float("nan")}}, {"classes": 5}, {"classes": [[float("nan")]]}, {"seed": -1}, {"share": True}],
+)  # fmt: skip
+def test_damage_is_told(wrong: dict[str, object], word: WordEncoder, tmp_path: Path) -> None:
+    TokenSelector("tf_idf", share=0.5).fit(word.encode(TEXTS, level="word"), TEXTS).save(tmp_path / "s.json")
+    its = json.loads((tmp_path / "s.json").read_text())
+    (tmp_path / "s.json").write_text(json.dumps({**its, **wrong}))
+    with pytest.raises((FormatError, OptionError)):
         TokenSelector.load(tmp_path / "s.json")
+    for text in ("{}", "[" * 100_000, "x"):
+        (tmp_path / "s.json").write_text(text)
+        with pytest.raises(FormatError, match="cannot be read as a selector"):
+            TokenSelector.load(tmp_path / "s.json")

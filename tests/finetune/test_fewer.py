@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoModel
 
 from semvec.errors import OptionError
-from semvec.finetune.pruned import Pruned
+from semvec.finetune.fewer import Pruned
 from tests import tiny
 
 IDS = torch.tensor([[2, 40, 41, 42, 43, 44, 45, 3], [2, 50, 51, 3, 0, 0, 0, 0]])
@@ -66,3 +66,21 @@ def test_schedules_that_cannot_be_are_refused(schedule: dict[int, float], inner:
 def test_models_of_another_build_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="is not built like BERT"):
         Pruned(AutoModel.from_pretrained(tiny.make_model("gpt2", tmp_path)), {1: 0.5})
+
+
+@pytest.mark.parametrize("kind", ["MPNet", "RobertaPreLayerNorm", "Electra"])
+def test_models_that_are_more_than_their_layers_are_refused(kind: str) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, embedding_size=32
+    )
+    pruned = Pruned(getattr(transformers, f"{kind}Model")(config), {1: 0.5})
+    if kind == "Electra":
+        pruned.check()  # is built like BERT
+        return
+    for norm in pruned.inner.modules():
+        if isinstance(norm, torch.nn.LayerNorm):
+            torch.nn.init.normal_(norm.bias)
+    with pytest.raises(OptionError, match="is not built like BERT"):
+        pruned.check()

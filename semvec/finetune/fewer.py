@@ -18,6 +18,10 @@ from semvec.finetune.options import schedule_of
 from semvec.selection.depths import gather
 from semvec.selection.router import TokenRouter
 
+UNLIKE = "prune: a model of the kind {} is not built like BERT, so it cannot be pruned"
+CLOSE = 1e-3
+"""By how much the hidden states may differ, of their size, before the layers are taken to be run otherwise."""
+
 
 @dataclass(frozen=True)
 class Fewer:
@@ -38,7 +42,7 @@ class Pruned(nn.Module):
         super().__init__()
         layers = getattr(getattr(inner, "encoder", None), "layer", None)
         if layers is None or not hasattr(inner, "embeddings") or getattr(inner.config, "is_decoder", False):
-            raise OptionError(f"prune: a model of the kind {type(inner).__name__} is not built like BERT, so it cannot be pruned")
+            raise OptionError(UNLIKE.format(type(inner).__name__))
         pairs = schedule_of(schedule.items())
         if pairs and pairs[-1][0] >= len(layers):
             raise OptionError(f"prune: no layer {pairs[-1][0]}: there are 0 to {len(layers) - 1}")
@@ -46,6 +50,23 @@ class Pruned(nn.Module):
         self.config, self._keeps_all = inner.config, False
         dim = int(inner.config.hidden_size)
         self.routers = nn.ModuleDict({str(layer): TokenRouter(dim, share=share) for layer, share in pairs})
+
+    def check(self) -> None:
+        """Raise `OptionError` where, with nothing left out, this is not the model inside: one that has more than its layers."""
+        ids = torch.arange(1, 13, device=self.inner.device).reshape(2, 6) + min(self.config.vocab_size // 2, 1000)
+        mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2], device=self.inner.device)
+        was = self.inner.training
+        self.inner.eval()
+        try:
+            with torch.inference_mode(), self.whole():
+                wanted = self.inner(input_ids=ids, attention_mask=mask).last_hidden_state[mask == 1]
+                apart = (self(ids, mask).last_hidden_state[mask == 1] - wanted).abs().max()
+        except Exception as error:  # whatever a layer says that wants to be called otherwise
+            raise OptionError(UNLIKE.format(type(self.inner).__name__)) from error
+        finally:
+            self.inner.train(was)
+        if not apart <= CLOSE * wanted.abs().max():
+            raise OptionError(UNLIKE.format(type(self.inner).__name__))
 
     def get_input_embeddings(self) -> Any:
         """Return the embeddings of the model inside, as transformers has it."""
@@ -81,5 +102,5 @@ class Pruned(nn.Module):
         first = torch.zeros_like(scores, dtype=torch.bool)
         first[:, 0] = True
         kept, real, places = gather(hidden, scores.masked_fill(first, torch.inf), mask, router, whole)
-        factor = torch.sigmoid(scores.gather(1, places))[..., None]
-        return kept * (factor / factor.detach()).to(kept.dtype), real.to(mask.dtype)
+        sure = nn.functional.logsigmoid(scores.gather(1, places))[..., None]
+        return kept * (1 + sure - sure.detach()).to(kept.dtype), real.to(mask.dtype)
