@@ -37,6 +37,7 @@ COMMANDS = {
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
     "finetune": ("semvec_cli.finetune", "Train an encoder and a head for a task, on labelled examples."),
     "predict": ("semvec_cli.predict", "Print what a fine-tuned model says of texts."),
+    "augment": ("semvec_cli.augment", "Train, ask and teach classifiers that look things up."),
     "ask": ("semvec_cli.ask", "Answer questions from a collection, with the passages that the answers stand in."),
     "report": ("semvec_cli.report", "Examine a fine-tuned model on test data."),
     "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, which is far faster on a CPU."),

@@ -1,0 +1,232 @@
+"""A classifier that looks things up: a model, a memory of labelled texts, and a way in which both come to one answer."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from typing_extensions import Self
+
+from semvec.augment.crossed import Bank, Crossed
+from semvec.augment.memory import DOCUMENT, LABEL, Memory, Retrieval, known_fields, open_memory, without
+from semvec.augment.ways import Answering, Attending, Concatenated, Shares, Way, Weighed
+from semvec.augment.weigh import Weighing
+from semvec.encoders.tuned import read_about
+from semvec.errors import InputError, ModelError, ModelNotFound, OptionError
+from semvec.finetune.classify import label_answer, label_findings
+from semvec.finetune.loading import load_model
+from semvec.finetune.model import FineTuned
+from semvec.finetune.task import Answer, Findings
+from semvec.finetune.tasks import task_named
+from semvec.finetune.tuned import Loading
+from semvec.results import Hits
+from semvec.text.examples import LabelledTexts
+from semvec.types import JSON, Level
+
+ABOUT, MODEL, MEMORY = "augment.json", "model", "memory"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Described:
+    """What ``augment.json`` says: the ``way``, how neighbours are found, where (None: in the folder itself), by which encoder."""
+
+    way: Way
+    retrieval: Retrieval
+    collection: str | None
+    encoder: str
+    weighing: Weighing = field(default_factory=Weighing)
+    record: JSON = None
+
+    def write(self, folder: Path) -> None:
+        """Write this into ``folder``."""
+        its = {
+            "format": VERSION,
+            "way": str(self.way),
+            "retrieval": self.retrieval.to_json(),
+            "collection": self.collection,
+            "encoder": self.encoder,
+            "weighing": self.weighing.to_json(),
+            "record": self.record,
+        }
+        (folder / ABOUT).write_text(json.dumps(its, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Described:
+        """Return what stands in ``folder``; `ModelNotFound` or `ModelError` where there is no such model."""
+        if not folder.is_dir():
+            raise ModelNotFound(f"{folder}: no such folder, where a model of 'semvec augment train' should be")
+        try:
+            its = json.loads((folder / ABOUT).read_bytes())
+            if its["format"] != VERSION:
+                raise ModelError(f"{folder}: is of the format {its['format']!r:.40}, and this version of semvec reads {VERSION}")
+            how = its["retrieval"]
+            retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), Level(how["level"]))
+            weighing, place = Weighing.from_json(its["weighing"]), its["collection"]
+            return cls(Way(its["way"]), retrieval, place and str(place), str(its["encoder"]), weighing, its.get("record"))
+        except FileNotFoundError:
+            raise ModelError(f"{folder}: no {ABOUT}, so this is no model of 'semvec augment train'") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error!s:.80})") from error
+
+
+class RetrievalAugmentedClassifier:
+    """Says labels of texts, with what it finds in its memory; whatever is added or removed there counts at once.
+
+    To be closed after use (``with RetrievalAugmentedClassifier.open(folder) as model``). Made by `semvec.augment.train.train`.
+    """
+
+    def __init__(self, answering: Answering, memory: Memory, described: Described, held: ExitStack | None = None) -> None:
+        self.answering, self.memory, self.described = answering, memory, described
+        self._held = held or ExitStack()
+        self._known: list[str] | None = None
+
+    @classmethod
+    def open(
+        cls, folder: str | os.PathLike[str], *, encoder: str | None = None, device: str | None = None, trust_pickle: bool = False
+    ) -> Self:
+        """Return the classifier in ``folder``; ``encoder`` names the one of its memory, if it is not found by its name.
+
+        Raises `ModelNotFound`, `ModelError` where it is damaged, `CollectionNotFound` where its memory is gone, and
+        `FingerprintMismatch` where the memory was made by another encoder.
+        """
+        place = Path(folder).expanduser()
+        its = Described.read(place)
+        with ExitStack() as held:
+            where = its.collection or place / MEMORY
+            memory = held.enter_context(open_memory(where, its.retrieval, encoder or its.encoder, device=device))
+            if its.way == Way.CROSS:
+                loading = Loading(device, trust_pickle)
+                task, about = task_named("classify"), read_about(place / MODEL)
+                crossed = Crossed.load(task, place / MODEL, about, loading)
+                assert isinstance(crossed, Crossed)
+                answering: Answering = Attending(crossed.looking(lambda texts, apart: [], bank_of(memory)))
+            else:
+                model = load_model(place / MODEL, device=device, trust_pickle=trust_pickle)
+                if not isinstance(model, FineTuned):
+                    raise ModelError(f"{place / MODEL}: is no model that says labels")
+                answering = Concatenated(model) if its.way == Way.CONCAT else Weighed(model, its.weighing)
+            return cls(answering, memory, its, held.pop_all())
+
+    def close(self) -> None:
+        """Give back what the memory holds."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels it can say: those the model has learnt, and, where labels are weighed, those in the memory."""
+        own = list(self.answering.own_labels)
+        if not isinstance(self.answering, Weighed) or self.answering.weighing.silent:
+            return own
+        if self._known is None:
+            self._known = self.memory.labels()
+        return own + [label for label in self._known if label not in own]
+
+    def predict(self, texts: Sequence[str], *, return_evidence: bool = False) -> list[Answer]:
+        """Return the likeliest label of each of ``texts``, and how likely all are.
+
+        With ``return_evidence`` every answer has its ``neighbours``: their id, text, label, score, and ``influence``, how much
+        less likely the label is without this one. A text of blanks has none, and an empty memory is as if nothing was found.
+        """
+        if isinstance(texts, str):
+            raise InputError("texts must be a list of texts, not one string: predict([text])")
+        if not texts:
+            return []
+        empty = not self.memory.collection.count()
+        hits = [Hits((), text) for text in texts] if empty else self.memory.neighbours(texts)
+        return self.weighed(texts, hits, evidence=return_evidence)
+
+    def weighed(self, texts: Sequence[str], hits: Sequence[Hits], *, evidence: bool = False) -> list[Answer]:
+        """Return the answers to ``texts`` whose neighbours are ``hits``."""
+        names = self.labels
+        labels, begun = {name: at for at, name in enumerate(names)}, self.answering.begun(texts)
+        shares = self.answering.shares(texts, hits, labels, begun)
+        answers: list[dict[str, Any]] = [dict(label_answer(row.astype(np.float32), names)) for row in shares]
+        if evidence:
+            for answer, its in zip(answers, self._influences(texts, hits, labels, begun, shares), strict=True):
+                answer["neighbours"] = its
+        return list(answers)
+
+    def alone(self, texts: Sequence[str]) -> list[Answer]:
+        """Return the answers to ``texts`` where nothing is found."""
+        return self.weighed(texts, [Hits((), text) for text in texts])
+
+    def _influences(
+        self, texts: Sequence[str], hits: Sequence[Hits], labels: Mapping[str, int], begun: Any, shares: Shares
+    ) -> list[list[JSON]]:
+        """Return what each neighbour is, and what the answer's share loses without it."""
+        rows, best = np.arange(len(texts)), shares.argmax(axis=1)
+        found: list[list[JSON]] = [[] for _ in texts]
+        for at in range(max(map(len, hits), default=0)):
+            less = [without(its, at) for its in hits]
+            lost = shares[rows, best] - self.answering.shares(texts, less, labels, begun)[rows, best]
+            for its, row, influence in zip(hits, found, lost.tolist(), strict=True):
+                if at < len(its):
+                    hit = its[at]
+                    about = {"id": hit.id, "text": hit.text, "label": hit.metadata.get(LABEL), "score": hit.score}
+                    row.append({**about, "influence": influence, **known_fields(hit.metadata)})
+        return found
+
+    def measured(self, examples: LabelledTexts) -> Findings:
+        """Return what the answers to labelled ``examples`` are worth."""
+        return findings(examples, self.predict(examples.texts), self.labels)
+
+    def add(self, texts: Sequence[str], labels: Sequence[str] | None = None, ids: Sequence[str] | None = None) -> list[str]:
+        """Write ``texts`` into the memory with their ``labels``, without any training, and return their ids.
+
+        An id is made of a text and its label where none are given, so that the same twice is one item. Raises `OptionError`
+        for a label that the model cannot say: only where labels are weighed (knn, gate) new ones can be taught.
+        """
+        if isinstance(texts, str) or isinstance(labels, str):
+            raise InputError("texts and labels are lists: add([text], [label])")
+        given = list(labels) if labels is not None else [""] * len(texts)
+        if len(given) != len(texts):
+            raise InputError(f"{len(given):,} labels for {len(texts):,} texts")
+        if not isinstance(self.answering, Weighed) and (new := sorted(set(given) - {""} - set(self.answering.own_labels))):
+            raise OptionError(f"the label {new[0]!r:.60} was never learnt, and {self.described.way} can say none but those")
+        names = list(ids) if ids is not None else [identity(text, label) for text, label in zip(texts, given, strict=True)]
+        last = {name: at for at, name in enumerate(names)}  # the same text twice is one item
+        rows = sorted(last.values())
+        self.memory.add(
+            [names[at] for at in rows], [texts[at] for at in rows], [given[at] for at in rows] if labels is not None else None
+        )
+        self._known = None
+        return names
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Delete the items of ``ids`` from the memory; return how many there were."""
+        removed = self.memory.remove(ids)
+        self._known = None
+        return removed
+
+
+def bank_of(memory: Memory) -> Bank:
+    """Return a bank of the states of tokens, by the encoder that finds the neighbours."""
+    return Bank(memory.searcher.encoder.with_options(level=Level.TOKEN, normalize=False))
+
+
+def identity(text: str, label: str) -> str:
+    """Return an id of a text and its label."""
+    return sha256(f"{label}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def findings(examples: LabelledTexts, answers: Sequence[Answer], labels: Sequence[str]) -> Findings:
+    """Return what ``answers`` to ``examples`` are worth; labels that cannot be said are always wrong."""
+    names = [*labels, *sorted(set(examples.labels) - set(labels))]
+    return label_findings(examples.labels, answers, names)
+
+
+__all__ = ["ABOUT", "DOCUMENT", "MEMORY", "MODEL", "Described", "RetrievalAugmentedClassifier", "bank_of", "findings", "identity"]

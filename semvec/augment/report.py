@@ -1,0 +1,45 @@
+"""What a model that looks things up is worth on test data, beside the same model where nothing is found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from semvec.augment.classifier import RetrievalAugmentedClassifier, findings
+from semvec.finetune.classify import Classify
+from semvec.finetune.report import SPLITS
+from semvec.finetune.train import measures_of
+from semvec.measures.intervals import differences
+from semvec.text.columns import split_file
+from semvec.text.examples import read_labelled
+from semvec.types import JSON
+
+FOUND, ALONE = "with what it finds", "where nothing is found"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The measures of a model with and without what it finds, on ``size`` examples, and what these show of their difference."""
+
+    size: int
+    lines: Mapping[str, JSON]
+    differences: tuple[str, ...]
+
+
+def compared(
+    model: RetrievalAugmentedClassifier,
+    data: str | os.PathLike[str],
+    *,
+    columns: Mapping[str, str] | None = None,
+    split: str | None = None,
+    seed: int = 0,
+) -> Compared:
+    """Return what ``model`` is worth on the labelled ``data``: a file, or a folder with test or dev (or ``split``)."""
+    file = split_file(data, *((split,) if split else SPLITS), suffixes=Classify.suffixes)
+    examples = read_labelled(file, columns)
+    answers = {FOUND: model.predict(examples.texts), ALONE: model.alone(examples.texts)}
+    found = {name: findings(examples, its, model.labels) for name, its in answers.items()}
+    outcomes = {name: its.outcomes[0] for name, its in found.items()}
+    said = tuple(f"{outcomes[FOUND].measure}: {its}" for its in differences(outcomes, seed=seed))
+    return Compared(len(examples), {name: measures_of(its, seed) for name, its in found.items()}, said)

@@ -1,0 +1,232 @@
+"""Classifiers that look things up: trained in every way, stored, opened again; taught and untaught, which counts at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+
+from semvec.augment.classifier import RetrievalAugmentedClassifier
+from semvec.augment.crossed import Bank, CrossAttentionHead
+from semvec.augment.memory import Retrieval, same_words
+from semvec.augment.report import ALONE, FOUND, compared
+from semvec.augment.train import train
+from semvec.augment.ways import Way, beside
+from semvec.errors import InputError, ModelError, ModelNotFound, OptionError, OutputExists, ResumeMismatch
+from semvec.finetune.heads import pooled
+from semvec.results import Hit, Hits
+from semvec.types import Step
+from tests.finetune import small
+from tests.finetune.small import quick
+
+WAYS = list(Way)
+
+
+@pytest.fixture(scope="module")
+def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ways")
+    data = small.write("classify", folder)
+    for way in WAYS:
+        train(base, data, folder / way, way=way, retrieval=Retrieval(3), options=quick(max_tokens=48), device="cpu")
+    return folder
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_stored_comes_back(way: Way, made: Path) -> None:
+    texts = [text for _, text in small.texts(6, 5)]
+    with RetrievalAugmentedClassifier.open(made / way, device="cpu") as model:
+        answers = model.predict(texts, return_evidence=True)
+        again = model.predict(texts[2:3])
+        alone = model.alone(texts)
+    assert again[0]["score"] == pytest.approx(answers[2]["score"], abs=1e-4)  # whatever else is asked
+    for answer in answers:
+        assert sum(answer["scores"].values()) == pytest.approx(1.0, abs=1e-5)
+        assert len(answer["neighbours"]) == 3
+        assert all(one["label"] in ("pos", "neg") for one in answer["neighbours"])
+    assert [its["label"] for its in alone]
+    record = json.loads((made / way / "augment.json").read_text())["record"]
+    assert set(record["validation"]) == set(record["alone"]) == {"accuracy", "macro F1"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_influence_of_a_neighbour_is_what_is_lost_without_it(way: Way, made: Path) -> None:
+    texts = [text for _, text in small.texts(3, 6)]
+    with RetrievalAugmentedClassifier.open(made / way, device="cpu") as model:
+        hits = model.memory.neighbours(texts)
+        answers = model.weighed(texts, hits, evidence=True)
+        for at, (text, its, answer) in enumerate(zip(texts, hits, answers, strict=True)):
+            for place, one in enumerate(answer["neighbours"]):
+                assert one["id"] == its[place].id
+                less = Hits(its.hits[:place] + its.hits[place + 1 :], text)
+                [without] = model.weighed([text], [less])
+                assert one["influence"] == pytest.approx(answer["score"] - without["scores"][answer["label"]], abs=1e-4), at
+
+
+@pytest.mark.parametrize("way", [Way.CONCAT, Way.CROSS])
+def test_no_example_is_taught_by_itself(way: Way, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from semvec.augment.memory import Memory
+
+    rows = small.texts(24)
+    lines = [f"{label}\t{text}" for label, text in rows] + [f"{label}\t{text.upper()}!" for label, text in rows]
+    (tmp_path / "data.tsv").write_text("label\ttext\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    seen: list[tuple[str, Hit]] = []
+    search = Memory.neighbours
+
+    def spied(self: Memory, texts: list[str], **options: object) -> list[Hits]:
+        found = search(self, texts, **options)  # type: ignore[arg-type]
+        if options.get("apart"):
+            seen.extend((text, hit) for text, hits in zip(texts, found, strict=True) for hit in hits)
+        return found
+
+    monkeypatch.setattr(Memory, "neighbours", spied)
+    train(
+        base, tmp_path / "data.tsv", tmp_path / "m", way=way, retrieval=Retrieval(4), options=quick(max_tokens=48), device="cpu"
+    )
+    assert len(seen) >= 100
+    assert not [pair for pair in seen if same_words(pair[0], pair[1].text or "")]
+
+
+def test_what_is_taught_counts_at_once(made: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from semvec.augment.weigh import Weighing
+
+    copytree(made / "knn", tmp_path / "knn")
+    with RetrievalAugmentedClassifier.open(tmp_path / "knn", device="cpu") as model:
+        model.answering.weighing = Weighing(1, 0.05, 0.9)  # type: ignore[attr-defined]
+        text = "one shall be of all"
+        before = model.predict([text])[0]["label"]
+        ids = model.add([text, text], ["brand new", "brand new"])
+        assert ids[0] == ids[1]
+        answer = model.predict([text], return_evidence=True)[0]
+        assert answer["label"] == "brand new"
+        assert answer["score"] == pytest.approx(0.9)
+        assert answer["neighbours"][0]["influence"] > 0
+        assert model.remove([ids[0]]) == 1
+        assert model.predict([text])[0]["label"] == before
+        assert "brand new" not in model.labels
+        model.answering.weighing = replace(model.answering.weighing, weight=0.0)  # type: ignore[attr-defined]
+        model.remove([f"train-{at}" for at in range(48)])
+        assert model.predict([text])[0]["label"] in ("pos", "neg")  # an empty memory: what the model says alone
+
+
+def test_a_label_that_cannot_be_said_is_refused(made: Path) -> None:
+    with RetrievalAugmentedClassifier.open(made / "concat", device="cpu") as model:
+        with pytest.raises(OptionError, match="'new' was never learnt, and concat can say none but those"):
+            model.add(["a text"], ["new"])
+        with pytest.raises(InputError, match="lists"):
+            model.add("a text", ["pos"])
+        with pytest.raises(InputError, match="not one string"):
+            model.predict("a text")
+        assert model.predict([]) == []
+
+
+def test_cross_attention_by_hand() -> None:
+    import torch
+
+    from semvec.finetune.task import HeadConfig
+
+    torch.manual_seed(0)
+
+    class Encoded:
+        dim = 6
+
+        def encode(self, texts: list[str]) -> list[object]:
+            class Rows:
+                oov = np.zeros(3)
+
+                def floats(self) -> np.ndarray:
+                    return np.arange(18, dtype=np.float32).reshape(3, 6) / 18
+
+            return [Rows() for _ in texts]
+
+    head = CrossAttentionHead(HeadConfig(labels=("a", "b"), dropout=0.0), 12, 6).eval()
+    head.bank = Bank(Encoded())  # type: ignore[arg-type]
+    head.bank.add(["one", "two", "one"])
+    assert head.bank.places == {"one": 1, "two": 2}
+    hidden, mask = torch.randn(2, 5, 12), torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]])
+    batch = {"mask": mask, "found": torch.tensor([[1, 2], [0, 0]]), "marks": torch.tensor([[1, 0], [0, 0]])}
+    with torch.inference_mode():
+        bare = head.linear(pooled(hidden, mask, head.pooling))
+        torch.testing.assert_close(head.logits(hidden, batch), bare)  # the gates are 0: the text alone
+        head.gates.fill_(0.5)
+        found = head.logits(hidden, batch)
+        torch.testing.assert_close(found[1], bare[1])  # no neighbours: as if there were no layer
+        states = torch.from_numpy(Encoded().encode([""])[0].floats())  # type: ignore[attr-defined]
+        read = torch.cat([head.into(states) + head.marks.weight[1], head.into(states) + head.marks.weight[0]])[None]
+        tokens = hidden[:1]
+        for norm, attend in zip(head.norms, head.attend, strict=True):
+            tokens = tokens + np.tanh(0.5) * attend(norm(tokens), read, read)[0]
+        torch.testing.assert_close(found[:1], head.linear(pooled(tokens, mask[:1], head.pooling)), atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_read_beside_a_text() -> None:
+    hits = Hits((Hit("1", 0.9, "a  text\nof two", {"label": "x"}), Hit("2", 0.8, "y" * 500)))
+    assert beside(hits) == f"x: a text of two ; {'y' * 240}"
+
+
+def test_a_collection_of_ones_own(base: Path, made: Path, tmp_path: Path) -> None:
+    copytree(made / "knn" / "memory", tmp_path / "facts.index")
+    data = small.write("classify", tmp_path)
+    train(
+        base, data, tmp_path / "m", way="concat", collection=tmp_path / "facts.index", options=quick(max_tokens=48), device="cpu"
+    )
+    assert not (tmp_path / "m" / "memory").exists()
+    with RetrievalAugmentedClassifier.open(tmp_path / "m", device="cpu") as model:
+        assert model.memory.collection.count() == 48 - 5
+        model.remove([item.id for item in model.memory.collection.scan()])
+        assert model.predict(["law"])[0]["label"] in ("pos", "neg")
+    with pytest.raises(InputError, match="is empty, so there is nothing to look up"):
+        train(base, data, tmp_path / "n", collection=tmp_path / "facts.index", device="cpu")
+
+
+def test_it_is_examined_beside_the_model_alone(made: Path) -> None:
+    with RetrievalAugmentedClassifier.open(made / "gate", device="cpu") as model:
+        its = compared(model, made / "classify.tsv")
+    assert its.size == 48
+    assert set(its.lines) == {FOUND, ALONE}
+    assert its.differences
+
+
+def test_a_run_that_was_stopped_goes_on(base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(step: Step) -> None:
+        if step.stage == "training" and step.done == step.total:
+            raise Stopped
+
+    how = {"way": "concat", "options": quick(epochs=3, max_tokens=48), "device": "cpu"}
+    with pytest.raises(Stopped):
+        train(base, data, tmp_path / "m", progress=stop, **how)  # type: ignore[arg-type]
+    with pytest.raises(ResumeMismatch, match="had other data, another model or other options"):
+        train(base, data, tmp_path / "m", resume=True, **{**how, "way": "knn"})  # type: ignore[arg-type]
+    resumed = train(base, data, tmp_path / "m", resume=True, **how)  # type: ignore[arg-type]
+    unbroken = train(base, data, tmp_path / "n", **how)  # type: ignore[arg-type]
+    assert resumed.record["validation"] == unbroken.record["validation"]
+    assert not (tmp_path / "m.part").exists()
+    with pytest.raises(OutputExists):
+        train(base, data, tmp_path / "m", **how)  # type: ignore[arg-type]
+
+
+def test_what_is_wrong_is_said(made: Path, base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+    for wrong in ({"many": True}, {"knn": True}, {"search": 2}):
+        with pytest.raises(OptionError):
+            train(base, data, tmp_path / "m", options=quick(**wrong))
+    with pytest.raises(InputError, match="2 documents for"):
+        train(base, data, tmp_path / "m", documents=["a", "b"])
+    with pytest.raises(ModelNotFound):
+        RetrievalAugmentedClassifier.open(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match=r"no augment\.json"):
+        RetrievalAugmentedClassifier.open(tmp_path)
+    copytree(made / "knn", tmp_path / "damaged")
+    for text in ("x", "{}", '{"format": 9}', '{"format": 1, "way": "x", "retrieval": {}}', "[" * 100_000):
+        (tmp_path / "damaged" / "augment.json").write_text(text)
+        with pytest.raises(ModelError):
+            RetrievalAugmentedClassifier.open(tmp_path / "damaged")

@@ -1,0 +1,69 @@
+"""``semvec augment``, as a shell runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from semvec_cli.main import main
+from tests import tiny
+from tests.cli.test_encode import refused
+from tests.finetune import small
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("augment")
+    base = tiny.make_sentence_model(folder / "base")
+    data = small.write("classify", folder)
+    how = ["--way", "knn", "--epochs", "1", "--device", "cpu"]
+    done = run("train", "-m", base, "--data", data, "-o", folder / "m", *how)
+    assert done.exit_code == 0, done.output
+    assert "accuracy" in done.stdout
+    assert "where nothing is found" in done.stdout
+    assert "say" in done.stdout
+    return folder
+
+
+def run(*args: object, text: str | None = None) -> Result:
+    return CliRunner().invoke(main, ["augment", *map(str, args)], input=text)
+
+
+def test_it_predicts_explains_and_reports(made: Path) -> None:
+    lines = run("predict", made / "m", "-", "--evidence", text="the law is one\nfreedom of all\n").stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["text"] for row in rows] == ["the law is one", "freedom of all"]
+    assert all(row["label"] in ("pos", "neg") and len(row["neighbours"]) == 8 for row in rows)
+    shown = run("explain", made / "m", "the law is one").stdout.splitlines()
+    assert shown[0].startswith(f"the law is one: {rows[0]['label']} ({rows[0]['score']:.3f}); where nothing is found ")
+    assert len(shown) == 9
+    examined = run("report", made / "m", "--data", made / "classify.tsv").stdout
+    assert "48 examples" in examined
+    assert "with what it finds" in examined
+
+
+def test_it_is_taught_and_untaught(made: Path) -> None:
+    (made / "more.tsv").write_text("label\ttext\nnew\tsomething else\nnew\tsomething else\n")
+    done = run("add", made / "m", made / "more.tsv")
+    assert done.exit_code == 0, done.output
+    names = done.stdout.split()
+    assert names[0] == names[1]
+    assert "1 written, 44 in memory" in done.stderr
+    assert "1 removed, 43 in memory" in run("remove", made / "m", names[0]).stderr
+    again = run("remove", made / "m", names[0])
+    assert again.exit_code == 2
+    assert f"nothing is remembered under '{names[0]}'" in again.stderr
+
+
+def test_what_is_wrong_is_said_in_a_line(made: Path, tmp_path: Path) -> None:
+    refused(run("predict", tmp_path / "nowhere", made / "classify.tsv"), "no such folder")
+    refused(run("predict", made / "base", made / "classify.tsv"), "no augment.json")
+    refused(run("train", "-m", made / "base", "--data", made / "classify.tsv", "-o", made / "m"), "exists")
+    refused(
+        run("train", "-m", made / "base", "--data", made / "classify.tsv", "-o", tmp_path / "x", "--collection", tmp_path),
+        str(tmp_path),
+    )
+    assert "Invalid value for '--way'" in run("train", "--data", "x", "-o", "y", "--way", "z").output
