@@ -1,0 +1,269 @@
+"""Does looking things up help? Classifiers in four ways beside the same model alone, facts added and removed, open-book answers.
+
+python benchmarks/augment.py --data ../shared/data
+python benchmarks/augment.py --data ../shared/data --part squad --reader reader
+
+Parts: classify (each way on the frozen encoder and, with ``--strategy full``, on all of it), facts (labels that hang on facts
+which stand in the collection alone), squad (questions over all paragraphs of SQuAD's articles; ``--reader`` is a model of
+`semvec finetune qa`, learnt from four fifths of them as benchmarks/finetune.py splits them). Runs that are in
+results/augment.json already are not run again (``--again`` does).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import harness
+import numpy as np
+
+SETS = ("trec6", "banking77", "sst2")
+WAYS = ("knn", "gate", "concat", "cross-attention")
+KS = (1, 5, 10, 20)
+TEMPERATURES = (0.1, 0.2, 0.3, 0.5, 1.0)
+SAMPLE = 400
+"""Training questions on which the temperature is chosen."""
+
+
+def classify(data: Path, name: str, way: str, strategy: str, seed: int) -> dict[str, Any]:
+    """Return what a model that looks things up is worth on the test, beside itself where nothing is found, and what it costs."""
+    from semvec.augment.classifier import RetrievalAugmentedClassifier
+    from semvec.augment.memory import Retrieval
+    from semvec.augment.report import compared
+    from semvec.augment.train import train
+    from semvec.finetune.options import FinetuneOptions
+    from semvec.text.examples import read_labelled
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "m"
+        options = FinetuneOptions(strategy=strategy, seed=seed, precision="float32" if strategy == "head" else "bf16")  # type: ignore[arg-type]
+        made = train("minilm", data / name, place, way=way, retrieval=Retrieval(4), options=options)
+        with RetrievalAugmentedClassifier.open(place) as model:
+            its = compared(model, data / name)
+            texts = read_labelled(data / name / "test.tsv").texts
+            began = perf_counter()
+            model.memory.neighbours(texts)
+            looked = perf_counter() - began
+            weighing = model.described.weighing.to_json()
+        memory = sum(file.stat().st_size for file in (place / "memory").rglob("*") if file.is_file())
+    return {
+        "lines": its.lines,
+        "differences": its.differences,
+        "weighing": weighing,
+        "seconds": made.record["seconds"],
+        "looking_ms": looked / len(texts) * 1e3,
+        "memory_mb": memory / 1e6,
+    }
+
+
+def plain(data: Path, name: str, strategy: str, seed: int) -> dict[str, Any]:
+    """Return what a model that looks nothing up is worth on the test."""
+    from semvec.finetune.options import FinetuneOptions
+    from semvec.finetune.report import TUNED, report
+    from semvec.finetune.train import finetune
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = FinetuneOptions(strategy=strategy, seed=seed, precision="float32" if strategy == "head" else "bf16")  # type: ignore[arg-type]
+        made = finetune("classify", "minilm", data / name, Path(folder) / "m", options=options, before=False)
+        found = report(Path(folder) / "m", data / name, split="test", baselines=False)
+    return {"lines": {"alone": found.lines[TUNED]}, "seconds": made.record["seconds"]}
+
+
+def names_of(data: Path, split: str) -> list[tuple[str, str]]:
+    """Return the names of WNUT-17 and their kinds, each once."""
+    from semvec.text.columns import split_file
+    from semvec.text.tagged import entities, read_tagged
+
+    found: dict[str, str] = {}
+    read = read_tagged(split_file(data / "wnut17", split, suffixes=(".conll", ".iob2", ".bio")))
+    for words, tags in zip(read.words, read.tags, strict=True):
+        for its in entities(tags):
+            found.setdefault(" ".join(words[its.start : its.end]), its.kind)
+    return sorted(found.items())
+
+
+def facts(data: Path, way: str, seed: int) -> dict[str, Any]:
+    """Return the accuracy where the label is a fact's, before it is in the collection, while it is, and after it was removed.
+
+    A text asks about a made-up word; what it stands for, a name of WNUT-17, is said in one text of the collection; the label is
+    the kind of that name. Names of the test are in no training text.
+    """
+    from semvec.augment.classifier import RetrievalAugmentedClassifier
+    from semvec.augment.memory import Retrieval, new_memory
+    from semvec.augment.train import train
+    from semvec.encoders.catalog import load_encoder
+    from semvec.finetune.options import FinetuneOptions
+    from semvec.text.examples import LabelledTexts
+
+    rng, how, said = random.Random(seed), Retrieval(2, hybrid=True), set[str]()
+
+    def word() -> str:
+        while (made := "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(4))) in said:
+            pass
+        said.add(made)
+        return made
+
+    parts = {split: [(word(), name, kind) for name, kind in names_of(data, split)] for split in ("train", "dev", "test")}
+    seen = {name.casefold() for _, name, _ in parts["train"]}
+    parts["test"] = [row for row in parts["test"] if row[1].casefold() not in seen]
+    with tempfile.TemporaryDirectory() as folder:
+        for split, rows in parts.items():
+            lines = [json.dumps({"label": kind, "text": f"what is {made} ?"}) for made, _, kind in rows]
+            (Path(folder) / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with new_memory(Path(folder) / "facts", load_encoder("minilm"), how) as memory:
+            for split in ("train", "dev"):
+                memory.add([made for made, _, _ in parts[split]], [f"{made} is {name}" for made, name, _ in parts[split]])
+        options = FinetuneOptions(seed=seed, precision="bf16", epochs=8)
+        train(
+            "minilm", Path(folder), Path(folder) / "m", way=way, retrieval=how, collection=Path(folder) / "facts", options=options
+        )
+        with RetrievalAugmentedClassifier.open(Path(folder) / "m") as model:
+            asked = LabelledTexts([f"what is {made} ?" for made, _, _ in parts["test"]], [kind for _, _, kind in parts["test"]])
+            found = {"before": model.measured(asked).outcomes[0].interval()}
+            model.add([f"{made} is {name}" for made, name, _ in parts["test"]], ids=[made for made, _, _ in parts["test"]])
+            found["with the facts"] = model.measured(asked).outcomes[0].interval()
+            model.remove([made for made, _, _ in parts["test"]])
+            found["after"] = model.measured(asked).outcomes[0].interval()
+    kinds = [kind for _, _, kind in parts["test"]]
+    commonest = max(kinds.count(kind) for kind in set(kinds)) / len(kinds)
+    return {"test": len(kinds), "commonest": commonest, **{name: vars(its) for name, its in found.items()}}
+
+
+def squad(data: Path, reader: Path) -> Iterator[dict[str, Any]]:
+    """Give the recall of retrieval, the reader's F1 on the right paragraph, and that of both together, on test articles."""
+    from semvec.augment.reader import RetrievalReader
+    from semvec.encoders.catalog import load_encoder
+    from semvec.finetune.answer import normalised, token_f1
+    from semvec.finetune.loading import load_model
+    from semvec.search.fusion import Fusion
+    from semvec.search.searcher import Searcher, settings_for
+    from semvec.search.token_searcher import TokenSearcher, token_settings
+    from semvec.store.collection import Collection
+    from semvec.text.document import Document
+
+    articles = json.loads(gzip.decompress((data / "squad_dev" / "train.json.gz").read_bytes()))["data"]
+    paragraphs = list(dict.fromkeys(its["context"] for article in articles for its in article["paragraphs"]))
+    ids = {text: str(at) for at, text in enumerate(paragraphs)}
+    random.Random(0).shuffle(articles)  # as benchmarks/finetune.py splits them
+    cut = round(0.2 * len(articles))
+
+    def questions(some: list[Any]) -> list[tuple[str, str, list[str]]]:
+        return [
+            (one["question"], ids[its["context"]], [answer["text"] for answer in one["answers"]])
+            for article in some
+            for its in article["paragraphs"]
+            for one in its["qas"]
+        ]
+
+    test, learnt = questions(articles[:cut]), questions(articles[cut:])
+    chosen_on = random.Random(1).sample(learnt, min(SAMPLE, len(learnt)))
+    model, encoder = load_model(reader), load_encoder("minilm")
+    documents = [Document(name, text) for text, name in ids.items()]
+
+    def worth(asked: list[Any], rows: list[tuple[str, str, list[str]]]) -> dict[str, float]:
+        pairs = [(its.answers[0].answer if its.answers else "", right) for its, (_, _, right) in zip(asked, rows, strict=True)]
+        f1 = np.mean([max(token_f1(one, said) for one in right) for said, right in pairs])
+        exact = np.mean([max(float(normalised(one) == normalised(said)) for one in right) for said, right in pairs])
+        return {"f1": float(f1), "exact": float(exact)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("vectors", "vectors and words", "tokens"):
+            settings = token_settings(encoder) if kind == "tokens" else settings_for(encoder)
+            with Collection.open(Path(folder) / kind, settings) as collection:
+                searcher: Any = (TokenSearcher if kind == "tokens" else Searcher)(encoder, collection)
+                list(searcher.add(documents))
+                how = {"hybrid": Fusion()} if kind == "vectors and words" else {}
+                began = perf_counter()
+                hits = searcher.search([question for question, _, _ in test], max(KS), **how)
+                looked = (perf_counter() - began) / len(test)
+                recall = {
+                    str(k): float(np.mean([right in its.ids[:k] for its, (_, right, _) in zip(hits, test, strict=True)]))
+                    for k in KS
+                }
+                some = searcher.search([question for question, _, _ in chosen_on], 10, **how)
+                best = max(
+                    TEMPERATURES,
+                    key=lambda heat: worth(RetrievalReader(searcher, model, temperature=heat).read(some), chosen_on)["f1"],
+                )  # type: ignore[arg-type]
+                its = RetrievalReader(searcher, model, temperature=best)  # type: ignore[arg-type]
+                for k in KS:
+                    began = perf_counter()
+                    asked = its.read([one[:k] for one in hits])
+                    reading = (perf_counter() - began) / len(test)
+                    cost = {"looking_ms": looked * 1e3, "reading_ms": reading * 1e3}
+                    yield {"retriever": kind, "k": k, "recall": recall[str(k)], "temperature": best, **worth(asked, test), **cost}
+                if kind == "vectors":
+                    gold = [one[:0] for one in hits]
+                    right = [type(one)((type(one2)(name, 1.0, paragraphs[int(name)]),), one.query) for one, (_, name, _), one2 in zip(gold, test, [hits[0][0]] * len(test), strict=True)]  # fmt: skip
+                    yield {"retriever": "the right paragraph", "k": 1, "recall": 1.0, **worth(its.read(right), test), "questions": len(test), "paragraphs": len(paragraphs)}  # fmt: skip
+
+
+def run_one(call: list[Any], data: Path) -> list[dict[str, Any]]:
+    """Return what one run, named by its part and arguments, comes to."""
+    part, *rest = call
+    if part == "squad":
+        return list(squad(data, Path(rest[0])))
+    if part == "facts":
+        return [facts(data, *rest)]
+    return [plain(data, *rest) if part == "plain" else classify(data, *rest)]
+
+
+PARTS = ("classify", "facts", "squad")
+
+
+def wanted(part: str, asked: argparse.Namespace) -> list[list[Any]]:
+    """Return the runs of ``part``."""
+    if part == "squad":
+        return [["squad", str(asked.reader)]] if asked.reader else []
+    if part == "facts":
+        return [["facts", way, seed] for seed in asked.seeds for way in ("concat", "cross-attention")]
+    runs: list[list[Any]] = []
+    for seed in asked.seeds:
+        for name in asked.only:
+            runs.append(["plain", name, asked.strategy, seed])
+            runs += [["classify", name, way, asked.strategy, seed] for way in asked.ways]
+    return runs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--part", choices=PARTS, nargs="*", default=PARTS)
+    parser.add_argument("--only", choices=SETS, nargs="*", default=list(SETS))
+    parser.add_argument("--ways", choices=WAYS, nargs="*", default=list(WAYS))
+    parser.add_argument("--strategy", choices=["head", "full"], default="head")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--reader", type=Path)
+    parser.add_argument("--again", action="store_true", help="run what was run before, too")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(run_one(json.loads(asked.one), asked.data)))
+        return
+    for part in asked.part:
+        for call in wanted(part, asked):
+            file = harness.RESULTS / "augment.json"
+            runs = json.loads(file.read_text(encoding="utf-8"))["results"]["runs"] if file.exists() else []
+            key = call[:1] if part == "squad" else call
+            if any(its["call"] == key for its in runs) and not asked.again:
+                continue
+            command = [sys.executable, __file__, "--data", str(asked.data), "--one", json.dumps(call)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            rows = json.loads(done.stdout.splitlines()[-1])
+            harness.keep(
+                "augment", {"runs": [*(its for its in runs if its["call"] != key), {"call": key, "rows": rows}]}, quiet=True
+            )
+            print(key, json.dumps(rows)[:400], flush=True)
+
+
+if __name__ == "__main__":
+    main()
