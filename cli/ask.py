@@ -86,7 +86,7 @@ def _print(found: Sequence[Asked], form: str) -> None:
         for answer in its.answers:
             click.echo(f"{answer.score:7.4f}  {click.style(_one_line(answer.answer), bold=True)}")
             for support in answer.support[:3]:
-                click.echo(f"         {support.share:4.0%}  {support.id}  {_shown(support)}")
+                click.echo(f"         {support.share:4.0%}  {_one_line(support.id)}  {_shown(support)}")
 
 
 def _shown(its: Support) -> str:

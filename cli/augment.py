@@ -57,7 +57,6 @@ def augment() -> None:
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace a model of this kind that is at MODEL.")
 @device_option
-@click.option("--trust-pickle", is_flag=True, help="Read an encoder that is a pickle, which can run any code.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def train(**options: Any) -> None:
     """Train a classifier that looks things up.
@@ -141,10 +140,12 @@ def explain(model: str, texts: tuple[str, ...], retriever: str | None, device: s
     with RetrievalAugmentedClassifier.open(model, encoder=retriever, device=device) as its:
         asked = list(texts)
         for text, answer, alone in zip(asked, its.predict(asked, return_evidence=True), its.alone(asked), strict=True):
-            said = [f"{one['label']} ({one['score']:.3f})" for one in (answer, alone)]
+            said = [f"{one_line(one['label'])} ({one['score']:.3f})" for one in (answer, alone)]
             click.echo(f"{one_line(text)}: {said[0]}; where nothing is found {said[1]}")
             for one in sorted(answer["neighbours"], key=lambda one: -one["influence"]):
-                click.echo(f"  {one['influence']:+.3f}  {one['label'] or '-'}  {one['id']}  {one_line(one['text'])}")
+                click.echo(
+                    f"  {one['influence']:+.3f}  {one_line(one['label']) or '-'}  {one_line(one['id'])}  {one_line(one['text'])}"
+                )
 
 
 @augment.command(context_settings={"show_default": True})
@@ -207,9 +208,7 @@ def add(model: str, input: str, column: tuple[str, ...], retriever: str | None, 
 @augment.command()
 @click.argument("model")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@encoder_option
-@device_option
-def remove(model: str, ids: tuple[str, ...], retriever: str | None, device: str | None) -> None:
+def remove(model: str, ids: tuple[str, ...]) -> None:
     """Unteach MODEL what it remembers under each ID ('semvec augment add' and 'explain' print them).
 
     \b
@@ -217,10 +216,9 @@ def remove(model: str, ids: tuple[str, ...], retriever: str | None, device: str 
       semvec augment remove intents train-17
       semvec augment remove intents 5f0c2a91d3e47b68 train-3
     """
-    from semvec.augment.classifier import RetrievalAugmentedClassifier
+    from semvec.augment.classifier import forget
 
-    with RetrievalAugmentedClassifier.open(model, encoder=retriever, device=device) as its:
-        removed, count = its.remove(ids), its.memory.collection.count()
+    removed, count = forget(model, ids)
     click.echo(f"{removed:,} removed, {count:,} in memory", err=True)
     if not removed:
         raise click.UsageError(f"nothing is remembered under {ids[0]!r}")

@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 from typing_extensions import Self
 
-from semvec.augment.crossed import Bank, Crossed
-from semvec.augment.memory import DOCUMENT, LABEL, Memory, Retrieval, known_fields, open_memory, without
-from semvec.augment.ways import Answering, Attending, Concatenated, Shares, Way, Weighed
+from semvec.augment.crossed import Crossed
+from semvec.augment.examples import Looked
+from semvec.augment.memory import LABEL, Memory, Retrieval, known_fields, label_of, open_memory, without
+from semvec.augment.ways import Answering, Shares, Way, Weighed, answering, bank_of
 from semvec.augment.weigh import Weighing
+from semvec.embeddings.files import written_whole
 from semvec.encoders.tuned import read_about
 from semvec.errors import InputError, ModelError, ModelNotFound, OptionError
 from semvec.finetune.classify import label_answer, label_findings
 from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.finetune.task import Answer, Findings
-from semvec.finetune.tasks import task_named
 from semvec.finetune.tuned import Loading
 from semvec.results import Hits
+from semvec.store.collection import Collection
 from semvec.text.examples import LabelledTexts
 from semvec.types import JSON, Level
 
@@ -41,7 +43,7 @@ class Described:
     way: Way
     retrieval: Retrieval
     collection: str | None
-    encoder: str
+    encoder: str | None
     weighing: Weighing = field(default_factory=Weighing)
     record: JSON = None
 
@@ -56,7 +58,8 @@ class Described:
             "weighing": self.weighing.to_json(),
             "record": self.record,
         }
-        (folder / ABOUT).write_text(json.dumps(its, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with written_whole(folder / ABOUT) as (stream,):
+            stream.write((json.dumps(its, indent=1, ensure_ascii=False) + "\n").encode())
 
     @classmethod
     def read(cls, folder: Path) -> Described:
@@ -70,7 +73,8 @@ class Described:
             how = its["retrieval"]
             retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), Level(how["level"]))
             weighing, place = Weighing.from_json(its["weighing"]), its["collection"]
-            return cls(Way(its["way"]), retrieval, place and str(place), str(its["encoder"]), weighing, its.get("record"))
+            encoder = its["encoder"]
+            return cls(Way(its["way"]), retrieval, place and str(place), encoder and str(encoder), weighing, its.get("record"))
         except FileNotFoundError:
             raise ModelError(f"{folder}: no {ABOUT}, so this is no model of 'semvec augment train'") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -86,12 +90,9 @@ class RetrievalAugmentedClassifier:
     def __init__(self, answering: Answering, memory: Memory, described: Described, held: ExitStack | None = None) -> None:
         self.answering, self.memory, self.described = answering, memory, described
         self._held = held or ExitStack()
-        self._known: list[str] | None = None
 
     @classmethod
-    def open(
-        cls, folder: str | os.PathLike[str], *, encoder: str | None = None, device: str | None = None, trust_pickle: bool = False
-    ) -> Self:
+    def open(cls, folder: str | os.PathLike[str], *, encoder: str | None = None, device: str | None = None) -> Self:
         """Return the classifier in ``folder``; ``encoder`` names the one of its memory, if it is not found by its name.
 
         Raises `ModelNotFound`, `ModelError` where it is damaged, `CollectionNotFound` where its memory is gone, and
@@ -103,17 +104,13 @@ class RetrievalAugmentedClassifier:
             where = its.collection or place / MEMORY
             memory = held.enter_context(open_memory(where, its.retrieval, encoder or its.encoder, device=device))
             if its.way == Way.CROSS:
-                loading = Loading(device, trust_pickle)
-                task, about = task_named("classify"), read_about(place / MODEL)
-                crossed = Crossed.load(task, place / MODEL, about, loading)
-                assert isinstance(crossed, Crossed)
-                answering: Answering = Attending(crossed.looking(lambda texts, apart: [], bank_of(memory)))
+                model: Any = Crossed.load(Looked(), place / MODEL, read_about(place / MODEL), Loading(device))
+                model.attend(bank_of(memory))
             else:
-                model = load_model(place / MODEL, device=device, trust_pickle=trust_pickle)
-                if not isinstance(model, FineTuned):
-                    raise ModelError(f"{place / MODEL}: is no model that says labels")
-                answering = Concatenated(model) if its.way == Way.CONCAT else Weighed(model, its.weighing)
-            return cls(answering, memory, its, held.pop_all())
+                model = load_model(place / MODEL, device=device)
+            if not isinstance(model, FineTuned) or not model.config.labels:
+                raise ModelError(f"{place / MODEL}: is no model that says labels")
+            return cls(answering(its.way, model, its.weighing, memory), memory, its, held.pop_all())
 
     def close(self) -> None:
         """Give back what the memory holds."""
@@ -125,15 +122,19 @@ class RetrievalAugmentedClassifier:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def labels(self) -> list[str]:
-        """The labels it can say: those the model has learnt, and, where labels are weighed, those in the memory."""
+    def _labels(self, hits: Sequence[Hits]) -> list[str]:
+        """Return the labels that can be said: those the model has learnt and, where labels are weighed, those of ``hits``."""
         own = list(self.answering.own_labels)
         if not isinstance(self.answering, Weighed) or self.answering.weighing.silent:
             return own
-        if self._known is None:
-            self._known = self.memory.labels()
-        return own + [label for label in self._known if label not in own]
+        return own + sorted({label for its in hits for hit in its if (label := label_of(hit)) is not None} - set(own))
+
+    def found(self, texts: Sequence[str], *, evidence: bool = False) -> list[Hits]:
+        """Return the neighbours of ``texts``: as many as count, or, as ``evidence`` where none do, as many as were to."""
+        k = self.answering.wanted(self.described.retrieval.k) or (self.described.retrieval.k if evidence else 0)
+        if not k or not self.memory.collection.count():
+            return [Hits((), text) for text in texts]
+        return self.memory.neighbours(texts, k=k)
 
     def predict(self, texts: Sequence[str], *, return_evidence: bool = False) -> list[Answer]:
         """Return the likeliest label of each of ``texts``, and how likely all are.
@@ -145,13 +146,11 @@ class RetrievalAugmentedClassifier:
             raise InputError("texts must be a list of texts, not one string: predict([text])")
         if not texts:
             return []
-        empty = not self.memory.collection.count()
-        hits = [Hits((), text) for text in texts] if empty else self.memory.neighbours(texts)
-        return self.weighed(texts, hits, evidence=return_evidence)
+        return self.weighed(texts, self.found(texts, evidence=return_evidence), evidence=return_evidence)
 
     def weighed(self, texts: Sequence[str], hits: Sequence[Hits], *, evidence: bool = False) -> list[Answer]:
         """Return the answers to ``texts`` whose neighbours are ``hits``."""
-        names = self.labels
+        names = self._labels(hits)
         labels, begun = {name: at for at, name in enumerate(names)}, self.answering.begun(texts)
         shares = self.answering.shares(texts, hits, labels, begun)
         answers: list[dict[str, Any]] = [dict(label_answer(row.astype(np.float32), names)) for row in shares]
@@ -182,20 +181,28 @@ class RetrievalAugmentedClassifier:
 
     def measured(self, examples: LabelledTexts) -> Findings:
         """Return what the answers to labelled ``examples`` are worth."""
-        return findings(examples, self.predict(examples.texts), self.labels)
+        return findings(examples, self.predict(examples.texts))
 
     def add(self, texts: Sequence[str], labels: Sequence[str] | None = None, ids: Sequence[str] | None = None) -> list[str]:
         """Write ``texts`` into the memory with their ``labels``, without any training, and return their ids.
 
         An id is made of a text and its label where none are given, so that the same twice is one item. Raises `OptionError`
-        for a label that the model cannot say: only where labels are weighed (knn, gate) new ones can be taught.
+        for a label that the model cannot say: only where labels are weighed (knn, gate), and have a weight, new ones can be
+        taught. Whether a new one wins hangs on that weight: one of 0.3 does not outvote a model that is sure.
         """
         if isinstance(texts, str) or isinstance(labels, str):
             raise InputError("texts and labels are lists: add([text], [label])")
         given = list(labels) if labels is not None else [""] * len(texts)
         if len(given) != len(texts):
             raise InputError(f"{len(given):,} labels for {len(texts):,} texts")
-        if not isinstance(self.answering, Weighed) and (new := sorted(set(given) - {""} - set(self.answering.own_labels))):
+        if labels is not None and not all(isinstance(label, str) and label for label in labels):
+            raise InputError("a label is a string that is not empty; texts without labels are added without any")
+        if self.described.way in (Way.KNN, Way.GATE) and self.answering.wanted(1) == 0:
+            raise OptionError(
+                "what is found has no say in this model: it did not help on validation data, so nothing can be taught"
+            )
+        new = sorted(set(labels or ()) - set(self.answering.own_labels))
+        if new and not isinstance(self.answering, Weighed):
             raise OptionError(f"the label {new[0]!r:.60} was never learnt, and {self.described.way} can say none but those")
         names = list(ids) if ids is not None else [identity(text, label) for text, label in zip(texts, given, strict=True)]
         last = {name: at for at, name in enumerate(names)}  # the same text twice is one item
@@ -203,19 +210,11 @@ class RetrievalAugmentedClassifier:
         self.memory.add(
             [names[at] for at in rows], [texts[at] for at in rows], [given[at] for at in rows] if labels is not None else None
         )
-        self._known = None
         return names
 
     def remove(self, ids: Sequence[str]) -> int:
         """Delete the items of ``ids`` from the memory; return how many there were."""
-        removed = self.memory.remove(ids)
-        self._known = None
-        return removed
-
-
-def bank_of(memory: Memory) -> Bank:
-    """Return a bank of the states of tokens, by the encoder that finds the neighbours."""
-    return Bank(memory.searcher.encoder.with_options(level=Level.TOKEN, normalize=False))
+        return self.memory.remove(ids)
 
 
 def identity(text: str, label: str) -> str:
@@ -223,10 +222,16 @@ def identity(text: str, label: str) -> str:
     return sha256(f"{label}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def findings(examples: LabelledTexts, answers: Sequence[Answer], labels: Sequence[str]) -> Findings:
-    """Return what ``answers`` to ``examples`` are worth; labels that cannot be said are always wrong."""
-    names = [*labels, *sorted(set(examples.labels) - set(labels))]
-    return label_findings(examples.labels, answers, names)
+def findings(examples: LabelledTexts, answers: Sequence[Answer]) -> Findings:
+    """Return what ``answers`` to ``examples`` are worth."""
+    return label_findings(examples.labels, answers, sorted({*examples.labels, *(str(answer["label"]) for answer in answers)}))
 
 
-__all__ = ["ABOUT", "DOCUMENT", "MEMORY", "MODEL", "Described", "RetrievalAugmentedClassifier", "bank_of", "findings", "identity"]
+def forget(folder: str | os.PathLike[str], ids: Sequence[str]) -> tuple[int, int]:
+    """Delete the items of ``ids`` from the memory of the model in ``folder``, which is not loaded for that.
+
+    Returns how many there were, and how many are left. Raises what `RetrievalAugmentedClassifier.open` raises of the folder.
+    """
+    place = Path(folder).expanduser()
+    with Collection.open(Described.read(place).collection or place / MEMORY) as collection:
+        return collection.delete(list(ids)), collection.count()

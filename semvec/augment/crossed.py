@@ -6,8 +6,8 @@ states are those of the encoder that finds the neighbours, which does not learn,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semvec.augment.memory import labels_of
+from semvec.augment.examples import FoundTexts
+from semvec.augment.memory import label_of
 from semvec.encoders.protocol import Encoder
 from semvec.errors import OptionError
 from semvec.finetune.heads import Batch, Head, LabelHead, pooled
@@ -23,13 +24,14 @@ from semvec.finetune.model import FineTuned
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import HeadConfig, HeadTask
 from semvec.finetune.windows import Window
-from semvec.results import Hits
 from semvec.types import Oov
 
 TOKENS = 32
 """Tokens of each neighbour that are read: the first ones."""
 
-LAYERS, PARTS = 2, 6
+LAYERS, WIDTH, OPEN = 2, 64, 0.5
+"""Layers, numbers of each head of their attention, and how far their gates are open at first."""
+
 FOUND, MARKS = "found", "marks"
 """What a batch has of the neighbours: their places in the bank, and the marks of their labels (rows, k), 0 for none."""
 
@@ -39,34 +41,32 @@ class Bank:
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder, self.places = encoder, dict[str, int]()
-        self.states: NDArray[np.float16] = np.zeros((1, TOKENS, encoder.dim), dtype=np.float16)
-        self.counts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
+        self.states: list[NDArray[np.float16]] = [np.zeros((TOKENS, encoder.dim), dtype=np.float16)]
+        self.counts = [0]
 
     def add(self, texts: Sequence[str]) -> None:
         """Encode those of ``texts`` that are new."""
         new = [text for text in dict.fromkeys(texts) if text not in self.places]
-        if not new:
-            return
-        states = np.zeros((len(new), TOKENS, self.encoder.dim), dtype=np.float16)
-        counts = np.zeros(len(new), dtype=np.int64)
-        for at, its in enumerate(self.encoder.encode(new)):
+        for text, its in zip(new, self.encoder.encode(new) if new else [], strict=True):
             rows = its.floats()[its.oov != Oov.ZERO][:TOKENS]
-            states[at, : len(rows)], counts[at] = rows, len(rows)
-        self.places |= {text: len(self.counts) + at for at, text in enumerate(new)}
-        self.states, self.counts = np.concatenate([self.states, states]), np.concatenate([self.counts, counts])
+            states = np.zeros((TOKENS, self.encoder.dim), dtype=np.float16)
+            states[: len(rows)] = rows
+            self.places[text] = len(self.states)
+            self.states.append(states)
+            self.counts.append(len(rows))
 
     def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (rows, k · TOKENS, dim) of the texts at ``places`` (rows, k), and which of them are there."""
-        rows = places.cpu().numpy()
-        there = np.arange(TOKENS) < self.counts[rows][..., None]
-        states = torch.from_numpy(self.states[rows].astype(np.float32)).flatten(1, 2)
-        return states.to(places.device), torch.from_numpy(there).flatten(1, 2).to(places.device)
+        flat, (rows, k) = places.flatten().tolist(), places.shape
+        states = np.stack([self.states[at] for at in flat]).astype(np.float32).reshape(rows, k * TOKENS, -1)
+        there = np.arange(TOKENS) < np.array([self.counts[at] for at in flat])[:, None]
+        return torch.from_numpy(states).to(places.device), torch.from_numpy(there.reshape(rows, -1)).to(places.device)
 
 
 class CrossAttentionHead(LabelHead):
     """A label a text, of its tokens after they have attended to those of the neighbours, whose states are in ``bank``.
 
-    A gate, 0 at first, is before what each layer adds, so that training begins at the text alone (arXiv:2204.14198).
+    A gate, half open at first, is before what each layer adds: closed ones (arXiv:2204.14198) let nothing be learnt in few steps.
     """
 
     per_token = True
@@ -75,13 +75,13 @@ class CrossAttentionHead(LabelHead):
     def __init__(self, config: HeadConfig, dim: int, found_dim: int, **more: Any) -> None:
         labels = len(config.labels)
         super().__init__(dim, labels, config.dropout, config.pooling, **more)
-        heads = PARTS if dim % PARTS == 0 else 1
+        heads = dim // WIDTH if dim % WIDTH == 0 else 1
         self.into = nn.Linear(found_dim, dim)
         self.marks = nn.Embedding(labels + 1, dim)
         nn.init.normal_(self.marks.weight, std=0.02)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(LAYERS))
         self.attend = nn.ModuleList(nn.MultiheadAttention(dim, heads, config.dropout, batch_first=True) for _ in range(LAYERS))
-        self.gates = nn.Parameter(torch.zeros(LAYERS))
+        self.gates = nn.Parameter(torch.full((LAYERS,), OPEN))
 
     def features(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Return all tokens (rows, length, dim)."""
@@ -101,39 +101,32 @@ class CrossAttentionHead(LabelHead):
 
 @dataclass
 class Crossed(FineTuned):
-    """A classifier whose head is a `CrossAttentionHead`; ``look`` gives the neighbours of texts.
-
-    Those of labelled examples must not be the examples themselves (``apart``).
-    """
-
-    look: Callable[[Sequence[str], bool], list[Hits]] = field(default=lambda texts, apart: [Hits((), text) for text in texts])
+    """A classifier whose head is a `CrossAttentionHead`; its examples come with their neighbours (`FoundTexts`)."""
 
     @classmethod
     def make_head(
         cls, task: HeadTask[Any], config: HeadConfig, hidden: int, options: FinetuneOptions, examples: Any = None
     ) -> Head:
-        if config.many:
-            raise OptionError("cross-attention goes with one label a text, not with many")
         return CrossAttentionHead(config, hidden * len(config.layers), hidden, smoothing=options.label_smoothing)
 
-    def looking(self, look: Callable[[Sequence[str], bool], list[Hits]], bank: Bank) -> Crossed:
-        """Return the model with neighbours to come from ``look``, their states from ``bank``."""
-        self.look, self.network.head.bank = look, bank  # type: ignore[assignment]
-        return self
+    def attend(self, bank: Bank) -> None:
+        """Read the states of neighbours from ``bank``; `OptionError` where they are of another size than this model's."""
+        head: Any = self.network.head
+        if head.into.in_features != bank.encoder.dim:
+            wide = f"{bank.encoder.dim} numbers a token, and the model of {head.into.in_features}"
+            raise OptionError(f"cross-attention: the encoder that finds has {wide}: the two must be alike")
+        head.bank = bank
 
-    def windows(self, examples: Any, *, labelled: bool) -> list[Window]:
-        return self.beside(super().windows(examples, labelled=labelled), self.look(examples.texts, labelled))
-
-    def beside(self, windows: Sequence[Window], hits: Sequence[Hits]) -> list[Window]:
-        """Return ``windows`` with the neighbours of their texts, ``hits``."""
+    def windows(self, examples: FoundTexts, *, labelled: bool) -> list[Window]:  # type: ignore[override]
         bank: Any = self.network.head.bank
-        bank.add([hit.text or "" for its in hits for hit in its])
+        bank.add([hit.text or "" for its in examples.hits for hit in its])
         number = {label: at + 1 for at, label in enumerate(self.config.labels)}
-        most = max((len(its) for its in hits), default=0) or 1
+        most = max((len(its) for its in examples.hits), default=0) or 1
         rows = []
-        for its in hits:
+        for its in examples.hits:
             found, marks = np.zeros(most, dtype=np.int64), np.zeros(most, dtype=np.int64)
-            for at, (hit, label) in enumerate(zip(its, labels_of(its), strict=True)):
-                found[at], marks[at] = bank.places[hit.text or ""], number.get(label, 0)
+            for at, hit in enumerate(its):
+                found[at], marks[at] = bank.places[hit.text or ""], number.get(label_of(hit) or "", 0)
             rows.append({FOUND: found, MARKS: marks})
+        windows = super().windows(examples, labelled=labelled)
         return [Window(its.owner, {**its.inputs, **rows[its.owner]}, its.known) for its in windows]

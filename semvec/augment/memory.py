@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semvec.embeddings.embeddings import Embeddings
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.results import Hit, Hits
 from semvec.search.fusion import Fusion
 from semvec.search.index_files import open_searcher
-from semvec.search.searcher import Searcher, settings_for
-from semvec.search.token_searcher import TokenSearcher, token_settings
+from semvec.search.searcher import FLOORS, Searcher, settings_for
+from semvec.search.token_searcher import TokenSearcher, texts_at, token_settings
 from semvec.store.collection import Collection, check_k
 from semvec.text.document import Document
-from semvec.types import JSON, Level
+from semvec.types import JSON, Level, Metric, Oov
 
 LABEL, DOCUMENT = "label", "document"
 """Fields of an item's metadata: what is right of its text, and which document that is a part of."""
@@ -68,6 +69,8 @@ class Memory:
 
     def __init__(self, searcher: Searcher | TokenSearcher, how: Retrieval) -> None:
         self.searcher, self.how = searcher, how
+        if (metric := searcher.collection.settings.metric) != Metric.COSINE:
+            raise OptionError(f"neighbours are weighed by cosines, and the collection compares by {metric}")
 
     @property
     def collection(self) -> Collection:
@@ -77,43 +80,40 @@ class Memory:
     def neighbours(
         self, texts: Sequence[str], *, apart: bool = False, documents: Sequence[str | None] | None = None, k: int | None = None
     ) -> list[Hits]:
-        """Return the ``k`` nearest items of each of ``texts``, fewer where there are no more; a text of blanks has none.
+        """Return the ``k`` nearest items of each of ``texts``, fewer where there are no more; scores are 1 at most.
 
-        With ``apart`` no item is among them that says the same as the text: the text itself, the same words, a vector nearer
-        than `TOO_NEAR`, or a part of the same document, those of the texts being ``documents``. So training examples that are
-        in the memory do not find themselves. Raises `InputError` for an empty memory.
+        They are cosines, or joined with those of words, or MaxSim by token. A text with nothing in it that the encoder knows has
+        none. With ``apart`` no item is among them that says the same as the text: the text itself, the same words, a score or
+        vector nearer than `TOO_NEAR`, or a part of the same document, those of the texts being ``documents``. So training
+        examples that are in the memory do not find themselves. Raises `InputError` for an empty memory.
         """
         count = self.collection.count()
         if not count:
             raise InputError("the memory is empty, so there is nothing to look up")
         k = self.how.k if k is None else check_k(k)
         found = [Hits((), text) for text in texts]
-        rest = [at for at, text in enumerate(texts) if text.strip()]
-        among = k + (SPARE if apart else 0)
+        asked, among = self._asked(texts), k + (SPARE if apart else 0)
+        rest = asked.known
         while rest:
-            hits = self._search([texts[at] for at in rest], min(among, count))
             again = []
-            for at, its in zip(rest, hits, strict=True):
+            for at, its in zip(rest, asked.search(rest, min(among, count)), strict=True):
                 own = documents[at] if documents else None
-                left = tuple(hit for hit in its if not (apart and self._same(texts[at], own, hit)))
+                left = tuple(hit for hit in its if not (apart and _same(texts[at], own, hit)))
                 found[at] = Hits(left[:k], texts[at])
                 if len(left) < k and len(its) == min(among, count) < min(count, MOST):
                     again.append(at)
             rest, among = again, among * 4
         return found
 
-    def _search(self, texts: Sequence[str], k: int) -> list[Hits]:
-        """Return hits whose scores are 1 at most: cosines, or joined with words, or MaxSim beside that of the best."""
-        if isinstance(self.searcher, Searcher):
-            return self.searcher.search(texts, k, hybrid=Fusion(WORDS_WEIGHT) if self.how.hybrid else False)
-        found = self.searcher.search(texts, k)
-        return [replace(its, hits=tuple(replace(hit, score=hit.score / max(its[0].score, 1e-9)) for hit in its)) for its in found]
-
-    def _same(self, text: str, document: str | None, hit: Hit) -> bool:
-        cosine = hit.score if isinstance(self.searcher, Searcher) and not self.how.hybrid else hit.parts.get("dense", 0.0)
-        if cosine > TOO_NEAR and self.collection.settings.metric == "cosine":
-            return True
-        return bool(document is not None and hit.metadata.get(DOCUMENT) == document) or same_words(text, hit.text or "")
+    def _asked(self, texts: Sequence[str]) -> _Asked:
+        """Return ``texts`` encoded, once for all rounds of searching."""
+        by_tokens = isinstance(self.searcher, TokenSearcher)
+        queries = self.searcher.encoder.encode_query(list(texts))
+        if by_tokens:
+            counts = np.bincount(queries.text_index[queries.oov != Oov.ZERO], minlength=len(texts))
+        else:
+            counts = (queries.oov != Oov.ZERO).astype(np.int64)
+        return _Asked(self, list(texts), queries, counts)
 
     def add(self, ids: Sequence[str], texts: Sequence[str], labels: Sequence[str] | None = None, **fields: Sequence[JSON]) -> int:
         """Write ``texts`` with their ``labels``, in the place of items with their ids; return how many were written."""
@@ -129,9 +129,43 @@ class Memory:
         """Delete the items of ``ids``; return how many there were."""
         return self.collection.delete(list(ids))
 
-    def labels(self) -> list[str]:
-        """Return the labels that items have, in their order."""
-        return sorted({str(item.metadata[LABEL]) for item in self.collection.scan() if LABEL in item.metadata})
+
+@dataclass(frozen=True)
+class _Asked:
+    """Texts as a memory is asked for them: encoded, and how many tokens (or vectors) that is of each."""
+
+    memory: Memory
+    texts: list[str]
+    queries: Embeddings
+    counts: NDArray[np.int64]
+
+    @property
+    def known(self) -> list[int]:
+        """The places of texts in which there is something that the encoder knows."""
+        return [at for at, text in enumerate(self.texts) if self.counts[at] and text.strip()]
+
+    def search(self, rows: list[int], k: int) -> list[Hits]:
+        """Return the ``k`` best items of the texts at ``rows``."""
+        collection = self.memory.collection
+        if isinstance(self.memory.searcher, TokenSearcher):
+            found = collection.search_tokens(texts_at(self.queries, rows), k)
+            return [_divided(its, int(self.counts[at])) for at, its in zip(rows, found, strict=True)]
+        hits = collection.search(self.queries.floats()[rows], k)
+        if not self.memory.how.hybrid:
+            return hits
+        words = collection.search_words([self.texts[at] for at in rows], k)
+        fusion = Fusion(WORDS_WEIGHT)
+        return [fusion.joined(one, other, FLOORS[Metric.COSINE])[:k] for one, other in zip(hits, words, strict=True)]
+
+
+def _divided(hits: Hits, by: int) -> Hits:
+    return replace(hits, hits=tuple(replace(hit, score=hit.score / by) for hit in hits))
+
+
+def _same(text: str, document: str | None, hit: Hit) -> bool:
+    if hit.parts.get("dense", hit.score) > TOO_NEAR:
+        return True
+    return bool(document is not None and hit.metadata.get(DOCUMENT) == document) or same_words(text, hit.text or "")
 
 
 @contextmanager
@@ -160,9 +194,10 @@ def same_words(one: str, other: str) -> bool:
     return WORD.findall(one.casefold()) == WORD.findall(other.casefold()) and bool(one.strip())
 
 
-def labels_of(hits: Hits) -> list[str]:
-    """Return the label of each of ``hits``, nothing for one that has none."""
-    return [str(hit.metadata.get(LABEL, "")) for hit in hits]
+def label_of(hit: Hit) -> str | None:
+    """Return the label of a hit, None where it has none."""
+    its = hit.metadata.get(LABEL)
+    return None if its in (None, "") else str(its)
 
 
 def shares_of(hits: Sequence[Hits], labels: Mapping[str, int], k: int, temperature: float) -> NDArray[np.float64]:
@@ -172,7 +207,8 @@ def shares_of(hits: Sequence[Hits], labels: Mapping[str, int], k: int, temperatu
     """
     found = np.zeros((len(hits), len(labels)))
     for row, its in zip(found, hits, strict=True):
-        told = [(hit.score, labels[name]) for hit, name in zip(its, labels_of(its), strict=True) if name in labels][:k]
+        named = ((hit.score, label_of(hit)) for hit in its)
+        told = [(score, labels[name]) for score, name in named if name is not None and name in labels][:k]
         if told:
             scores = np.array([score for score, _ in told])
             weights = np.exp((scores - scores.max()) / temperature)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from semvec.errors import InputError, OptionError, StoreError
 from semvec.finetune.answer import QuestionAnswering, best_spans, normalised
@@ -84,8 +84,9 @@ class Asked:
 class RetrievalReader:
     """Answers questions from the collection that ``retriever`` searches, by ``model``, one that `finetune` made for qa.
 
-    Of every question ``k`` passages are read, as many as there are where there are fewer; one that was found and deleted
-    meanwhile is read as it was found. Items without a text cannot be read and are passed over.
+    The likeliest piece is always given, also by a model that has learnt that there may be no answer: the ``score`` says how
+    likely it is. Of every question ``k`` passages are read, as many as there are where there are fewer; one that was found and
+    deleted meanwhile is read as it was found. Items without a text cannot be read and are passed over.
     """
 
     def __init__(
@@ -134,17 +135,27 @@ class RetrievalReader:
         n = len(pairs)
         examples = Questions([str(at) for at in range(n)], questions, contexts, [[] for _ in range(n)], [""] * n)
         windows = self.model.windows(examples, labelled=False)
+        logits = self.model.logits(windows, progress)
+        masses = np.full((n, 2), -np.inf)  # of all first and last tokens of a passage, and of no answer, whatever its windows
+        for window, its in zip(windows, logits, strict=True):
+            begin = window.known["begin"]
+            among = its[[0, *range(begin, begin + len(window.known["start"]))]]
+            masses[window.owner] = np.logaddexp(masses[window.owner], logsumexp(among, axis=0))
         found: list[dict[tuple[int, int], float]] = [{} for _ in range(n)]
-        for window, its in zip(windows, self.model.logits(windows, progress), strict=True):
+        for window, its in zip(windows, logits, strict=True):
             its_own = found[window.owner]
             for span in best_spans(window, its, SPANS):
                 place = span.start, span.end
-                its_own[place] = max(its_own.get(place, 0.0), span.sure)
+                its_own[place] = max(its_own.get(place, 0.0), float(np.exp(span.score - masses[window.owner].sum())))
         return [sorted(((*place, sure) for place, sure in its.items()), key=lambda one: -one[2])[:SPANS] for its in found]
 
 
 def passage_shares(scores: Sequence[float], temperature: float) -> NDArray[np.float64]:
-    """Return p(passage | question) of passages with these ``scores``, on any scale: the softmax of them brought to 0 to 1."""
+    """Return p(passage | question) of those found with these ``scores``, on any scale.
+
+    The softmax of the scores brought to 0 (the worst found) to 1 (the best), over ``temperature``: what counts is how far a
+    passage stands out among those that are read with it.
+    """
     its = np.asarray(scores, dtype=np.float64)
     if not len(its):
         return its

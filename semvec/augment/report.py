@@ -39,7 +39,7 @@ def compared(
     file = split_file(data, *((split,) if split else SPLITS), suffixes=Classify.suffixes)
     examples = read_labelled(file, columns)
     answers = {FOUND: model.predict(examples.texts), ALONE: model.alone(examples.texts)}
-    found = {name: findings(examples, its, model.labels) for name, its in answers.items()}
+    found = {name: findings(examples, its) for name, its in answers.items()}
     outcomes = {name: its.outcomes[0] for name, its in found.items()}
     said = tuple(f"{outcomes[FOUND].measure}: {its}" for its in differences(outcomes, seed=seed))
     return Compared(len(examples), {name: measures_of(its, seed) for name, its in found.items()}, said)

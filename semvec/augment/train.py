@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from semvec.augment.classifier import ABOUT, MEMORY, MODEL, Described, RetrievalAugmentedClassifier, bank_of, findings
+from semvec.augment.classifier import ABOUT, MEMORY, MODEL, Described, RetrievalAugmentedClassifier, findings
 from semvec.augment.crossed import Crossed
-from semvec.augment.memory import DOCUMENT, LABEL, Memory, Retrieval, new_memory, open_memory
-from semvec.augment.ways import Way, Weighed, beside
+from semvec.augment.examples import DocumentedTexts, FoundTexts, Looked
+from semvec.augment.memory import Memory, Retrieval, label_of, new_memory, open_memory
+from semvec.augment.ways import Way, Weighed, answering, bank_of, beside
 from semvec.augment.weigh import Weighing, chosen_gate, chosen_weight
 from semvec.embeddings.files import check_replaceable, folder_written_whole, held, plain_errors, written_whole
 from semvec.encoders.catalog import load_encoder
@@ -28,17 +29,19 @@ from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.finetune.neighbours import COUNTS
 from semvec.finetune.options import FinetuneOptions, HeadKind
-from semvec.finetune.place import part_of
-from semvec.finetune.task import Task
-from semvec.finetune.tasks import task_named
+from semvec.finetune.place import CHECKPOINTS, check_apart, part_of
+from semvec.finetune.place import RUN as RUN_OF_MODEL
 from semvec.finetune.train import chosen_measure, finetune, measures_of, read_data
+from semvec.finetune.trainer import last_checkpoint
 from semvec.finetune.tuned import Lesson, Loading, named
 from semvec.measures.intervals import Outcome
 from semvec.results import Hits
-from semvec.text.examples import LabelledTexts
+from semvec.store.collection import Collection
 from semvec.types import JSON, Progress, Step
 
 RUN = "augment-run.json"
+Look = Callable[..., list[Hits]]
+"""Examples, and perhaps how many → their neighbours."""
 
 
 @dataclass(frozen=True)
@@ -59,70 +62,56 @@ def train(
     collection: str | os.PathLike[str] | None = None,
     retriever: str | os.PathLike[str] | None = None,
     validation: str | os.PathLike[str] | None = None,
-    documents: Sequence[str] | None = None,
     options: FinetuneOptions | None = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str | None = None,
-    trust_pickle: bool = False,
     progress: Progress | None = None,
 ) -> Augmented:
     """Train ``model``, an encoder, to say the labels of ``data`` with what it finds; write what it becomes to ``output``.
 
     It looks things up in the training examples, which are kept in the folder, or in ``collection``, whose items may have the
-    field ``label``; ``retriever`` is the encoder that finds, ``model`` as it was before where none is named, and does not
-    learn. Examples never find themselves, their like, or parts of their own document (``documents``, one an example; items
-    have theirs in the field ``document``). ``data``, ``validation`` and ``options`` are those of `finetune`. A run that was
-    stopped leaves ``output.part``, from which ``resume`` goes on.
+    field ``label``; ``retriever`` is the encoder that finds: ``model`` as it was, or the one that a collection names itself. It
+    does not learn. Examples, of training and of validation, never find themselves, their like, or parts of their own document
+    (the column ``document`` of the data, and the field of items). ``data``, ``validation`` and ``options`` are those of
+    `finetune`. A run that was stopped leaves ``output.part``, from which ``resume`` goes on.
 
     Raises what `finetune` raises, `OptionError` for what does not go with the ``way``, and `InputError` for an empty collection.
     """
     way, how, options = Way(way), retrieval or Retrieval(), options or FinetuneOptions()
     _check(way, options)
     target, started, say = Path(output), perf_counter(), progress or (lambda _: None)
-    finder = os.fspath(retriever or model)
-    call = [
-        str(way),
-        how.to_json(),
-        options.to_json(),
-        named(model),
-        named(finder),
-        None if collection is None else named(collection),
-    ]
+    finder = None if collection is not None and retriever is None else os.fspath(retriever or model)
+    place = None if collection is None else named(collection)
+    call = [str(way), how.to_json(), options.to_json(), named(model), finder and named(finder), place]
     check = partial(check_replaceable, target, "model that looks things up", (target / ABOUT).is_file, overwrite=overwrite)
     check()
-    task: Task[Any] = task_named("classify")
+    needed = (one for one in (model, finder, collection) if one is not None and Path(one).exists())
+    check_apart(target, model, True, data, validation, *needed)
+    task = Looked()
     examples = read_data(task, data, validation, options)
-    if documents is not None and len(documents) != len(examples.train):
-        raise InputError(f"{len(documents):,} documents for {len(examples.train):,} training examples")
-    digest = sha256(json.dumps([*call, repr(examples)], sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
     with held(part_of(target)), ExitStack() as kept:
+        with ExitStack() as asked:
+            count = None if collection is None else asked.enter_context(Collection.open(collection)).count()
+        digest = sha256(json.dumps([*call, count, repr(examples)], sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
         work = _work(part_of(target), digest, resume=resume, overwrite=overwrite)
-        loading = Loading(device, trust_pickle)
         if collection is None:
-            encoder = load_encoder(finder, device=device, trust_pickle=trust_pickle)
-            memory = kept.enter_context(new_memory(work / MEMORY, encoder, how))
-            _fill(memory, examples.train, documents, say)
+            memory = kept.enter_context(new_memory(work / MEMORY, load_encoder(os.fspath(finder or model), device=device), how))
+            _fill(memory, examples.train, say)
         else:
-            memory = kept.enter_context(open_memory(collection, how, None if retriever is None else finder, device=device))
-            if not memory.collection.count():
-                raise InputError(f"{collection}: is empty, so there is nothing to look up")
-        run = _Run(task, way, model, examples, memory, work, options, loading, documents, resume, say)
-        tuned, weighing, about = run.trained()
+            memory = kept.enter_context(open_memory(collection, how, finder, device=device))
+        if not memory.collection.count():
+            raise InputError(f"{collection or data}: holds nothing that could be looked up")
+        look = partial(_look, memory, say)
+        run = _Run(task, way, model, examples, memory, work, options, Loading(device), resume, say)
+        tuned, weighing, about = run.trained(look)
+        record = {**about, "data": examples.name, "examples": _counts(examples)}
+        its = Described(way, how, place, finder and named(finder), weighing, record)
+        made = RetrievalAugmentedClassifier(answering(way, tuned, weighing, memory), memory, its)
+        _measure(made, look, examples.validation, options.seed)
+        record["seconds"] = round(perf_counter() - started, 1)
+        kept.close()
         with folder_written_whole(target, check) as spare:
-            place = None if collection is None else named(collection)
-            record = {
-                **about,
-                "data": examples.name,
-                "examples": _counts(examples),
-                "seconds": round(perf_counter() - started, 1),
-            }
-            its = Described(way, how, place, named(finder), weighing, record)
-            made = RetrievalAugmentedClassifier(run.answering(tuned, weighing), memory, its)
-            record["validation"] = measures_of(made.measured(examples.validation), options.seed)
-            told = findings(examples.validation, made.alone(examples.validation.texts), made.labels)
-            record["alone"] = measures_of(told, options.seed)
-            kept.close()
             its.write(spare)
             for name in (MODEL, MEMORY) if collection is None else (MODEL,):
                 shutil.copytree(work / name, spare / name)
@@ -130,11 +119,25 @@ def train(
     return Augmented(target, record)
 
 
+def _look(memory: Memory, say: Progress, examples: Any, k: int | None = None) -> list[Hits]:
+    """Return the neighbours of ``examples`` that are not themselves, nor their like."""
+    say(Step("looking things up", 0, len(examples), "texts"))
+    return memory.neighbours(examples.texts, apart=True, documents=examples.documents, k=k)
+
+
+def _measure(made: RetrievalAugmentedClassifier, look: Look, validation: Any, seed: int) -> None:
+    """Note what the model is worth on the validation data, with what it finds there and where nothing is found."""
+    k = made.answering.wanted(made.described.retrieval.k)
+    nothing = [Hits((), text) for text in validation.texts]
+    for name, hits in (("validation", look(validation, k) if k else nothing), ("alone", nothing)):
+        made.described.record[name] = measures_of(findings(validation, made.weighed(validation.texts, hits)), seed)
+
+
 @dataclass
 class _Run:
     """One training, and all it is about."""
 
-    task: Task[Any]
+    task: Looked
     way: Way
     model: str | os.PathLike[str]
     examples: Any
@@ -142,99 +145,75 @@ class _Run:
     work: Path
     options: FinetuneOptions
     loading: Loading
-    documents: Sequence[str] | None
     resume: bool
     say: Progress
 
-    def answering(self, tuned: FineTuned, weighing: Weighing) -> Any:
-        """Return what makes answers of ``tuned``."""
-        from semvec.augment.ways import Attending, Concatenated
-
-        if self.way == Way.CROSS:
-            return Attending(tuned)
-        return Concatenated(tuned) if self.way == Way.CONCAT else Weighed(tuned, weighing)
-
-    def trained(self) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
+    def trained(self, look: Look) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
         """Return the model, what neighbours count for, and what is to be noted."""
         if self.way == Way.CROSS:
-            return self._crossed()
+            return self._crossed(look)
         folder = self.work / MODEL
         if not folder.is_dir():
-            data, validation = self._files()
-            going_on = self.resume and part_of(folder).is_dir()
-            task = "pairs" if self.way == Way.CONCAT else "classify"
-            options = replace(self.options, columns={})
+            data, validation = self._files(look)
             finetune(
-                task,
+                "pairs" if self.way == Way.CONCAT else "classify",
                 self.model,
                 data,
                 folder,
                 validation=validation,
-                options=options,
+                options=replace(self.options, columns={}),
                 before=False,
-                resume=going_on,
+                resume=self.resume and (part_of(folder) / RUN_OF_MODEL).is_file(),
                 device=self.loading.device,
-                trust_pickle=self.loading.trust_pickle,
                 progress=self.say,
             )
-        tuned = load_model(folder, device=self.loading.device, trust_pickle=self.loading.trust_pickle)
+        tuned = load_model(folder, device=self.loading.device)
         assert isinstance(tuned, FineTuned)
-        if self.way == Way.CONCAT:
-            return tuned, Weighing(), {}
-        return tuned, self._weighed(tuned), {}
+        return tuned, Weighing() if self.way == Way.CONCAT else self._weighed(tuned, look), {}
 
-    def _files(self) -> tuple[Path, Path]:
+    def _files(self, look: Look) -> tuple[Path, Path]:
         """Write the examples, with their neighbours where these are read beside them, and return the files."""
         files = []
-        for name, its, apart in (("train", self.examples.train, True), ("validation", self.examples.validation, False)):
-            texts, file = its.texts, self.work / f"{name}.jsonl"
+        for name, its in (("train", self.examples.train), ("validation", self.examples.validation)):
             if self.way == Way.CONCAT:
-                hits = self.look(texts, apart)
-                rows = [
-                    {"label": label, "sentence1": text, "sentence2": beside(one)}
-                    for label, text, one in zip(its.labels, texts, hits, strict=True)
-                ]
+                triples = zip(its.labels, its.texts, look(its), strict=True)
+                rows = [{"label": label, "sentence1": text, "sentence2": beside(hits)} for label, text, hits in triples]
             else:
-                rows = [{"label": label, "text": text} for label, text in zip(its.labels, texts, strict=True)]
+                rows = [{"label": label, "text": text} for label, text in zip(its.labels, its.texts, strict=True)]
+            file = self.work / f"{name}.jsonl"
             with written_whole(file) as (stream,):
                 stream.writelines((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass") for row in rows)
             files.append(file)
         return files[0], files[1]
 
-    def look(self, texts: Sequence[str], apart: bool, k: int | None = None) -> list[Hits]:
-        """Return the neighbours of ``texts``, of training examples (``apart``) those that are not themselves."""
-        documents = self.documents if apart and len(texts) == len(self.examples.train) else None
-        self.say(Step("looking things up", 0, len(texts), "texts"))
-        return self.memory.neighbours(texts, apart=apart, documents=documents, k=k)
-
-    def _weighed(self, tuned: FineTuned) -> Weighing:
+    def _weighed(self, tuned: FineTuned, look: Look) -> Weighing:
         """Return what the neighbours count for, as the validation data show."""
-        validation: LabelledTexts = self.examples.validation
-        names = [*tuned.config.labels, *(its for its in self.memory.labels() if its not in tuned.config.labels)]
+        validation, hits = self.examples.validation, look(self.examples.validation, max(COUNTS))
+        own_labels = tuned.config.labels
+        others = {label for its in hits for hit in its if (label := label_of(hit)) is not None} - set(own_labels)
+        names = [*own_labels, *sorted(others)]
         labels = {name: at for at, name in enumerate(names)}
         own = np.zeros((len(validation), len(names)))
-        own[:, : len(tuned.config.labels)] = Weighed(tuned, Weighing()).begun(validation.texts)
-        hits = self.look(validation.texts, True, max(COUNTS))  # a copy among the training examples would flatter them
-        gold = np.array([labels[label] for label in validation.labels])
+        own[:, : len(own_labels)] = Weighed(tuned, Weighing()).begun(validation.texts)
+        gold, measure = np.array([labels[label] for label in validation.labels]), chosen_measure(self.task, tuned, self.options)
 
         def worth(shares: Any) -> Outcome:
-            said = [{"label": names[at]} for at in shares.argmax(axis=1).tolist()]
-            return findings(validation, said, names).outcomes[0]
+            return findings(validation, [{"label": names[at]} for at in shares.argmax(axis=1).tolist()]).by(measure)
 
         self.say(Step("weighing the neighbours", 0, None, "settings"))
         if self.way == Way.GATE:
             return chosen_gate(own, hits, labels, gold, worth)
         return chosen_weight(own, hits, labels, worth)
 
-    def _crossed(self) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
-        train, validation, options = self.examples.train, self.examples.validation, self.options
-        tuned = Crossed.start(self.task, self.model, train, options, self.loading)  # type: ignore[arg-type]
-        assert isinstance(tuned, Crossed)
+    def _crossed(self, look: Look) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
+        train, validation = (
+            FoundTexts(its.texts, its.labels, look(its)) for its in (self.examples.train, self.examples.validation)
+        )
+        tuned: Any = Crossed.start(self.task, self.model, train, self.options, self.loading)
+        tuned.attend(bank_of(self.memory))
         self.task.check(validation, tuned.config, "validation data")
-        found = {id(its.texts): self.look(its.texts, apart) for its, apart in ((train, True), (validation, False))}
-        tuned.looking(lambda texts, apart: found.get(id(texts)) or self.look(texts, apart), bank_of(self.memory))
-        measure = chosen_measure(self.task, tuned, options)
-        history = tuned.learn(Lesson(train, validation, measure, self.work / "checkpoints", self.resume), self.say)
+        measure = chosen_measure(self.task, tuned, self.options)
+        history = tuned.learn(Lesson(train, validation, measure, self.work / CHECKPOINTS, self.resume), self.say)
         (self.work / MODEL).mkdir(exist_ok=True)
         tuned.record = {"measure": measure, "history": history}
         tuned.save(self.work / MODEL)
@@ -248,7 +227,7 @@ def _check(way: Way, options: FinetuneOptions) -> None:
     if options.knn or options.prune or options.search:
         raise OptionError("knn, prune and search are options of finetune, not of augment")
     if way == Way.CROSS and options.head != HeadKind.LINEAR:
-        raise OptionError("cross-attention is a head itself: leave out --head")
+        raise OptionError("cross-attention is a head itself, and goes with the option head at linear")
 
 
 def _work(work: Path, digest: str, *, resume: bool, overwrite: bool) -> Path:
@@ -256,32 +235,33 @@ def _work(work: Path, digest: str, *, resume: bool, overwrite: bool) -> Path:
     run = work / RUN
     with plain_errors(work):
         if resume:
-            if not run.is_file():
-                raise ResumeMismatch(f"{work}: no unfinished run is there to go on with; leave out --resume")
-            if json.loads(run.read_bytes()).get("digest") != digest:
+            try:
+                known = json.loads(run.read_bytes())["digest"]
+            except (OSError, ValueError, KeyError, TypeError):
+                raise ResumeMismatch(f"{work}: no unfinished run is there to go on with; leave out --resume") from None
+            if known != digest:
                 raise ResumeMismatch(f"{work}: the unfinished run had other data, another model or other options")
             return work
         if os.path.lexists(work):
             if not run.is_file():
                 raise OutputExists(f"{work}: exists, is no unfinished run, and is not overwritten; name another MODEL")
-            if (work / MODEL).exists() and not overwrite:
+            learnt = (work / CHECKPOINTS, part_of(work / MODEL) / CHECKPOINTS)
+            if not overwrite and ((work / MODEL).exists() or any(last_checkpoint(its) for its in learnt)):
                 raise OutputExists(f"{work}: an unfinished run is there: --resume goes on with it, --overwrite begins anew")
             shutil.rmtree(work)
         work.mkdir(parents=True)
-        run.write_text(json.dumps({"digest": digest}), encoding="utf-8")
+        with written_whole(run) as (stream,):
+            stream.write(json.dumps({"digest": digest}).encode())
     return work
 
 
-def _fill(memory: Memory, examples: LabelledTexts, documents: Sequence[str] | None, say: Progress) -> None:
-    """Write the training examples into an empty memory, those of blanks left out."""
-    if memory.collection.count() == len(examples):
-        return  # a run that goes on
+def _fill(memory: Memory, examples: DocumentedTexts, say: Progress) -> None:
+    """Write the training examples into a memory where that was not done before, those of blanks left out."""
+    if memory.collection.count():
+        return  # a run that goes on; what it wrote, it wrote before it learnt anything
     say(Step("remembering", 0, len(examples), "examples"))
-    more: dict[str, Sequence[JSON]] = {} if documents is None else {DOCUMENT: documents}
     ids = [f"train-{at}" for at in range(len(examples))]
-    memory.add(ids, examples.texts, **{LABEL: examples.labels, **more})
-    if not memory.collection.count():
-        raise InputError("no training example has a word that the encoder knows, so there is nothing to look up")
+    memory.add(ids, examples.texts, examples.labels, document=examples.documents)
 
 
 def _counts(examples: Any) -> JSON:

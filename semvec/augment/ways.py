@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.augment.crossed import Crossed
-from semvec.augment.memory import labels_of
+from semvec.augment.crossed import Bank, CrossAttentionHead
+from semvec.augment.examples import FoundTexts
+from semvec.augment.memory import Memory, label_of
 from semvec.augment.weigh import Weighing
 from semvec.finetune.model import FineTuned
 from semvec.results import Hits
 from semvec.text.examples import ClassedPairs, LabelledTexts
-from semvec.types import Choice
+from semvec.types import Choice, Level
 
 Shares = NDArray[np.float64]
 CHARACTERS = 240
@@ -47,6 +48,10 @@ class Answering(ABC):
         """The labels that the model has learnt."""
         return self.model.config.labels
 
+    def wanted(self, k: int) -> int:
+        """Return how many neighbours are looked for, where the model was to have ``k``."""
+        return k
+
     def begun(self, texts: Sequence[str]) -> Any:
         """Return what there is to know of ``texts`` before their neighbours are."""
         return None
@@ -62,6 +67,9 @@ class Weighed(Answering):
     def __init__(self, model: FineTuned, weighing: Weighing) -> None:
         super().__init__(model)
         self.weighing = weighing
+
+    def wanted(self, k: int) -> int:
+        return 0 if self.weighing.silent else self.weighing.k
 
     def begun(self, texts: Sequence[str]) -> Any:
         return shares_in(self.model.predict(LabelledTexts(list(texts), [""] * len(texts))), self.own_labels)
@@ -79,22 +87,40 @@ class Concatenated(Answering):
 
 
 class Attending(Answering):
-    """A model with cross-attention to the tokens of the neighbours."""
+    """A model with cross-attention to the tokens of the neighbours, which the encoder of ``memory`` reads."""
+
+    def __init__(self, model: FineTuned, memory: Memory) -> None:
+        super().__init__(model)
+        self.memory = memory
+
+    def begun(self, texts: Sequence[str]) -> Any:
+        head: Any = self.model.network.head
+        assert isinstance(head, CrossAttentionHead)
+        head.bank = bank_of(self.memory)  # what was read for other texts is forgotten
 
     def shares(self, texts: Sequence[str], hits: Sequence[Hits], labels: Mapping[str, int], begun: Any) -> Shares:
-        model: Any = self.model
-        assert isinstance(model, Crossed)
-        model.look = lambda asked, apart: list(hits)
-        found = shares_in(model.predict(LabelledTexts(list(texts), [""] * len(texts))), self.own_labels)
-        return _among(found, self.own_labels, labels)
+        found = self.model.predict(FoundTexts(list(texts), [""] * len(texts), hits))
+        return _among(shares_in(found, self.own_labels), self.own_labels, labels)
+
+
+def answering(way: Way, model: FineTuned, weighing: Weighing, memory: Memory) -> Answering:
+    """Return what makes answers of ``model`` and what is found in ``memory``."""
+    if way == Way.CROSS:
+        return Attending(model, memory)
+    return Concatenated(model) if way == Way.CONCAT else Weighed(model, weighing)
+
+
+def bank_of(memory: Memory) -> Bank:
+    """Return an empty bank of the states of tokens, by the encoder that finds the neighbours."""
+    return Bank(memory.searcher.encoder.with_options(level=Level.TOKEN, normalize=False))
 
 
 def beside(hits: Hits) -> str:
     """Return what is read beside a text: the label of each neighbour, if it has one, and its beginning."""
-    parts = [
-        f"{label}: {text}" if label else text
-        for label, text in zip(labels_of(hits), [" ".join((hit.text or "").split())[:CHARACTERS] for hit in hits], strict=True)
-    ]
+    parts = []
+    for hit in hits:
+        text, label = " ".join((hit.text or "").split())[:CHARACTERS], label_of(hit)
+        parts.append(text if label is None else f"{label}: {text}")
     return " ; ".join(parts)
 
 

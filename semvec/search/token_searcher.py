@@ -103,7 +103,7 @@ class TokenSearcher:
             written = self.collection.upsert_tokens(
                 [block[at].id for at in kept],
                 vectors[kept],
-                _texts_at(tokens, kept),
+                texts_at(tokens, kept),
                 [block[at].text for at in kept],
                 [block[at].metadata for at in kept],
             )
@@ -202,5 +202,6 @@ def _means(tokens: Embeddings) -> NDArray[np.float32]:
     return np.asarray(sums / counts[:, None], dtype=np.float32)
 
 
-def _texts_at(tokens: Embeddings, texts: list[int]) -> Embeddings:
+def texts_at(tokens: Embeddings, texts: list[int]) -> Embeddings:
+    """Return the tokens of the texts at some places."""
     return tokens if len(texts) == len(tokens) else Embeddings.concatenate([tokens[at] for at in texts]) if texts else tokens[:0]

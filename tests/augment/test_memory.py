@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
 from semvec.errors import FingerprintMismatch, InputError, OptionError
 from semvec.results import Hit, Hits
+from semvec.search.searcher import Searcher, settings_for
+from semvec.store.collection import Collection
+from semvec.types import Metric
 from tests import tiny
 from tests.finetune import small
 
@@ -42,9 +46,10 @@ def test_no_text_finds_itself_or_its_copies(how: Retrieval, encoder: Encoder, tm
         found = memory.neighbours(TEXTS[:6], apart=True, documents=documents)
         for at, hits in enumerate(found):
             assert len(hits) == 4
-            for hit in hits:
-                assert not same_words(TEXTS[at], hit.text or "")
-                assert hit.metadata.get("document") != documents[at]
+            same = {f"t{row}" for row, text in enumerate(TEXTS) if text.split() == TEXTS[at].split() or row // 3 == at // 3}
+            copies = {f"copy{copy}-{row}" for copy in range(20) for row in range(6) if TEXTS[row].split() == TEXTS[at].split()}
+            assert not set(hits.ids) & (same | copies)
+            assert all(hit.score <= 1 + 1e-6 for hit in hits)
         plain = memory.neighbours(TEXTS[:6])
         assert all(same_words(text, hits[0].text or "") for text, hits in zip(TEXTS, plain, strict=False))
 
@@ -72,7 +77,9 @@ def test_fewer_than_wanted_blanks_and_none(encoder: Encoder, tmp_path: Path) -> 
         assert len(blank) == 0
         assert memory.remove(["t0", "nowhere"]) == 1
         assert "t0" not in memory.neighbours([TEXTS[0]])[0].ids
-        assert memory.labels() == ["neg", "pos"]
+        first, odd = memory.neighbours([TEXTS[1], "\u200b"])
+        assert len(first) == len(TEXTS) - 1
+        assert not len(odd)  # nothing in it that the encoder knows
         with pytest.raises(InputError, match="1 label for 2 texts"):
             memory.add(["a", "b"], ["a", "b"], ["x"])
 
@@ -85,9 +92,15 @@ def test_a_memory_of_another_encoder(encoder: Encoder, tmp_path: Path) -> None:
         pass
 
 
+def test_a_collection_that_compares_otherwise_is_refused(encoder: Encoder, tmp_path: Path) -> None:
+    settings = replace(settings_for(encoder), metric=Metric.DOT)
+    with Collection.open(tmp_path / "m", settings) as collection, pytest.raises(OptionError, match="weighed by cosines"):
+        Memory(Searcher(encoder, collection), Retrieval())
+
+
 def test_labels_are_weighed_by_hand() -> None:
     hits = Hits(tuple(Hit(str(at), score, "x", {"label": label}) for at, (score, label) in enumerate([(0.9, "a"), (0.8, "b"), (0.7, "a"), (0.6, "c")])))  # fmt: skip
-    none = Hits((Hit("x", 0.5, "x"),))
+    none = Hits((Hit("x", 0.5, "x"), Hit("y", 0.4, "x", {"label": ""})))
     found = shares_of([hits, none, Hits(())], {"a": 0, "b": 1}, 2, 0.1)
     weights = np.exp(np.array([0.0, -1.0]))
     np.testing.assert_allclose(found[0], weights / weights.sum())

@@ -45,7 +45,6 @@ def test_answers_are_weighed(reader: FineTuned, searcher: Searcher) -> None:
     for answer in asked.answers:
         for support in answer.support:
             at = hits.ids.index(support.id)
-            assert support.text[support.start : support.end].lower() in support.text
             assert support.retrieved == pytest.approx(prior[at], rel=1e-5)
             assert support.read == pytest.approx(pieces[at][support.text[support.start : support.end]], rel=1e-3)
         products = [one.retrieved * one.read for one in answer.support]
@@ -114,3 +113,21 @@ def test_a_reader_is_wanted(searcher: Searcher, base: Path, tmp_path: Path) -> N
     finetune("classify", base, small.write("classify", tmp_path), tmp_path / "m", options=small.quick(), before=False)
     with pytest.raises(OptionError, match="a reader wants a model that 'semvec finetune qa' made, and this one is for classify"):
         RetrievalReader(searcher, tmp_path / "m")
+
+
+def test_a_long_passage_counts_once(reader: FineTuned) -> None:
+    text = " ".join(["the right of everyone is freedom"] * 12)  # more than a window reads
+    assert len(reader.windows(Questions(["1"], [QUESTION], [text], [[]], [""]), labelled=False)) > 2
+    its = RetrievalReader(_Found([text]), reader)
+    [asked] = its.read(_Found([text]).search([QUESTION]), most=50)
+    total = sum(answer.score for answer in asked.answers)
+    assert 0 < total <= 1 + 1e-6
+
+
+class _Found:
+    def __init__(self, texts: list[str]) -> None:
+        self.collection = texts
+
+    def search(self, queries: Sequence[str], k: int = 10, **options: Any) -> list[Hits]:
+        hits = tuple(Hit(str(at), 1.0 - at / 10, text) for at, text in enumerate(self.collection))
+        return [Hits(hits, query) for query in queries]

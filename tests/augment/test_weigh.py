@@ -43,7 +43,7 @@ def test_shares_are_mixed_by_hand() -> None:
 def test_a_gate_by_hand() -> None:
     own, gate = np.array([[0.7, 0.3]]), (0.1, 1.0, -2.0, 0.5, 0.3, -0.2)
     [row] = clues(own, np.array([[0.0, 1.0]]), [hits("b", 0.8)])
-    entropy = -(0.7 * np.log(0.7) + 0.3 * np.log(0.3)) / np.log(2)
+    entropy = -(0.7 * np.log(0.7) + 0.3 * np.log(0.3))
     np.testing.assert_allclose(row, [1, 0.8, entropy, 0, 0, 0.7], atol=1e-5)
     w = expit(np.dot(row, gate))
     np.testing.assert_allclose(
@@ -69,6 +69,13 @@ def test_they_are_silent_where_they_do_not_help() -> None:
     found = [hits("ab"[label], 0.6) for label in rng.integers(0, 2, len(gold))]  # chance, at a distance that says nothing
     assert chosen_weight(own, found, LABELS, worth(gold)).silent  # type: ignore[arg-type]
     assert chosen_gate(own[:2], found[:2], LABELS, gold[:2], worth(gold[:2])).silent  # type: ignore[arg-type]
+    spoke = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed + 1000)
+        own, _, gold = case(0.5, 150, seed)
+        found = [hits("ab"[label], float(score)) for label, score in zip(rng.integers(0, 2, 150), rng.random(150), strict=True)]
+        spoke += not chosen_gate(own, found, LABELS, gold, worth(gold)).silent  # type: ignore[arg-type]
+    assert spoke <= 1
 
 
 @pytest.mark.parametrize("wrong", [{"k": 0}, {"temperature": 0}, {"weight": 2}, {"gate": [1.0]}, {"gate": ["x"]}, {"k": None}])

@@ -25,6 +25,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "accuracy" in done.stdout
     assert "where nothing is found" in done.stdout
     assert "say" in done.stdout
+    its = json.loads((folder / "m" / "augment.json").read_text())
+    its["weighing"] |= {"k": 8, "temperature": 0.1, "weight": 0.5, "gate": []}  # so that it can be taught
+    (folder / "m" / "augment.json").write_text(json.dumps(its))
     return folder
 
 

@@ -1,0 +1,53 @@
+"""Labelled texts as models that look things up learn them: with the document that each is a part of, and with what was found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from semvec.errors import InputError
+from semvec.finetune.classify import Classify
+from semvec.finetune.options import FinetuneOptions
+from semvec.results import Hits
+from semvec.text.columns import read_columns, require_some
+from semvec.text.examples import LABELLED, LabelledTexts
+
+DOCUMENTS = ("document", "document_id", "doc_id")
+
+
+@dataclass(frozen=True)
+class DocumentedTexts(LabelledTexts):
+    """Texts with a label each, and the ``documents`` they are parts of, where that is known."""
+
+    documents: list[str | None]
+
+
+@dataclass(frozen=True)
+class FoundTexts(LabelledTexts):
+    """Texts with a label each, and their neighbours, ``hits``."""
+
+    hits: Sequence[Hits]
+
+
+class Looked(Classify):
+    """Classification of texts that may be parts of documents, which are not torn apart."""
+
+    def read(self, path: str | os.PathLike[str], options: FinetuneOptions) -> DocumentedTexts:
+        names = {**LABELLED, "document": DOCUMENTS}
+        found = DocumentedTexts([], [], [])
+        for row in read_columns(path, names, optional=("document",), columns=options.columns or None):
+            found.labels.append(row.label(0))
+            found.texts.append(row.text(1))
+            found.documents.append(None if row.cells[2] is None else str(row.cells[2]))
+        require_some(path, found.texts, "examples")
+        if empty := next((at for at, label in enumerate(found.labels) if not label), None):
+            raise InputError(f"{os.fspath(path)}: example {empty + 1} has no label")
+        return found
+
+    def groups(self, examples: Any) -> Sequence[str] | None:
+        documents = getattr(examples, "documents", [])
+        if not any(its is not None for its in documents):
+            return None
+        return [f"alone {at}" if its is None else f"document {its}" for at, its in enumerate(documents)]
