@@ -60,8 +60,10 @@ BATCH, LENGTH, RUNS = 32, 128, 15
 
 def read(data: Path, name: str, part: str) -> tuple[list[str], list[str]]:
     """Return the labels and texts of a part of a set."""
-    rows = [line.split("\t", 1) for line in (data / name / f"{part}.tsv").read_text(encoding="utf-8").splitlines()[1:]]
-    return [label for label, _ in rows], [text for _, text in rows]
+    from semvec.text.examples import read_labelled
+
+    its = read_labelled(data / name / f"{part}.tsv")  # by the names of columns: TREC's have a finer label between
+    return its.labels, its.texts
 
 
 def accuracy(parts: dict[str, tuple[list[str], np.ndarray]]) -> dict[str, float]:

@@ -163,3 +163,59 @@ def _spread(rows: list[dict[str, Any]], what: str, scale: float, digits: int = 1
         return "–"
     shown = f"{sum(values) / len(values):.{digits}f}"
     return shown + (f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else "")
+
+
+def augment(results: dict[str, Any]) -> list[str]:
+    """Ways of looking things up, facts, open-book answers."""
+    runs, lines = results["runs"], list[str]()
+    rows = [{**row, "call": run["call"]} for run in runs for row in run["rows"]]
+    for strategy in ("head", "full"):
+        its = [row for row in rows if row["call"][0] == "classify" and row["call"][3] == strategy]
+        alone = [row for row in rows if row["call"][0] == "plain" and row["call"][2] == strategy]
+        if its:
+            lines += [*_ways(its, alone, "frozen encoder" if strategy == "head" else "whole encoder learnt"), ""]
+    facts = _by([{**row, "way": row["call"][1]} for row in rows if row["call"][0] == "facts"], "way")
+    if facts:
+        lines += ["| labels that hang on a fact | before it is there | with it | after it was removed |", "|---" * 4 + "|"]
+        for (way,), its in facts.items():
+            cells = [_spread([row[name] for row in its], "value", 100) for name in ("before", "with the facts", "after")]
+            lines.append(f"| {way} | {' | '.join(cells)} |")
+        first = next(iter(facts.values()))[0]
+        lines += ["", f"Accuracy on {first['test']:,} made-up words whose meaning, a name of WNUT-17, stands in one text of the collection; the label is its kind. "
+                  f"Always saying the commonest: {100 * first['commonest']:.1f}.", ""]  # fmt: skip
+    squad = [row for row in rows if row["call"][0] == "squad"]
+    if squad:
+        lines += [
+            "| SQuAD, open book | k | right paragraph found | F1 | exact | ms a question: looking, reading a passage |",
+            "|---" * 6 + "|",
+        ]
+        for row in squad:
+            cost = f"{row['looking_ms']:.1f}, {row['reading_ms']:.0f}" if "looking_ms" in row else "–"
+            lines.append(
+                f"| {row['retriever']} | {row['k']} | {100 * row['recall']:.1f} % | {100 * row['f1']:.1f} | {100 * row['exact']:.1f} | {cost} |"
+            )
+        sizes = next(row for row in squad if "paragraphs" in row)
+        lines += ["", f"{sizes['questions']:,} questions of test articles over {sizes['paragraphs']:,} paragraphs of all articles; MiniLM finds and, fine-tuned on the other articles, reads.", ""]  # fmt: skip
+    return lines[:-1]
+
+
+def _ways(rows: list[dict[str, Any]], alone: list[dict[str, Any]], said: str) -> list[str]:
+    sets = list(dict.fromkeys(row["call"][1] for row in rows))
+    lines = [f"| {said}, accuracy | {' | '.join(sets)} |", "|---" * (1 + len(sets)) + "|"]
+
+    def cells(its: list[dict[str, Any]], line: str) -> list[str]:
+        return [_spread([row["lines"][line]["accuracy"] for row in its if row["call"][1] == name], "value", 100) for name in sets]
+
+    if alone:
+        lines.append(f"| looking nothing up | {' | '.join(cells(alone, 'alone'))} |")
+    for way in dict.fromkeys(row["call"][2] for row in rows):
+        its = [row for row in rows if row["call"][2] == way]
+        lines.append(f"| {way} | {' | '.join(cells(its, 'with what it finds'))} |")
+        for name in sets:
+            told = [line.partition(": ")[2] for row in its if row["call"][1] == name for line in row["differences"]]
+            lines.append(
+                f"| {way}, {name}: with and without what is found, seed by seed | {'; '.join(told)} {'| ' * (len(sets) - 1)}|"
+            )
+    cost = [(row["looking_ms"], row["memory_mb"]) for row in rows]
+    return [*lines, "", f"Looking up takes {min(ms for ms, _ in cost):.1f} to {max(ms for ms, _ in cost):.1f} ms a text (its encoding included), "
+            f"memories have {min(mb for _, mb in cost):.0f} to {max(mb for _, mb in cost):.0f} MB."]  # fmt: skip
