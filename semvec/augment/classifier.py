@@ -69,7 +69,7 @@ class Described:
         try:
             its = json.loads((folder / ABOUT).read_bytes())
             if its["format"] != VERSION:
-                raise ModelError(f"{folder}: is of the format {its['format']!r:.40}, and this version of semvec reads {VERSION}")
+                raise TypeError(f"format {its['format']!r:.40}, and this version of semvec reads {VERSION}")
             how = its["retrieval"]
             retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), Level(how["level"]))
             weighing, place = Weighing.from_json(its["weighing"]), its["collection"]

@@ -19,8 +19,8 @@ from semvec.text.examples import ClassedPairs, LabelledTexts
 from semvec.types import Choice, Level
 
 Shares = NDArray[np.float64]
-CHARACTERS = 240
-"""Characters of each neighbour that are read beside a text."""
+CHARACTERS = 640
+"""Characters of all neighbours together that are read beside a text, so that both fit into what an encoder reads at once."""
 
 
 class Way(Choice):
@@ -116,10 +116,10 @@ def bank_of(memory: Memory) -> Bank:
 
 
 def beside(hits: Hits) -> str:
-    """Return what is read beside a text: the label of each neighbour, if it has one, and its beginning."""
-    parts = []
+    """Return what is read beside a text: the label of each neighbour, if it has one, and its beginning, of all as much."""
+    parts, each = [], CHARACTERS // max(1, len(hits))
     for hit in hits:
-        text, label = " ".join((hit.text or "").split())[:CHARACTERS], label_of(hit)
+        text, label = " ".join((hit.text or "").split())[:each], label_of(hit)
         parts.append(text if label is None else f"{label}: {text}")
     return " ; ".join(parts)
 

@@ -35,12 +35,12 @@ def load_model(
         raise ModelError(f"{folder}: is a file, and a fine-tuned model is a folder")
     about = read_about(folder)
     try:
-        if about["format"] != VERSION:
-            raise ModelError(f"{folder}: is of the format {about['format']!r:.40}, and this version of semvec reads {VERSION}")
-        name = str(about["task"])
+        made, name = about["format"], str(about["task"])
         task = task_named(name)
     except (KeyError, ValueError) as error:
         raise ModelError(f"{folder}: {ABOUT} does not say what the model is for ({error})") from error
+    if made != VERSION:
+        raise ModelError(f"{folder}: is of the format {made!r:.40}, and this version of semvec reads {VERSION}")
     head = about.get("head")
     pruned = isinstance(head, Mapping) and bool(head.get("prune"))
     found: Tuned = model_of(name, pruned=pruned).load(task, folder, about, Loading(device, trust_pickle, trust_remote_code))

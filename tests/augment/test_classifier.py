@@ -256,7 +256,7 @@ def test_cross_attention_by_hand() -> None:
 
 def test_what_is_read_beside_a_text() -> None:
     hits = Hits((Hit("1", 0.9, "a  text\nof two", {"label": "x"}), Hit("2", 0.8, "y" * 500)))
-    assert beside(hits) == f"x: a text of two ; {'y' * 240}"
+    assert beside(hits) == f"x: a text of two ; {'y' * 320}"
 
 
 def test_a_collection_of_ones_own(base: Path, made: Path, tmp_path: Path) -> None:
