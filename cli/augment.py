@@ -38,9 +38,12 @@ def augment() -> None:
 
 @augment.command(context_settings={"show_default": True})
 @click.option("-m", "--model", default="minilm", help="The encoder: a name, a folder or a hub id.")
-@click.option("--data", required=True, metavar="DATA", help="A table of label and text, or a folder with train and dev.")
+@click.option("--data", required=True, metavar="DATA", help="A table of label and text (tag: CoNLL columns), or a folder.")
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The folder to write.")
-@click.option("--way", type=click.Choice(WAYS), default="gate", help="How what is found is used.")
+@click.option("--task", type=click.Choice(["classify", "tag"]), default="classify", help="Labels of texts, or tags of words.")
+@click.option(
+    "--way", type=click.Choice(WAYS), help="How what is found is used.  [default: gate; tag: concat, which is its only one]"
+)
 @click.option("--collection", help="Look things up there, not in the training examples; labels are in the field label.")
 @click.option("--retriever", help="The encoder that finds.  [default: --model, which does not learn for that]")
 @click.option("-k", type=click.IntRange(1), default=8, help="Neighbours; under knn and gate validation chooses of 4 to 64.")
@@ -59,7 +62,7 @@ def augment() -> None:
 @device_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def train(**options: Any) -> None:
-    """Train a classifier that looks things up.
+    """Train a classifier, or a tagger, that looks things up.
 
     knn and gate weigh the labels of what is found beside what the model says, with one weight, or one for every text; both may
     come to nothing where validation shows no gain. concat has them read together with the text, cross-attention attends to
@@ -70,11 +73,13 @@ def train(**options: Any) -> None:
       semvec augment train --data banking77 -o intents
       semvec augment train --data banking77 --way concat -k 4 --strategy lora -o intents
       semvec augment train --data reviews.csv --collection products.index --way cross-attention -o sentiment
+      semvec augment train --task tag --data wnut17 -k 3 -o names
     """
     from semvec.augment.memory import Retrieval
     from semvec.augment.train import train as make
     from semvec.finetune.options import FinetuneOptions
 
+    options["way"] = options["way"] or ("concat" if options["task"] == "tag" else "gate")
     quiet, own = options.pop("quiet"), ("strategy", "epochs", "batch_size", "learning_rate", "precision", "seed")
     chosen = FinetuneOptions(**{name: options.pop(name) for name in own}, columns=columns_named(options.pop("column")))
     how = Retrieval(options.pop("k"), options.pop("hybrid"), options.pop("level"))
@@ -82,7 +87,7 @@ def train(**options: Any) -> None:
         made = make(retrieval=how, options=chosen, progress=bar.to, **options)
     if quiet:
         return
-    from semvec.augment.classifier import Described
+    from semvec.augment.looks_up import Described
     from semvec.finetune.card import shown
 
     its = Described.read(made.path)
@@ -110,16 +115,34 @@ def predict(model: str, input: str, evidence: bool, text_column: str | None, ret
       semvec augment predict intents questions.csv --column body --evidence
       echo "where is my card?" | semvec augment predict intents -
     """
-    from semvec.augment.classifier import RetrievalAugmentedClassifier
+    from semvec.augment.kinds import open_model
     from semvec.finetune.classify import read_texts
 
     texts = read_texts(input, text_column)
-    with RetrievalAugmentedClassifier.open(model, encoder=retriever, device=device) as its:
+    with open_model(model, encoder=retriever, device=device) as its:
         for start in range(0, len(texts), 512):
             some = texts[start : start + 512]
-            for text, answer in zip(some, its.predict(some, return_evidence=evidence), strict=True):
+            for text, answer in zip(some, its.predict(_asked(its, some), return_evidence=evidence), strict=True):
                 kept = {name: value for name, value in answer.items() if name != "scores"}
                 click.echo(json.dumps({"text": text, **kept}, ensure_ascii=False))
+
+
+def _asked(model: Any, texts: list[str]) -> Any:
+    """Return ``texts`` as ``model`` is asked about them: a tagger about their words."""
+    from semvec.augment.tagger import RetrievalAugmentedTagger
+    from semvec.text.tagged import split_tokens
+
+    return [split_tokens(text) for text in texts] if isinstance(model, RetrievalAugmentedTagger) else texts
+
+
+def _said(answer: Any) -> str:
+    """Return an answer in a few words."""
+    if "label" in answer:
+        return f"{one_line(answer['label'])} ({answer['score']:.3f})"
+    entities = answer.get(
+        "entities", [{"kind": tag, "text": word} for word, tag in zip(answer["words"], answer["tags"], strict=True)]
+    )
+    return "; ".join(f"{its['kind']}: {one_line(its['text'])}" for its in entities) or "nothing"
 
 
 @augment.command()
@@ -135,13 +158,12 @@ def explain(model: str, texts: tuple[str, ...], retriever: str | None, device: s
       semvec augment explain intents "where is my card?"
       semvec augment explain intents "why was I charged?" "top up by cheque"
     """
-    from semvec.augment.classifier import RetrievalAugmentedClassifier
+    from semvec.augment.kinds import open_model
 
-    with RetrievalAugmentedClassifier.open(model, encoder=retriever, device=device) as its:
-        asked = list(texts)
-        for text, answer, alone in zip(asked, its.predict(asked, return_evidence=True), its.alone(asked), strict=True):
-            said = [f"{one_line(one['label'])} ({one['score']:.3f})" for one in (answer, alone)]
-            click.echo(f"{one_line(text)}: {said[0]}; where nothing is found {said[1]}")
+    with open_model(model, encoder=retriever, device=device) as its:
+        asked = _asked(its, list(texts))
+        for text, answer, alone in zip(texts, its.predict(asked, return_evidence=True), its.alone(asked), strict=True):
+            click.echo(f"{one_line(text)}: {_said(answer)}; where nothing is found {_said(alone)}")
             for one in sorted(answer["neighbours"], key=lambda one: -one["influence"]):
                 click.echo(
                     f"  {one['influence']:+.3f}  {one_line(one['label']) or '-'}  {one_line(one['id'])}  {one_line(one['text'])}"
@@ -163,12 +185,12 @@ def report(model: str, data: str, column: tuple[str, ...], seed: int, retriever:
       semvec augment report intents --data banking77
       semvec augment report intents --data test.csv --column label=intent
     """
-    from semvec.augment.classifier import RetrievalAugmentedClassifier
+    from semvec.augment.kinds import open_model
     from semvec.augment.report import compared
     from semvec.finetune.card import shown
     from semvec_cli.columns import columns
 
-    with RetrievalAugmentedClassifier.open(model, encoder=retriever, device=device) as its:
+    with open_model(model, encoder=retriever, device=device) as its:
         found = compared(its, data, columns=columns_named(column), seed=seed)
     names = list(next(iter(found.lines.values())))
     click.echo(f"{found.size:,} examples")
@@ -184,7 +206,7 @@ def report(model: str, data: str, column: tuple[str, ...], seed: int, retriever:
 @encoder_option
 @device_option
 def add(model: str, input: str, column: tuple[str, ...], retriever: str | None, device: str | None) -> None:
-    """Teach MODEL the labelled texts of INPUT (a table of label and text) without training; print their ids.
+    """Teach MODEL the labelled texts of INPUT (as it was trained on) without training; print their ids.
 
     Under knn and gate labels that were never trained may be among them.
 
@@ -193,12 +215,19 @@ def add(model: str, input: str, column: tuple[str, ...], retriever: str | None, 
       semvec augment add intents new-examples.tsv
       semvec augment add intents more.csv --column text=body --column label=intent
     """
-    from semvec.augment.classifier import RetrievalAugmentedClassifier
+    from semvec.augment.kinds import open_model
+    from semvec.augment.tagger import RetrievalAugmentedTagger
+    from semvec.finetune.options import FinetuneOptions
+    from semvec.finetune.tag import Tag
     from semvec.text.examples import read_labelled
 
-    examples = read_labelled(input, columns_named(column))
-    with RetrievalAugmentedClassifier.open(model, encoder=retriever, device=device) as its:
-        ids = its.add(examples.texts, examples.labels)
+    columns = columns_named(column)
+    with open_model(model, encoder=retriever, device=device) as its:
+        if isinstance(its, RetrievalAugmentedTagger):
+            ids = its.add(Tag().read(input, FinetuneOptions(columns=columns)))
+        else:
+            examples = read_labelled(input, columns)
+            ids = its.add(examples.texts, examples.labels)
         count = its.memory.collection.count()
     for name in ids:
         click.echo(name)
@@ -216,7 +245,7 @@ def remove(model: str, ids: tuple[str, ...]) -> None:
       semvec augment remove intents train-17
       semvec augment remove intents 5f0c2a91d3e47b68 train-3
     """
-    from semvec.augment.classifier import forget
+    from semvec.augment.looks_up import forget
 
     removed, count = forget(model, ids)
     click.echo(f"{removed:,} removed, {count:,} in memory", err=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,80 +13,30 @@ from typing_extensions import Self
 
 from semvec.augment.crossed import Crossed
 from semvec.augment.examples import Looked
-from semvec.augment.memory import LABEL, Memory, Retrieval, known_fields, label_of, open_memory, without
+from semvec.augment.looks_up import MEMORY, MODEL, Described, LooksUp
+from semvec.augment.memory import LABEL, Memory, known_fields, label_of, open_memory, without
 from semvec.augment.ways import Answering, Shares, Way, Weighed, answering, bank_of
-from semvec.augment.weigh import Weighing
-from semvec.embeddings.files import written_whole
 from semvec.encoders.tuned import read_about
-from semvec.errors import InputError, ModelError, ModelNotFound, OptionError
+from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.classify import label_answer, label_findings
 from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.finetune.task import Answer, Findings
 from semvec.finetune.tuned import Loading
 from semvec.results import Hits
-from semvec.store.collection import Collection
 from semvec.text.examples import LabelledTexts
-from semvec.types import JSON, Level
-
-ABOUT, MODEL, MEMORY = "augment.json", "model", "memory"
-VERSION = 1
+from semvec.types import JSON
 
 
-@dataclass(frozen=True)
-class Described:
-    """What ``augment.json`` says: the ``way``, how neighbours are found, where (None: in the folder itself), by which encoder."""
-
-    way: Way
-    retrieval: Retrieval
-    collection: str | None
-    encoder: str | None
-    weighing: Weighing = field(default_factory=Weighing)
-    record: JSON = None
-
-    def write(self, folder: Path) -> None:
-        """Write this into ``folder``."""
-        its = {
-            "format": VERSION,
-            "way": str(self.way),
-            "retrieval": self.retrieval.to_json(),
-            "collection": self.collection,
-            "encoder": self.encoder,
-            "weighing": self.weighing.to_json(),
-            "record": self.record,
-        }
-        with written_whole(folder / ABOUT) as (stream,):
-            stream.write((json.dumps(its, indent=1, ensure_ascii=False) + "\n").encode())
-
-    @classmethod
-    def read(cls, folder: Path) -> Described:
-        """Return what stands in ``folder``; `ModelNotFound` or `ModelError` where there is no such model."""
-        if not folder.is_dir():
-            raise ModelNotFound(f"{folder}: no such folder, where a model of 'semvec augment train' should be")
-        try:
-            its = json.loads((folder / ABOUT).read_bytes())
-            if its["format"] != VERSION:
-                raise TypeError(f"format {its['format']!r:.40}, and this version of semvec reads {VERSION}")
-            how = its["retrieval"]
-            retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), Level(how["level"]))
-            weighing, place = Weighing.from_json(its["weighing"]), its["collection"]
-            encoder = its["encoder"]
-            return cls(Way(its["way"]), retrieval, place and str(place), encoder and str(encoder), weighing, its.get("record"))
-        except FileNotFoundError:
-            raise ModelError(f"{folder}: no {ABOUT}, so this is no model of 'semvec augment train'") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error!s:.80})") from error
-
-
-class RetrievalAugmentedClassifier:
+class RetrievalAugmentedClassifier(LooksUp):
     """Says labels of texts, with what it finds in its memory; whatever is added or removed there counts at once.
 
     To be closed after use (``with RetrievalAugmentedClassifier.open(folder) as model``). Made by `semvec.augment.train.train`.
     """
 
     def __init__(self, answering: Answering, memory: Memory, described: Described, held: ExitStack | None = None) -> None:
-        self.answering, self.memory, self.described = answering, memory, described
-        self._held = held or ExitStack()
+        super().__init__(memory, described, held)
+        self.answering = answering
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], *, encoder: str | None = None, device: str | None = None) -> Self:
@@ -100,6 +47,8 @@ class RetrievalAugmentedClassifier:
         """
         place = Path(folder).expanduser()
         its = Described.read(place)
+        if its.task != "classify":
+            raise ModelError(f"{place}: is for {its.task!r:.40}, and no classifier")
         with ExitStack() as held:
             where = its.collection or place / MEMORY
             memory = held.enter_context(open_memory(where, its.retrieval, encoder or its.encoder, device=device))
@@ -112,16 +61,6 @@ class RetrievalAugmentedClassifier:
                 raise ModelError(f"{place / MODEL}: is no model that says labels")
             return cls(answering(its.way, model, its.weighing, memory), memory, its, held.pop_all())
 
-    def close(self) -> None:
-        """Give back what the memory holds."""
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _labels(self, hits: Sequence[Hits]) -> list[str]:
         """Return the labels that can be said: those the model has learnt and, where labels are weighed, those of ``hits``."""
         own = list(self.answering.own_labels)
@@ -132,9 +71,7 @@ class RetrievalAugmentedClassifier:
     def found(self, texts: Sequence[str], *, evidence: bool = False) -> list[Hits]:
         """Return the neighbours of ``texts``: as many as count, or, as ``evidence`` where none do, as many as were to."""
         k = self.answering.wanted(self.described.retrieval.k) or (self.described.retrieval.k if evidence else 0)
-        if not k or not self.memory.collection.count():
-            return [Hits((), text) for text in texts]
-        return self.memory.neighbours(texts, k=k)
+        return self._found(texts, k)
 
     def predict(self, texts: Sequence[str], *, return_evidence: bool = False) -> list[Answer]:
         """Return the likeliest label of each of ``texts``, and how likely all are.
@@ -192,9 +129,8 @@ class RetrievalAugmentedClassifier:
         """
         if isinstance(texts, str) or isinstance(labels, str):
             raise InputError("texts and labels are lists: add([text], [label])")
-        given = list(labels) if labels is not None else [""] * len(texts)
-        if len(given) != len(texts):
-            raise InputError(f"{len(given):,} labels for {len(texts):,} texts")
+        if labels is not None and len(labels) != len(texts):
+            raise InputError(f"{len(labels):,} labels for {len(texts):,} texts")
         if labels is not None and not all(isinstance(label, str) and label for label in labels):
             raise InputError("a label is a string that is not empty; texts without labels are added without any")
         if self.described.way in (Way.KNN, Way.GATE) and self.answering.wanted(1) == 0:
@@ -204,34 +140,9 @@ class RetrievalAugmentedClassifier:
         new = sorted(set(labels or ()) - set(self.answering.own_labels))
         if new and not isinstance(self.answering, Weighed):
             raise OptionError(f"the label {new[0]!r:.60} was never learnt, and {self.described.way} can say none but those")
-        names = list(ids) if ids is not None else [identity(text, label) for text, label in zip(texts, given, strict=True)]
-        last = {name: at for at, name in enumerate(names)}  # the same text twice is one item
-        rows = sorted(last.values())
-        self.memory.add(
-            [names[at] for at in rows], [texts[at] for at in rows], [given[at] for at in rows] if labels is not None else None
-        )
-        return names
-
-    def remove(self, ids: Sequence[str]) -> int:
-        """Delete the items of ``ids`` from the memory; return how many there were."""
-        return self.memory.remove(ids)
-
-
-def identity(text: str, label: str) -> str:
-    """Return an id of a text and its label."""
-    return sha256(f"{label}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return self._write(texts, labels, ids)
 
 
 def findings(examples: LabelledTexts, answers: Sequence[Answer]) -> Findings:
     """Return what ``answers`` to ``examples`` are worth."""
     return label_findings(examples.labels, answers, sorted({*examples.labels, *(str(answer["label"]) for answer in answers)}))
-
-
-def forget(folder: str | os.PathLike[str], ids: Sequence[str]) -> tuple[int, int]:
-    """Delete the items of ``ids`` from the memory of the model in ``folder``, which is not loaded for that.
-
-    Returns how many there were, and how many are left. Raises what `RetrievalAugmentedClassifier.open` raises of the folder.
-    """
-    place = Path(folder).expanduser()
-    with Collection.open(Described.read(place).collection or place / MEMORY) as collection:
-        return collection.delete(list(ids)), collection.count()

@@ -13,6 +13,7 @@ from semvec.finetune.options import FinetuneOptions
 from semvec.results import Hits
 from semvec.text.columns import read_columns, require_some
 from semvec.text.examples import LABELLED, LabelledTexts
+from semvec.text.tagged import TaggedSentences, entities
 
 DOCUMENTS = ("document", "document_id", "doc_id")
 
@@ -51,3 +52,24 @@ class Looked(Classify):
         if not any(its is not None for its in documents):
             return None
         return [f"alone {at}" if its is None else f"document {its}" for at, its in enumerate(documents)]
+
+
+@dataclass(frozen=True)
+class FoundSentences(TaggedSentences):
+    """Sentences with a tag for each word, and their neighbours, ``hits``."""
+
+    hits: Sequence[Hits]
+
+
+def sentences(words: Sequence[Sequence[str]]) -> list[str]:
+    """Return sentences as texts, a blank between words."""
+    return [" ".join(its) for its in words]
+
+
+def notes(examples: TaggedSentences) -> list[str]:
+    """Return what is to be remembered of the tags of each sentence: its spans and their kinds, "-" where there are none."""
+    found = []
+    for words, tags in zip(examples.words, examples.tags, strict=True):
+        parts = [f"{' '.join(words[its.start : its.end])} ({its.kind})" for its in entities(tags)]
+        found.append(", ".join(parts) or "-")
+    return found

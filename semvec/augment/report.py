@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from semvec.augment.classifier import RetrievalAugmentedClassifier, findings
+from semvec.augment.tagger import RetrievalAugmentedTagger
 from semvec.finetune.classify import Classify
+from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.report import SPLITS
+from semvec.finetune.tag import Tag
 from semvec.finetune.train import measures_of
 from semvec.measures.intervals import differences
+from semvec.results import Hits
 from semvec.text.columns import split_file
 from semvec.text.examples import read_labelled
 from semvec.types import JSON
@@ -28,7 +32,7 @@ class Compared:
 
 
 def compared(
-    model: RetrievalAugmentedClassifier,
+    model: RetrievalAugmentedClassifier | RetrievalAugmentedTagger,
     data: str | os.PathLike[str],
     *,
     columns: Mapping[str, str] | None = None,
@@ -36,10 +40,14 @@ def compared(
     seed: int = 0,
 ) -> Compared:
     """Return what ``model`` is worth on the labelled ``data``: a file, or a folder with test or dev (or ``split``)."""
-    file = split_file(data, *((split,) if split else SPLITS), suffixes=Classify.suffixes)
-    examples = read_labelled(file, columns)
-    answers = {FOUND: model.predict(examples.texts), ALONE: model.alone(examples.texts)}
-    found = {name: findings(examples, its) for name, its in answers.items()}
+    splits = (split,) if split else SPLITS
+    if isinstance(model, RetrievalAugmentedTagger):
+        tagged = Tag().read(split_file(data, *splits, suffixes=Tag.suffixes), FinetuneOptions(columns=columns or {}))
+        found, size = {FOUND: model.measured(tagged), ALONE: model.measured(tagged, [Hits(())] * len(tagged))}, len(tagged)
+    else:
+        examples = read_labelled(split_file(data, *splits, suffixes=Classify.suffixes), columns)
+        answers = {FOUND: model.predict(examples.texts), ALONE: model.alone(examples.texts)}
+        found, size = {name: findings(examples, its) for name, its in answers.items()}, len(examples)
     outcomes = {name: its.outcomes[0] for name, its in found.items()}
     said = tuple(f"{outcomes[FOUND].measure}: {its}" for its in differences(outcomes, seed=seed))
-    return Compared(len(examples), {name: measures_of(its, seed) for name, its in found.items()}, said)
+    return Compared(size, {name: measures_of(its, seed) for name, its in found.items()}, said)

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from semvec.augment.classifier import ABOUT, MEMORY, MODEL, Described, RetrievalAugmentedClassifier, findings
+from semvec.augment.classifier import RetrievalAugmentedClassifier, findings
 from semvec.augment.crossed import Crossed
-from semvec.augment.examples import DocumentedTexts, FoundTexts, Looked
-from semvec.augment.memory import Memory, Retrieval, label_of, new_memory, open_memory
+from semvec.augment.kinds import Kind, kind_of
+from semvec.augment.looks_up import ABOUT, MEMORY, MODEL, Described
+from semvec.augment.memory import DOCUMENT, Memory, Retrieval, label_of, new_memory, open_memory
+from semvec.augment.tagger import Helped, RetrievalAugmentedTagger
 from semvec.augment.ways import Way, Weighed, answering, bank_of, beside
 from semvec.augment.weigh import Weighing, chosen_gate, chosen_weight
 from semvec.embeddings.files import check_replaceable, folder_written_whole, held, plain_errors, written_whole
@@ -31,6 +33,7 @@ from semvec.finetune.neighbours import COUNTS
 from semvec.finetune.options import FinetuneOptions, HeadKind
 from semvec.finetune.place import CHECKPOINTS, check_apart, part_of
 from semvec.finetune.place import RUN as RUN_OF_MODEL
+from semvec.finetune.task import Findings
 from semvec.finetune.train import chosen_measure, finetune, measures_of, read_data
 from semvec.finetune.trainer import last_checkpoint
 from semvec.finetune.tuned import Lesson, Loading, named
@@ -57,6 +60,7 @@ def train(
     data: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
+    task: str = "classify",
     way: Way | str = Way.GATE,
     retrieval: Retrieval | None = None,
     collection: str | os.PathLike[str] | None = None,
@@ -68,8 +72,9 @@ def train(
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Augmented:
-    """Train ``model``, an encoder, to say the labels of ``data`` with what it finds; write what it becomes to ``output``.
+    """Train ``model``, an encoder, to say the labels of ``data``, or its tags (``task`` tag, by concat), with what it finds.
 
+    What it becomes is written to ``output``: `RetrievalAugmentedClassifier` or `RetrievalAugmentedTagger` open it.
     It looks things up in the training examples, which are kept in the folder, or in ``collection``, whose items may have the
     field ``label``; ``retriever`` is the encoder that finds: ``model`` as it was, or the one that a collection names itself. It
     does not learn. Examples, of training and of validation, never find themselves, their like, or parts of their own document
@@ -79,17 +84,17 @@ def train(
     Raises what `finetune` raises, `OptionError` for what does not go with the ``way``, and `InputError` for an empty collection.
     """
     way, how, options = Way(way), retrieval or Retrieval(), options or FinetuneOptions()
-    _check(way, options)
+    kind = kind_of(task)
+    _check(task, way, options)
     target, started, say = Path(output), perf_counter(), progress or (lambda _: None)
     finder = None if collection is not None and retriever is None else os.fspath(retriever or model)
     place = None if collection is None else named(collection)
-    call = [str(way), how.to_json(), options.to_json(), named(model), finder and named(finder), place]
+    call = [task, str(way), how.to_json(), options.to_json(), named(model), finder and named(finder), place]
     check = partial(check_replaceable, target, "model that looks things up", (target / ABOUT).is_file, overwrite=overwrite)
     check()
     needed = (one for one in (model, finder, collection) if one is not None and Path(one).exists())
     check_apart(target, model, True, data, validation, *needed)
-    task = Looked()
-    examples = read_data(task, data, validation, options)
+    examples = read_data(kind.task, data, validation, options)
     with held(part_of(target)), ExitStack() as kept:
         with ExitStack() as asked:
             count = None if collection is None else asked.enter_context(Collection.open(collection)).count()
@@ -97,18 +102,19 @@ def train(
         work = _work(part_of(target), digest, resume=resume, overwrite=overwrite)
         if collection is None:
             memory = kept.enter_context(new_memory(work / MEMORY, load_encoder(os.fspath(finder or model), device=device), how))
-            _fill(memory, examples.train, say)
+            _fill(memory, kind, examples.train, say)
         else:
             memory = kept.enter_context(open_memory(collection, how, finder, device=device))
         if not memory.collection.count():
             raise InputError(f"{collection or data}: holds nothing that could be looked up")
-        look = partial(_look, memory, say)
-        run = _Run(task, way, model, examples, memory, work, options, Loading(device), resume, say)
+        look = partial(_look, memory, kind, say)
+        run = _Run(kind, way, model, examples, memory, work, options, Loading(device), resume, say)
         tuned, weighing, about = run.trained(look)
         record = {**about, "data": examples.name, "examples": _counts(examples)}
-        its = Described(way, how, place, finder and named(finder), weighing, record)
-        made = RetrievalAugmentedClassifier(answering(way, tuned, weighing, memory), memory, its)
-        _measure(made, look, examples.validation, options.seed)
+        its = Described(way, how, place, finder and named(finder), weighing, record, task)
+        measure = _measure_tags if task == "tag" else _measure_labels
+        for name, found in measure(tuned, memory, its, look, examples.validation).items():
+            record[name] = measures_of(found, options.seed)
         record["seconds"] = round(perf_counter() - started, 1)
         kept.close()
         with folder_written_whole(target, check) as spare:
@@ -119,25 +125,30 @@ def train(
     return Augmented(target, record)
 
 
-def _look(memory: Memory, say: Progress, examples: Any, k: int | None = None) -> list[Hits]:
+def _look(memory: Memory, kind: Kind, say: Progress, examples: Any, k: int | None = None) -> list[Hits]:
     """Return the neighbours of ``examples`` that are not themselves, nor their like."""
     say(Step("looking things up", 0, len(examples), "texts"))
-    return memory.neighbours(examples.texts, apart=True, documents=examples.documents, k=k)
+    return memory.neighbours(kind.texts(examples), apart=True, documents=kind.documents(examples), k=k)
 
 
-def _measure(made: RetrievalAugmentedClassifier, look: Look, validation: Any, seed: int) -> None:
-    """Note what the model is worth on the validation data, with what it finds there and where nothing is found."""
-    k = made.answering.wanted(made.described.retrieval.k)
-    nothing = [Hits((), text) for text in validation.texts]
-    for name, hits in (("validation", look(validation, k) if k else nothing), ("alone", nothing)):
-        made.described.record[name] = measures_of(findings(validation, made.weighed(validation.texts, hits)), seed)
+def _measure_labels(tuned: FineTuned, memory: Memory, its: Described, look: Look, validation: Any) -> dict[str, Findings]:
+    """Return what the labels said of the validation data are worth, with what is found there and where nothing is found."""
+    made = RetrievalAugmentedClassifier(answering(its.way, tuned, its.weighing, memory), memory, its)
+    k, nothing = made.answering.wanted(its.retrieval.k), [Hits((), text) for text in validation.texts]
+    both = {"validation": look(validation, k) if k else nothing, "alone": nothing}
+    return {name: findings(validation, made.weighed(validation.texts, hits)) for name, hits in both.items()}
+
+
+def _measure_tags(tuned: FineTuned, memory: Memory, its: Described, look: Look, validation: Any) -> dict[str, Findings]:
+    made, nothing = RetrievalAugmentedTagger(tuned, memory, its), [Hits(())] * len(validation)  # type: ignore[arg-type]
+    return {"validation": made.measured(validation, look(validation)), "alone": made.measured(validation, nothing)}
 
 
 @dataclass
 class _Run:
     """One training, and all it is about."""
 
-    task: Looked
+    kind: Kind
     way: Way
     model: str | os.PathLike[str]
     examples: Any
@@ -150,8 +161,8 @@ class _Run:
 
     def trained(self, look: Look) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
         """Return the model, what neighbours count for, and what is to be noted."""
-        if self.way == Way.CROSS:
-            return self._crossed(look)
+        if self.way == Way.CROSS or self.kind.reads is Helped:
+            return self._reading(look)
         folder = self.work / MODEL
         if not folder.is_dir():
             data, validation = self._files(look)
@@ -195,7 +206,10 @@ class _Run:
         labels = {name: at for at, name in enumerate(names)}
         own = np.zeros((len(validation), len(names)))
         own[:, : len(own_labels)] = Weighed(tuned, Weighing()).begun(validation.texts)
-        gold, measure = np.array([labels[label] for label in validation.labels]), chosen_measure(self.task, tuned, self.options)
+        gold, measure = (
+            np.array([labels[label] for label in validation.labels]),
+            chosen_measure(self.kind.task, tuned, self.options),
+        )
 
         def worth(shares: Any) -> Outcome:
             return findings(validation, [{"label": names[at]} for at in shares.argmax(axis=1).tolist()]).by(measure)
@@ -205,14 +219,15 @@ class _Run:
             return chosen_gate(own, hits, labels, gold, worth)
         return chosen_weight(own, hits, labels, worth)
 
-    def _crossed(self, look: Look) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
-        train, validation = (
-            FoundTexts(its.texts, its.labels, look(its)) for its in (self.examples.train, self.examples.validation)
-        )
-        tuned: Any = Crossed.start(self.task, self.model, train, self.options, self.loading)
-        tuned.attend(bank_of(self.memory))
-        self.task.check(validation, tuned.config, "validation data")
-        measure = chosen_measure(self.task, tuned, self.options)
+    def _reading(self, look: Look) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
+        """Return a model that reads what is found itself."""
+        task, both = self.kind.task, (self.examples.train, self.examples.validation)
+        train, validation = (self.kind.found(its, look(its)) for its in both)
+        tuned: Any = self.kind.reads.start(task, self.model, train, self.options, self.loading)
+        if isinstance(tuned, Crossed):
+            tuned.attend(bank_of(self.memory))
+        task.check(validation, tuned.config, "validation data")
+        measure = chosen_measure(task, tuned, self.options)
         history = tuned.learn(Lesson(train, validation, measure, self.work / CHECKPOINTS, self.resume), self.say)
         (self.work / MODEL).mkdir(exist_ok=True)
         tuned.record = {"measure": measure, "history": history}
@@ -220,8 +235,10 @@ class _Run:
         return tuned, Weighing(), {"history": history}
 
 
-def _check(way: Way, options: FinetuneOptions) -> None:
+def _check(task: str, way: Way, options: FinetuneOptions) -> None:
     """Raise `OptionError` for ``options`` that do not go with the ``way``."""
+    if task == "tag" and way != Way.CONCAT:
+        raise OptionError(f"taggers look things up by the way concat, not by {way}; 'semvec finetune tag --knn' weighs words")
     if options.many:
         raise OptionError("looking things up goes with one label a text, not with many")
     if options.knn or options.prune or options.search:
@@ -255,13 +272,15 @@ def _work(work: Path, digest: str, *, resume: bool, overwrite: bool) -> Path:
     return work
 
 
-def _fill(memory: Memory, examples: DocumentedTexts, say: Progress) -> None:
+def _fill(memory: Memory, kind: Kind, examples: Any, say: Progress) -> None:
     """Write the training examples into a memory where that was not done before, those of blanks left out."""
     if memory.collection.count():
         return  # a run that goes on; what it wrote, it wrote before it learnt anything
     say(Step("remembering", 0, len(examples), "examples"))
     ids = [f"train-{at}" for at in range(len(examples))]
-    memory.add(ids, examples.texts, examples.labels, document=examples.documents)
+    documents = kind.documents(examples)
+    more = {} if documents is None else {DOCUMENT: documents}
+    memory.add(ids, kind.texts(examples), kind.notes(examples), **more)
 
 
 def _counts(examples: Any) -> JSON:

@@ -70,3 +70,24 @@ def test_what_is_wrong_is_said_in_a_line(made: Path, tmp_path: Path) -> None:
         str(tmp_path),
     )
     assert "Invalid value for '--way'" in run("train", "--data", "x", "-o", "y", "--way", "z").output
+
+
+def test_a_tagger_as_well(made: Path, tmp_path: Path) -> None:
+    data = small.write("tag", tmp_path)
+    how = ["--task", "tag", "-k", "2", "--epochs", "1", "--device", "cpu"]
+    done = run("train", "-m", made / "base" / "model", "--data", data, "-o", tmp_path / "m", *how)
+    assert done.exit_code == 0, done.output
+    assert "span F1" in done.stdout
+    [row] = [
+        json.loads(line)
+        for line in run("predict", tmp_path / "m", "-", "--evidence", text="the law is one\n").stdout.splitlines()
+    ]
+    assert row["words"] == ["the", "law", "is", "one"]
+    assert len(row["neighbours"]) == 2
+    assert len(run("explain", tmp_path / "m", "the law is one").stdout.splitlines()) == 3
+    assert "span F1" in run("report", tmp_path / "m", "--data", data).stdout
+    assert "48 written" in run("add", tmp_path / "m", data).stderr
+    refused(
+        run("train", "-m", made / "base" / "model", "--data", data, "-o", tmp_path / "n", *how, "--way", "knn"),
+        "by the way concat",
+    )
