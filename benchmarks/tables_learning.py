@@ -190,7 +190,7 @@ def augment(results: dict[str, Any]) -> list[str]:
             "|---" * 6 + "|",
         ]
         for row in squad:
-            cost = f"{row['looking_ms']:.1f}, {row['reading_ms']:.0f}" if "looking_ms" in row else "–"
+            cost = ", ".join(f"{row[name]:.1f}" if name in row else "–" for name in ("looking_ms", "reading_ms"))
             lines.append(
                 f"| {row['retriever']} | {row['k']} | {100 * row['recall']:.1f} % | {100 * row['f1']:.1f} | {100 * row['exact']:.1f} | {cost} |"
             )

@@ -47,6 +47,9 @@ def augment() -> None:
 @click.option("--collection", help="Look things up there, not in the training examples; labels are in the field label.")
 @click.option("--retriever", help="The encoder that finds.  [default: --model, which does not learn for that]")
 @click.option("-k", type=click.IntRange(1), default=8, help="Neighbours; under knn and gate validation chooses of 4 to 64.")
+@click.option(
+    "--weight", type=click.FloatRange(0, 1, min_open=True), help="What the k nearest count for, whatever validation shows."
+)
 @click.option("--hybrid", is_flag=True, help="Look for words too (BM25).")
 @click.option("--level", type=click.Choice(["text", "token"]), default="text", help="token: late interaction (MaxSim).")
 @click.option("--validation", metavar="FILE", help="What to validate on.  [default: dev in DATA, else a share of it]")
@@ -90,12 +93,15 @@ def train(**options: Any) -> None:
     from semvec.augment.looks_up import Described
     from semvec.finetune.card import shown
 
-    its = Described.read(made.path)
+    its, counts = Described.read(made.path), made.record["examples"]
+    split = " (split off)" if counts["split off"] else ""
+    click.echo(f"{counts['train']:,} examples to learn from, {counts['validation']:,} to validate on{split}")
     for name, value in made.record["validation"].items():
         click.echo(f"{name} {shown(value)} on the validation data, {shown(made.record['alone'][name])} where nothing is found")
     if options["way"] in ("knn", "gate"):
         says = f"the {its.weighing.k} nearest" + ("" if its.weighing.gate else f", weight {its.weighing.weight:g}")
-        click.echo("what is found does not help, so it has no say" if its.weighing.silent else f"what is found has a say: {says}")
+        silent = "what is found has no say, as it did not help there; a model trained with --weight can be taught all the same"
+        click.echo(silent if its.weighing.silent else f"what is found has a say: {says}")
     click.echo(f"{made.path}: semvec augment predict {made.path} FILE, semvec augment report {made.path} --data TEST")
 
 
@@ -103,22 +109,22 @@ def train(**options: Any) -> None:
 @click.argument("model")
 @click.argument("input", metavar="INPUT")
 @click.option("--evidence", is_flag=True, help="With what was found, and how much each of it counts.")
-@click.option("--column", "text_column", metavar="NAME", help="The column of the texts.  [default: text]")
+@column  # type: ignore[untyped-decorator]
 @encoder_option
 @device_option
-def predict(model: str, input: str, evidence: bool, text_column: str | None, retriever: str | None, device: str | None) -> None:
+def predict(model: str, input: str, evidence: bool, column: tuple[str, ...], retriever: str | None, device: str | None) -> None:
     """Print what MODEL says of every text in INPUT (lines, or a table with the column text; - is standard input) as JSON lines.
 
     \b
     Examples:
       semvec augment predict intents questions.txt
-      semvec augment predict intents questions.csv --column body --evidence
+      semvec augment predict intents questions.csv --column text=body --evidence
       echo "where is my card?" | semvec augment predict intents -
     """
     from semvec.augment.kinds import open_model
     from semvec.finetune.classify import read_texts
 
-    texts = read_texts(input, text_column)
+    texts = read_texts(input, columns_named(column).get("text"))
     with open_model(model, encoder=retriever, device=device) as its:
         for start in range(0, len(texts), 512):
             some = texts[start : start + 512]
@@ -164,6 +170,7 @@ def explain(model: str, texts: tuple[str, ...], retriever: str | None, device: s
         asked = _asked(its, list(texts))
         for text, answer, alone in zip(texts, its.predict(asked, return_evidence=True), its.alone(asked), strict=True):
             click.echo(f"{one_line(text)}: {_said(answer)}; where nothing is found {_said(alone)}")
+            click.echo("  influence (how much less likely without it), label, id, text")
             for one in sorted(answer["neighbours"], key=lambda one: -one["influence"]):
                 click.echo(
                     f"  {one['influence']:+.3f}  {one_line(one['label']) or '-'}  {one_line(one['id'])}  {one_line(one['text'])}"
@@ -195,7 +202,7 @@ def report(model: str, data: str, column: tuple[str, ...], seed: int, retriever:
     names = list(next(iter(found.lines.values())))
     click.echo(f"{found.size:,} examples")
     click.echo(columns([["", *names], *([name, *(shown(line[one]) for one in names)] for name, line in found.lines.items())]))
-    for line in found.differences:
+    for line in (*found.differences, *found.notes):
         click.echo(f"  {line}")
 
 
@@ -228,10 +235,10 @@ def add(model: str, input: str, column: tuple[str, ...], retriever: str | None, 
         else:
             examples = read_labelled(input, columns)
             ids = its.add(examples.texts, examples.labels)
-        count = its.memory.collection.count()
+        count, place = its.memory.collection.count(), its.described.collection or f"{model}/memory"
     for name in ids:
         click.echo(name)
-    click.echo(f"{len(set(ids)):,} written, {count:,} in memory", err=True)
+    click.echo(f"{len(set(ids)):,} written, {count:,} in {place}", err=True)
 
 
 @augment.command()
@@ -248,6 +255,6 @@ def remove(model: str, ids: tuple[str, ...]) -> None:
     from semvec.augment.looks_up import forget
 
     removed, count = forget(model, ids)
-    click.echo(f"{removed:,} removed, {count:,} in memory", err=True)
     if not removed:
         raise click.UsageError(f"nothing is remembered under {ids[0]!r}")
+    click.echo(f"{removed:,} removed, {count:,} left", err=True)

@@ -89,5 +89,7 @@ def _print_check(model: str, made: Trimmed, others: list[str], device: str | Non
     found = agreement(whole, trimmed, others)  # type: ignore[arg-type]
     click.echo(
         f"{found.alike:,} of {found.texts:,} other texts come in the same tokens ({found.alike / found.texts:.0%}); "
-        f"cosine with their vectors before: mean {found.mean:.3f}, lowest {found.lowest:.3f}"
+        f"cosine of all with their vectors before: mean {found.mean:.3f}, lowest {found.lowest:.3f}"
     )
+    if found.alike < found.texts / 2:
+        click.echo("most other texts are read otherwise: give more texts of their kind to --corpus")

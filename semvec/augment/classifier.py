@@ -135,7 +135,7 @@ class RetrievalAugmentedClassifier(LooksUp):
             raise InputError("a label is a string that is not empty; texts without labels are added without any")
         if self.described.way in (Way.KNN, Way.GATE) and self.answering.wanted(1) == 0:
             raise OptionError(
-                "what is found has no say in this model: it did not help on validation data, so nothing can be taught"
+                "what is found has no say in this model, as it did not help on validation data: train with --weight to teach it"
             )
         new = sorted(set(labels or ()) - set(self.answering.own_labels))
         if new and not isinstance(self.answering, Weighed):

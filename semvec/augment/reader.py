@@ -41,7 +41,7 @@ class Retriever(Protocol):
 
 @dataclass(frozen=True)
 class Support:
-    """A passage that an answer stands in, at the characters ``start`` to ``end`` of its ``text``.
+    """A passage that an answer stands in, at the characters ``start`` to ``end`` of its ``text`` above all.
 
     ``retrieved`` is p(passage | question) among those found, ``read`` p(answer | question, passage), ``share`` how much of the
     answer's score is this passage's, from 0 to 1.
@@ -165,14 +165,16 @@ def passage_shares(scores: Sequence[float], temperature: float) -> NDArray[np.fl
 
 def _weighed(candidates: Sequence[tuple[Hit, float, list[tuple[int, int, float]]]]) -> list[OpenAnswer]:
     """Return the answers of all passages, each once, the likeliest first; of equal ones that of the better passage."""
-    groups: dict[str, list[tuple[float, Hit, float, tuple[int, int, float]]]] = {}
+    groups: dict[str, dict[str, tuple[float, Hit, float, tuple[int, int, float]]]] = {}
     for hit, prior, spans in candidates:
-        for span in spans:
-            text = str(hit.text)[span[0] : span[1]]
-            groups.setdefault(normalised(text) or text, []).append((prior * span[2], hit, prior, span))
+        for start, end, read in spans:  # the likeliest first: where else a passage says the same adds to it
+            text = str(hit.text)[start:end]
+            group = groups.setdefault(normalised(text) or text, {})
+            _, _, _, best = group.get(hit.id, (0.0, hit, prior, (start, end, 0.0)))
+            group[hit.id] = (prior * (best[2] + read), hit, prior, (best[0], best[1], best[2] + read))
     answers = []
-    for its in groups.values():
-        its.sort(key=lambda one: -one[0])
+    for group in groups.values():
+        its = sorted(group.values(), key=lambda one: -one[0])
         total = sum(product for product, *_ in its)
         support = tuple(
             Support(hit.id, str(hit.text), start, end, prior, read, product / total if total > 0 else 0.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from semvec.augment.classifier import RetrievalAugmentedClassifier, findings
 from semvec.augment.tagger import RetrievalAugmentedTagger
+from semvec.augment.ways import Way
 from semvec.finetune.classify import Classify
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.report import SPLITS
@@ -20,15 +21,19 @@ from semvec.text.examples import read_labelled
 from semvec.types import JSON
 
 FOUND, ALONE = "with what it finds", "where nothing is found"
+READS = (
+    "this model has learnt to read what is found, so without it it is worse than one trained alone: compare a 'semvec finetune'"
+)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The measures of a model with and without what it finds, on ``size`` examples, and what these show of their difference."""
+    """The measures of a model with and without what it finds, on ``size`` examples, what these show, and what to know of it."""
 
     size: int
     lines: Mapping[str, JSON]
     differences: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def compared(
@@ -50,4 +55,5 @@ def compared(
         found, size = {name: findings(examples, its) for name, its in answers.items()}, len(examples)
     outcomes = {name: its.outcomes[0] for name, its in found.items()}
     said = tuple(f"{outcomes[FOUND].measure}: {its}" for its in differences(outcomes, seed=seed))
-    return Compared(size, {name: measures_of(its, seed) for name, its in found.items()}, said)
+    notes = () if model.described.way in (Way.KNN, Way.GATE) else (READS,)
+    return Compared(size, {name: measures_of(its, seed) for name, its in found.items()}, said, notes)

@@ -43,6 +43,9 @@ from semvec.store.collection import Collection
 from semvec.types import JSON, Progress, Step
 
 RUN = "augment-run.json"
+TEMPERATURE = 0.1
+"""Of neighbours whose weight was named."""
+
 Look = Callable[..., list[Hits]]
 """Examples, and perhaps how many → their neighbours."""
 
@@ -67,6 +70,7 @@ def train(
     retriever: str | os.PathLike[str] | None = None,
     validation: str | os.PathLike[str] | None = None,
     options: FinetuneOptions | None = None,
+    weight: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str | None = None,
@@ -79,17 +83,18 @@ def train(
     field ``label``; ``retriever`` is the encoder that finds: ``model`` as it was, or the one that a collection names itself. It
     does not learn. Examples, of training and of validation, never find themselves, their like, or parts of their own document
     (the column ``document`` of the data, and the field of items). ``data``, ``validation`` and ``options`` are those of
-    `finetune`. A run that was stopped leaves ``output.part``, from which ``resume`` goes on.
+    `finetune`. Under knn and gate ``weight`` is what the ``k`` nearest count for whatever validation shows, so that the model can
+    be taught where they do not help yet. A run that was stopped leaves ``output.part``, from which ``resume`` goes on.
 
     Raises what `finetune` raises, `OptionError` for what does not go with the ``way``, and `InputError` for an empty collection.
     """
     way, how, options = Way(way), retrieval or Retrieval(), options or FinetuneOptions()
     kind = kind_of(task)
-    _check(task, way, options)
+    _check(task, way, options, weight)
     target, started, say = Path(output), perf_counter(), progress or (lambda _: None)
     finder = None if collection is not None and retriever is None else os.fspath(retriever or model)
     place = None if collection is None else named(collection)
-    call = [task, str(way), how.to_json(), options.to_json(), named(model), finder and named(finder), place]
+    call = [task, weight, str(way), how.to_json(), options.to_json(), named(model), finder and named(finder), place]
     check = partial(check_replaceable, target, "model that looks things up", (target / ABOUT).is_file, overwrite=overwrite)
     check()
     needed = (one for one in (model, finder, collection) if one is not None and Path(one).exists())
@@ -108,7 +113,8 @@ def train(
         if not memory.collection.count():
             raise InputError(f"{collection or data}: holds nothing that could be looked up")
         look = partial(_look, memory, kind, say)
-        run = _Run(kind, way, model, examples, memory, work, options, Loading(device), resume, say)
+        fixed = None if weight is None else Weighing(how.k, TEMPERATURE, weight)
+        run = _Run(kind, way, model, examples, memory, work, options, Loading(device), resume, say, fixed)
         tuned, weighing, about = run.trained(look)
         record = {**about, "data": examples.name, "examples": _counts(examples)}
         its = Described(way, how, place, finder and named(finder), weighing, record, task)
@@ -158,6 +164,7 @@ class _Run:
     loading: Loading
     resume: bool
     say: Progress
+    fixed: Weighing | None
 
     def trained(self, look: Look) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
         """Return the model, what neighbours count for, and what is to be noted."""
@@ -180,7 +187,9 @@ class _Run:
             )
         tuned = load_model(folder, device=self.loading.device)
         assert isinstance(tuned, FineTuned)
-        return tuned, Weighing() if self.way == Way.CONCAT else self._weighed(tuned, look), {}
+        if self.way == Way.CONCAT:
+            return tuned, Weighing(), {}
+        return tuned, self.fixed or self._weighed(tuned, look), {}
 
     def _files(self, look: Look) -> tuple[Path, Path]:
         """Write the examples, with their neighbours where these are read beside them, and return the files."""
@@ -235,10 +244,12 @@ class _Run:
         return tuned, Weighing(), {"history": history}
 
 
-def _check(task: str, way: Way, options: FinetuneOptions) -> None:
+def _check(task: str, way: Way, options: FinetuneOptions, weight: float | None) -> None:
     """Raise `OptionError` for ``options`` that do not go with the ``way``."""
     if task == "tag" and way != Way.CONCAT:
         raise OptionError(f"taggers look things up by the way concat, not by {way}; 'semvec finetune tag --knn' weighs words")
+    if weight is not None and (way not in (Way.KNN, Way.GATE) or not 0 < weight <= 1):
+        raise OptionError("weight goes with the ways knn and gate, and is more than 0 and at most 1")
     if options.many:
         raise OptionError("looking things up goes with one label a text, not with many")
     if options.knn or options.prune or options.search:

@@ -33,6 +33,8 @@ def load_model(
         raise ModelNotFound(f"{folder}: no such folder, where a fine-tuned model should be{hint}")
     if not folder.is_dir():
         raise ModelError(f"{folder}: is a file, and a fine-tuned model is a folder")
+    if (folder / "augment.json").is_file():
+        raise ModelError(f"{folder}: looks things up: 'semvec augment predict' and 'semvec augment report' ask it")
     about = read_about(folder)
     try:
         made, name = about["format"], str(about["task"])

@@ -17,7 +17,7 @@ from semvec.embeddings.files import folder_written_whole, held
 from semvec.encoders.tuned import WHOLE
 from semvec.errors import InputError, OptionError
 from semvec.finetune.card import write_card
-from semvec.finetune.options import FinetuneOptions, Precision
+from semvec.finetune.options import FinetuneOptions, HeadKind, Precision
 from semvec.finetune.pictures import draw_pictures
 from semvec.finetune.place import (
     BEFORE,
@@ -183,6 +183,7 @@ def _before(
         head_learning_rate=None,
         crf=False,
         knn=False,
+        head=HeadKind.LINEAR,
         precision=Precision.FLOAT32,
     )
     return kind.before(task, model, lesson, plain, loading, progress)

@@ -65,7 +65,9 @@ def routing_page(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n"
         f'<p class="note">A line under a word is one {chooser} that took it; grey words none took '
-        f"({report.left_behind:.0%} of {report.tokens:,}).{framed} Press one to see its words alone.</p>\n"
+        f"({report.left_behind:.0%} of {report.tokens:,}).{framed}"
+        f" Press its button to see the words of one alone. Before a text stands what the model says of it."
+        f"</p>\n"
         f"{_legend(report, chooser)}{more}\n{texts}\n<script>{SCRIPT}</script></body></html>\n"
     )
 

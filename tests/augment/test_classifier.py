@@ -326,3 +326,15 @@ def test_what_is_wrong_is_said(made: Path, base: Path, tmp_path: Path) -> None:
         (tmp_path / "damaged" / "augment.json").write_text(text)
         with pytest.raises(ModelError):
             RetrievalAugmentedClassifier.open(tmp_path / "damaged")
+
+
+def test_a_weight_that_is_named_counts(base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+    train(base, data, tmp_path / "m", way="knn", weight=0.9, retrieval=Retrieval(2), options=quick(max_tokens=48), device="cpu")
+    with RetrievalAugmentedClassifier.open(tmp_path / "m", device="cpu") as model:
+        assert model.described.weighing == Weighing(2, 0.1, 0.9)
+        model.add(["nothing of the kind"], ["brand new"])
+        assert model.predict(["nothing of the kind"])[0]["label"] == "brand new"
+    for wrong in ({"way": "concat", "weight": 0.5}, {"way": "knn", "weight": 1.5}):
+        with pytest.raises(OptionError, match="weight goes with the ways knn and gate"):
+            train(base, data, tmp_path / "n", device="cpu", **wrong)  # type: ignore[arg-type]

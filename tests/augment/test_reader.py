@@ -46,7 +46,9 @@ def test_answers_are_weighed(reader: FineTuned, searcher: Searcher) -> None:
         for support in answer.support:
             at = hits.ids.index(support.id)
             assert support.retrieved == pytest.approx(prior[at], rel=1e-5)
-            assert support.read == pytest.approx(pieces[at][support.text[support.start : support.end]], rel=1e-3)
+            assert (
+                support.read >= pieces[at][support.text[support.start : support.end]] * 0.999
+            )  # and where else it says the same
         products = [one.retrieved * one.read for one in answer.support]
         assert answer.score == pytest.approx(sum(products), rel=1e-6)
         assert [one.share for one in answer.support] == pytest.approx([one / sum(products) for one in products])

@@ -102,3 +102,9 @@ def test_the_encoder_of_a_model_is_what_was_learnt(strategy: str, base: Path, tm
         np.testing.assert_allclose(found, wanted, atol=1e-4)
         assert np.abs(found - before).max() > 1e-3
     assert made.encoder.fingerprint.weights != untrained.fingerprint.weights
+
+
+def test_what_it_is_compared_with_is_a_linear_head(base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+    finetune("classify", base, data, tmp_path / "m", options=quick(head="expert-choice", expert_dim=8))
+    assert load_model(tmp_path / "m" / "before").config.head == HeadKind.LINEAR
