@@ -15,8 +15,6 @@ import argparse
 import gzip
 import json
 import random
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,11 +219,11 @@ def squad(data: Path, reader: Path) -> Iterator[dict[str, Any]]:
                     yield {"retriever": "the right paragraph", "k": 1, "recall": 1.0, **worth(its.read(right), test), **sizes}
 
 
-def run_one(call: list[Any], data: Path) -> list[dict[str, Any]]:
+def run_one(call: list[Any], data: Path, reader: Path) -> list[dict[str, Any]]:
     """Return what one run, named by its part and arguments, comes to."""
     part, *rest = call
     if part == "squad":
-        return list(squad(data, Path(rest[0])))
+        return list(squad(data, reader))
     if part == "facts":
         return [facts(data, *rest)]
     return [plain(data, *rest) if part == "plain" else classify(data, *rest)]
@@ -237,7 +235,7 @@ PARTS = ("classify", "facts", "squad")
 def wanted(part: str, asked: argparse.Namespace) -> list[list[Any]]:
     """Return the runs of ``part``."""
     if part == "squad":
-        return [["squad", str(asked.reader)]] if asked.reader else []
+        return [["squad"]] if asked.reader else []
     if part == "facts":
         return [["facts", way, seed] for seed in asked.seeds for way in ("concat", "cross-attention")]
     runs: list[list[Any]] = []
@@ -261,22 +259,11 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(run_one(json.loads(asked.one), asked.data)))
+        print(json.dumps(run_one(json.loads(asked.one), asked.data, asked.reader)))
         return
     for part in asked.part:
-        for call in wanted(part, asked):
-            file = harness.RESULTS / "augment.json"
-            runs = json.loads(file.read_text(encoding="utf-8"))["results"]["runs"] if file.exists() else []
-            key = call[:1] if part == "squad" else call
-            if any(its["call"] == key for its in runs) and not asked.again:
-                continue
-            command = [sys.executable, __file__, "--data", str(asked.data), "--one", json.dumps(call)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            rows = json.loads(done.stdout.splitlines()[-1])
-            harness.keep(
-                "augment", {"runs": [*(its for its in runs if its["call"] != key), {"call": key, "rows": rows}]}, quiet=True
-            )
-            print(key, json.dumps(rows)[:400], flush=True)
+        more = ["--reader", str(asked.reader)] if asked.reader else []
+        harness.run_missing("augment", __file__, asked.data, wanted(part, asked), again=asked.again, more=more)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ import json
 import os
 import platform
 import random
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -61,6 +63,23 @@ def keep(name: str, results: dict[str, Any], *, quiet: bool = False) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if not quiet:
         print(json.dumps(results, indent=1, ensure_ascii=False), flush=True)
+
+
+def run_missing(name: str, script: str, data: Path, calls: list[list[Any]], *, again: bool, more: Sequence[str] = ()) -> None:
+    """Run those of ``calls`` that are not in ``results/NAME.json``, or all (``again``), each in a process of its own.
+
+    ``script`` is asked with ``--one CALL``, a JSON list, and ``more`` arguments, and prints the rows that came of it as its last line.
+    """
+    file = RESULTS / f"{name}.json"
+    for call in calls:
+        runs = json.loads(file.read_text(encoding="utf-8"))["results"]["runs"] if file.exists() else []
+        if any(its["call"] == call for its in runs) and not again:
+            continue
+        command = [sys.executable, script, "--data", str(data), "--one", json.dumps(call), *more]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        rows = json.loads(done.stdout.splitlines()[-1])
+        keep(name, {"runs": [*(its for its in runs if its["call"] != call), {"call": call, "rows": rows}]}, quiet=True)
+        print(call, json.dumps(rows)[:400], flush=True)
 
 
 def sentences(data: Path) -> list[str]:

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -82,8 +80,9 @@ def accuracy(parts: dict[str, tuple[list[str], np.ndarray]]) -> dict[str, float]
 
 def rules(data: Path, name: str) -> Iterator[dict[str, Any]]:
     """Give what every rule and share comes to on a set, where tokens are chosen behind the encoder, and before it."""
+    from semvec.embeddings.means import mean_by_text
     from semvec.encoders.catalog import load_encoder
-    from semvec.selection.selector import TokenSelector, mean_by_text
+    from semvec.selection.selector import TokenSelector
 
     encoder = load_encoder("minilm")
     texts = {part: read(data, name, part) for part in ("train", "dev", "test")}
@@ -296,18 +295,7 @@ def main() -> None:
         print(json.dumps(run_one(json.loads(asked.one), asked.data)))
         return
     for part in asked.part:
-        for call in wanted(part, asked.only, asked.seeds):
-            file = harness.RESULTS / "selection.json"
-            runs = json.loads(file.read_text(encoding="utf-8"))["results"]["runs"] if file.exists() else []
-            if any(its["call"] == call for its in runs) and not asked.again:
-                continue
-            command = [sys.executable, __file__, "--data", str(asked.data), "--one", json.dumps(call)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            rows = json.loads(done.stdout.splitlines()[-1])
-            harness.keep(
-                "selection", {"runs": [*(its for its in runs if its["call"] != call), {"call": call, "rows": rows}]}, quiet=True
-            )
-            print(call, *(f"{row['value']:.4f}" for row in rows if "value" in row), flush=True)
+        harness.run_missing("selection", __file__, asked.data, wanted(part, asked.only, asked.seeds), again=asked.again)
 
 
 if __name__ == "__main__":

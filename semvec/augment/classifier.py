@@ -14,7 +14,7 @@ from typing_extensions import Self
 from semvec.augment.crossed import Crossed
 from semvec.augment.examples import Looked
 from semvec.augment.looks_up import MEMORY, MODEL, Described, LooksUp
-from semvec.augment.memory import LABEL, Memory, known_fields, label_of, open_memory, without
+from semvec.augment.memory import Memory, as_evidence, label_of, open_memory, without
 from semvec.augment.ways import Answering, Shares, Way, Weighed, answering, bank_of
 from semvec.encoders.tuned import read_about
 from semvec.errors import InputError, ModelError, OptionError
@@ -111,9 +111,7 @@ class RetrievalAugmentedClassifier(LooksUp):
             lost = shares[rows, best] - self.answering.shares(texts, less, labels, begun)[rows, best]
             for its, row, influence in zip(hits, found, lost.tolist(), strict=True):
                 if at < len(its):
-                    hit = its[at]
-                    about = {"id": hit.id, "text": hit.text, "label": hit.metadata.get(LABEL), "score": hit.score}
-                    row.append({**about, "influence": influence, **known_fields(hit.metadata)})
+                    row.append(as_evidence(its[at], influence))
         return found
 
     def measured(self, examples: LabelledTexts) -> Findings:

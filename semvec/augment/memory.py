@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,6 +220,8 @@ def without(hits: Hits, at: int) -> Hits:
     return replace(hits, hits=hits.hits[:at] + hits.hits[at + 1 :])
 
 
-def known_fields(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what of an item's metadata is shown."""
-    return {name: value for name, value in metadata.items() if name != LABEL}
+def as_evidence(hit: Hit, influence: float) -> JSON:
+    """Return what is shown of a neighbour: what it is, how near, and how much the answer loses without it."""
+    fields = {name: value for name, value in hit.metadata.items() if name != LABEL}
+    about = {"id": hit.id, "text": hit.text, "label": hit.metadata.get(LABEL), "score": hit.score}
+    return {**about, "influence": influence, **fields}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
 from semvec.errors import InputError, OptionError, StoreError
-from semvec.finetune.answer import QuestionAnswering, best_spans, normalised
+from semvec.finetune.answer import QuestionAnswering, answerable, best_spans, normalised
 from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.results import Hit, Hits
@@ -138,9 +138,7 @@ class RetrievalReader:
         logits = self.model.logits(windows, progress)
         masses = np.full((n, 2), -np.inf)  # of all first and last tokens of a passage, and of no answer, whatever its windows
         for window, its in zip(windows, logits, strict=True):
-            begin = window.known["begin"]
-            among = its[[0, *range(begin, begin + len(window.known["start"]))]]
-            masses[window.owner] = np.logaddexp(masses[window.owner], logsumexp(among, axis=0))
+            masses[window.owner] = np.logaddexp(masses[window.owner], logsumexp(answerable(window, its), axis=0))
         found: list[dict[tuple[int, int], float]] = [{} for _ in range(n)]
         for window, its in zip(windows, logits, strict=True):
             its_own = found[window.owner]

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from semvec.augment.examples import FoundSentences, notes, sentences
 from semvec.augment.looks_up import MEMORY, MODEL, Described, LooksUp
-from semvec.augment.memory import Memory, open_memory, without
+from semvec.augment.memory import Memory, as_evidence, open_memory, without
 from semvec.augment.ways import beside
 from semvec.encoders.tuned import read_about
 from semvec.errors import InputError, ModelError
@@ -110,9 +110,7 @@ class RetrievalAugmentedTagger(LooksUp):
             less = self.tagged(words, [without(its, at) for its in hits])
             for row, its, one, other in zip(found, hits, answers, less, strict=True):
                 if at < len(its):
-                    hit = its[at]
-                    about = {"id": hit.id, "text": hit.text, "label": hit.metadata.get("label"), "score": hit.score}
-                    row.append({**about, "influence": _lost(one, other)})
+                    row.append(as_evidence(its[at], _lost(one, other)))
         return found
 
 

@@ -139,13 +139,18 @@ def best_spans(window: Window, logits: Logits, most: int) -> list[Span]:
     None is longer than `LONGEST` tokens; ``sure`` is the probability of its first token times that of its last, against all
     others of the window and against no answer.
     """
-    begin, starts, ends = window.known["begin"], window.known["start"], window.known["end"]
-    among = logits[[0, *range(begin, begin + len(starts))]]
+    starts, ends, among = window.known["start"], window.known["end"], answerable(window, logits)
     shares, tokens = softmax(among, axis=0), among[1:]
     firsts, lasts = (np.argsort(-tokens[:, at], kind="stable")[:CANDIDATES] for at in range(2))
     pairs = [(float(tokens[i, 0] + tokens[j, 1]), int(i), int(j)) for i in firsts for j in lasts if 0 <= j - i < LONGEST]
     pairs.sort(key=lambda pair: -pair[0])
     return [Span(score, float(shares[i + 1, 0] * shares[j + 1, 1]), int(starts[i]), int(ends[j])) for score, i, j in pairs[:most]]
+
+
+def answerable(window: Window, logits: Logits) -> Logits:
+    """Return of ``logits`` (length, 2) those of no answer and of the text's tokens (1 + n, 2)."""
+    begin = window.known["begin"]
+    return logits[[0, *range(begin, begin + len(window.known["start"]))]]
 
 
 @lru_cache(1 << 16)

@@ -21,7 +21,7 @@ from semvec.finetune.chance import seeded
 from semvec.finetune.heads import FEATURES, Head
 from semvec.finetune.neighbours import COUNTS, Found, Neighbours, check_room, spread_of
 from semvec.finetune.network import Network, ask_all, on
-from semvec.finetune.options import HEAD_POOLINGS, FinetuneOptions, HeadKind
+from semvec.finetune.options import HEAD_POOLINGS, ROUTED, FinetuneOptions, HeadKind
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare, settled
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
@@ -322,7 +322,7 @@ def _of_head(task: HeadTask[Any], options: FinetuneOptions) -> Mapping[str, Any]
             raise OptionError(f"head {str(options.head)!r} is for labels of texts, not for {task.name}")
         if options.knn:
             raise OptionError("knn goes with the head 'linear': the others read all tokens of a text")
-    return {name: getattr(options, name) for name in ("dropout", "head", "keep", "experts", "expert_dim", "capacity")}
+    return {name: getattr(options, name) for name in ("dropout", *ROUTED)}
 
 
 def features_of(windows: Sequence[Window]) -> list[Logits]:

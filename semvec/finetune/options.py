@@ -73,6 +73,9 @@ HEAD_POOLINGS = (Pooling.MEAN, Pooling.CLS, Pooling.MAX, Pooling.LAST_TOKEN)
 """What a head can make of a text's tokens."""
 
 
+ROUTED = ("head", "keep", "experts", "expert_dim", "capacity")
+"""What makes a head that chooses its tokens."""
+
 ANSWERS = ("label", "labels", "score", "relation", "target", "tags", "keyphrases", "negative")
 """Columns that hold what is to be learnt."""
 

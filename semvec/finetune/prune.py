@@ -20,7 +20,7 @@ from semvec.finetune.fewer import Pruned
 from semvec.finetune.heads import Head
 from semvec.finetune.model import FineTuned
 from semvec.finetune.network import Network
-from semvec.finetune.options import FinetuneOptions, HeadKind
+from semvec.finetune.options import ROUTED, FinetuneOptions, HeadKind
 from semvec.finetune.stored import check_whole
 from semvec.finetune.strategies import prepare, settled
 from semvec.finetune.task import HeadConfig, HeadTask, Logits
@@ -33,7 +33,7 @@ ROUTERS = "routers.safetensors"
 TIMES, TIMED = 3, 512
 """How often, and on how many windows at most, it is measured how fast a model is."""
 
-OF_THE_WHOLE = ("pooling", "max_tokens", "layers", "head", "keep", "experts", "expert_dim", "capacity")
+OF_THE_WHOLE = ("pooling", "max_tokens", "layers", *ROUTED)
 """Options that are as the whole model has them."""
 
 

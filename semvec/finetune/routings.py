@@ -15,13 +15,16 @@ from semvec.finetune.model import FineTuned
 from semvec.finetune.network import ask_all, on
 from semvec.finetune.routed import RoutedHead
 from semvec.finetune.windows import Window, collate
-from semvec.selection.page import CONTINUES, MOST_TEXTS, routing_page
+from semvec.selection.page import CONTINUES, routing_page
 from semvec.selection.report import RoutingReport, RoutingTally, TextRouting
 from semvec.types import JSON, Progress, Step
 from semvec.visualise.curves import routing_picture
 
 PAGE, PICTURE = "routing.html", "routing.png"
 EXPERTS, ROUTER = "experts", "router"
+MOST_TEXTS = 200
+"""Windows that are kept, and shown on a page."""
+
 STARTS = ("Ġ", "▁")
 """What a piece begins with that begins a word, in tokenizers that mark these."""
 
@@ -56,8 +59,8 @@ class Routings:
     def write(self, folder: Path, title: str, said: Sequence[str]) -> None:
         """Write which expert took which word as a page, with what was ``said`` of each example, and a picture of how many."""
         name, chooser = (EXPERTS, "expert") if EXPERTS in self.reports else (ROUTER, "router")
-        found, seen = self.reports[name], set[int]()
-        before = ["" if owner in seen or seen.add(owner) else said[owner] for owner in self.owners]  # type: ignore[func-returns-value]
+        found, owners = self.reports[name], self.owners
+        before = [said[owner] if at == 0 or owner != owners[at - 1] else "" for at, owner in enumerate(owners)]
         pooled = self.shown[ROUTER] if name == EXPERTS else ()
         page = routing_page(title, found, self.shown[name], pooled=pooled, said=before, chooser=chooser)
         (folder / PAGE).write_text(page, encoding="utf-8")

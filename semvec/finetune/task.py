@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semvec.errors import InputError
 from semvec.finetune.heads import Head
-from semvec.finetune.options import MOST_LAYERS, FinetuneOptions, HeadKind, Scheme, check_range, schedule_of
+from semvec.finetune.options import MOST_LAYERS, RANGES, FinetuneOptions, HeadKind, Scheme, check_range, schedule_of
 from semvec.finetune.windows import Reader, Window
 from semvec.measures.intervals import Outcome
 from semvec.types import JSON, Pooling
@@ -77,7 +77,7 @@ class HeadConfig:
         known = {field.name: record[field.name] for field in fields(cls)}
         known |= {"labels": tuple(map(str, known["labels"])), "layers": tuple(map(int, known["layers"]))}
         known["prune"] = schedule_of(known["prune"])
-        for name in ("max_tokens", "dropout", "keep", "experts", "expert_dim", "capacity"):
+        for name in known.keys() & RANGES.keys():
             check_range(name, known[name])
         for name in ("many", "scored", "unanswerable", "crf"):
             if not isinstance(known[name], bool):

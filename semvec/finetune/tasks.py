@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from semvec.errors import OptionError
+from semvec.finetune.options import ROUTED
 from semvec.types import did_you_mean
 
 PRUNED = "semvec.finetune.prune:PrunedModel"
@@ -42,7 +43,7 @@ LAYOUT = {
 INPUT = {"relation": "texts.jsonl", "qa": "questions.csv", "similarity": "pairs.tsv", "pairs": "pairs.tsv"}
 """What a file of inputs might be called, where it is not lines of text."""
 
-HEADS = ("head", "keep", "experts", "expert_dim", "capacity", "prune")
+HEADS = (*ROUTED, "prune")
 USES: dict[str, tuple[str, ...]] = {
     "classify": ("many", "balanced", "label_smoothing", "pooling", "knn", *HEADS),
     "tag": ("crf", "scheme", "knn"),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.embeddings import Embeddings
+from semvec.embeddings.means import mean_by_text
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.multi_vector import MultiVectorEncoder
 from semvec.encoders.protocol import Encoder
@@ -176,7 +177,7 @@ class _TextVectors:
         """Return the vectors (texts, dim) of ``texts``, whose ``tokens`` are known."""
         if self.means is False:
             return self.encoder.encode_document(texts).floats()
-        means = _means(tokens)
+        means = mean_by_text(tokens, special=True)
         if self.means is None:
             able = np.flatnonzero((np.bincount(tokens.text_index[tokens.oov != Oov.ZERO], minlength=len(texts)) > 1)
                                   & (tokens.n_truncated == 0))  # fmt: skip
@@ -188,18 +189,6 @@ class _TextVectors:
             self.means = fits and bool(np.abs(normalize(true) - normalize(means[probed])).max() <= CLOSE)
             return self.of(texts, tokens)
         return means
-
-
-def _means(tokens: Embeddings) -> NDArray[np.float32]:
-    """Return the mean (texts, dim) of the vectors of each text that are not zero."""
-    solid = tokens.oov != Oov.ZERO
-    vectors, owner = tokens.floats()[solid], tokens.text_index[solid]
-    sums = np.zeros((len(tokens), tokens.dim), dtype=np.float32)
-    if len(owner):
-        starts = np.flatnonzero(np.diff(owner, prepend=-1))
-        sums[owner[starts]] = np.add.reduceat(vectors, starts, axis=0)
-    counts = np.maximum(np.bincount(owner, minlength=len(tokens)), 1).astype(np.float32)
-    return np.asarray(sums / counts[:, None], dtype=np.float32)
 
 
 def texts_at(tokens: Embeddings, texts: list[int]) -> Embeddings:

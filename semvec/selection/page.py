@@ -10,7 +10,6 @@ from semvec.selection.report import RoutingReport, TextRouting
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D00", "#6F4E9C")
 """Okabe and Ito's, which most colour-blind people tell apart, and two more; with more experts they come again."""
 
-MOST_TEXTS = 200
 CONTINUES = "##"
 
 STYLE = """
@@ -52,14 +51,13 @@ def routing_page(
     """Return a page that shows which of ``experts`` took which tokens of each text, as ``report`` sums it up.
 
     Tokens in ``pooled`` (the same texts), which a router keeps, are framed; ``said`` stands before each text; ``chooser`` is
-    what an expert is called. The first `MOST_TEXTS` texts are shown.
+    what an expert is called. ``report`` may be of more texts, of which these are the first.
     """
-    shown = range(min(len(experts), MOST_TEXTS))
     texts = "\n".join(
         f'<div class="text">{_said(said, at)}{_tokens(experts[at], pooled[at] if pooled else None, chooser)}</div>'
-        for at in shown
+        for at in range(len(experts))
     )
-    more = f"<p class=note>The first {len(shown):,} of {len(experts):,} texts.</p>" if len(shown) < len(experts) else ""
+    more = f"<p class=note>The first {len(experts):,} of {report.texts:,} texts.</p>" if len(experts) < report.texts else ""
     framed = " What the router keeps is framed." if pooled else ""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'

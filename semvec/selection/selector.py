@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import written_whole
+from semvec.embeddings.means import mean_by_text
 from semvec.errors import FormatError, InputError, OptionError
 from semvec.selection.hard import Known, Strategy
 from semvec.selection.keep import Scorer, Selection
@@ -155,15 +156,6 @@ def _check(tokens: Embeddings, texts: Sequence[str]) -> None:
         raise InputError(
             f"tokens of {len(tokens)} texts, and {'one string' if isinstance(texts, str) else f'{len(texts)} texts'}"
         )
-
-
-def mean_by_text(tokens: Embeddings) -> NDArray[np.float32]:
-    """Return the mean of each text's rows (texts, dim), special tokens and those without a vector left out; zeros of none."""
-    there = ~tokens.special & (tokens.oov != Oov.ZERO)
-    sums, owners = np.zeros((len(tokens), tokens.dim), dtype=np.float64), tokens.text_index[there]
-    np.add.at(sums, owners, tokens.floats()[there])
-    counts = np.bincount(owners, minlength=len(tokens))
-    return np.asarray(sums / np.maximum(counts, 1)[:, None], dtype=np.float32)
 
 
 def _class_means(tokens: Embeddings, labels: Sequence[str]) -> NDArray[np.float32]:

@@ -100,3 +100,12 @@ def test_what_is_in_a_text_is_no_markup(tmp_path: Path) -> None:
     assert "&lt;b&gt;</span><span" in page  # pieces of a word stay together
     assert "<b>" not in page
     assert "<i>" not in page.replace('<i style="', "")
+
+
+def test_a_page_says_how_many_texts_there_are() -> None:
+    from semvec.selection.page import routing_page
+    from semvec.selection.report import TextRouting, routing_report
+
+    text = TextRouting(["x"], np.array([[True]]), np.ones((1, 1), np.float32))
+    assert "The first 2 of 3 texts." in routing_page("t", routing_report([text] * 3), [text] * 2)
+    assert "The first" not in routing_page("t", routing_report([text] * 2), [text] * 2)

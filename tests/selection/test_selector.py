@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semvec.embeddings.means import mean_by_text
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.word import WordEncoder
 from semvec.errors import FormatError, InputError, OptionError
 from semvec.selection.hard import Known, Strategy
 from semvec.selection.keep import Selection
-from semvec.selection.selector import TokenSelector, mean_by_text
+from semvec.selection.selector import TokenSelector
 from semvec.selection.soft import LearnedScorer
 from semvec.selection.terms import Corpus, chi_squared
 from tests import tiny
