@@ -9,13 +9,12 @@ from typing import Any
 import click
 
 from semvec.finetune.options import Precision
-from semvec.types import Strategy
+from semvec.types import Strategy, Way
 from semvec_cli.bar import Bar
 from semvec_cli.choices import one_of
 from semvec_cli.colours import one_line
 from semvec_cli.column_names import column, columns_named
 
-WAYS = ("knn", "gate", "concat", "cross-attention")
 encoder_option: Callable[..., Any] = click.option("--retriever", help="The encoder that finds, if not found by its name.")
 device_option: Callable[..., Any] = click.option("--device", help="cpu, cuda, …  [default: the best there is]")
 
@@ -41,9 +40,7 @@ def augment() -> None:
 @click.option("--data", required=True, metavar="DATA", help="A table of label and text (tag: CoNLL columns), or a folder.")
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The folder to write.")
 @click.option("--task", type=click.Choice(["classify", "tag"]), default="classify", help="Labels of texts, or tags of words.")
-@click.option(
-    "--way", type=click.Choice(WAYS), help="How what is found is used.  [default: gate; tag: concat, which is its only one]"
-)
+@click.option("--way", type=one_of(Way), help="How what is found is used.  [default: gate; tag: concat, which is its only one]")
 @click.option("--collection", help="Look things up there, not in the training examples; labels are in the field label.")
 @click.option("--retriever", help="The encoder that finds.  [default: --model, which does not learn for that]")
 @click.option("-k", type=click.IntRange(1), default=8, help="Neighbours; under knn and gate validation chooses of 4 to 64.")
@@ -52,6 +49,7 @@ def augment() -> None:
 )
 @click.option("--hybrid", is_flag=True, help="Look for words too (BM25).")
 @click.option("--level", type=click.Choice(["text", "token"]), default="text", help="token: late interaction (MaxSim).")
+@click.option("--joint", is_flag=True, help="Learn what to look for, too (RAG): concat reads each neighbour apart, weighed.")
 @click.option("--validation", metavar="FILE", help="What to validate on.  [default: dev in DATA, else a share of it]")
 @column  # type: ignore[untyped-decorator]
 @click.option("-s", "--strategy", type=one_of(Strategy), default="full", help="How much of the encoder learns.")
@@ -82,10 +80,10 @@ def train(**options: Any) -> None:
     from semvec.augment.train import train as make
     from semvec.finetune.options import FinetuneOptions
 
-    options["way"] = options["way"] or ("concat" if options["task"] == "tag" else "gate")
+    options["way"] = options["way"] or (Way.CONCAT if options["task"] == "tag" else Way.GATE)
     quiet, own = options.pop("quiet"), ("strategy", "epochs", "batch_size", "learning_rate", "precision", "seed")
     chosen = FinetuneOptions(**{name: options.pop(name) for name in own}, columns=columns_named(options.pop("column")))
-    how = Retrieval(options.pop("k"), options.pop("hybrid"), options.pop("level"))
+    how = Retrieval(options.pop("k"), options.pop("hybrid"), options.pop("level"), options.pop("joint"))
     with Bar(quiet) as bar:
         made = make(retrieval=how, options=chosen, progress=bar.to, **options)
     if quiet:
@@ -98,7 +96,7 @@ def train(**options: Any) -> None:
     click.echo(f"{counts['train']:,} examples to learn from, {counts['validation']:,} to validate on{split}")
     for name, value in made.record["validation"].items():
         click.echo(f"{name} {shown(value)} on the validation data, {shown(made.record['alone'][name])} where nothing is found")
-    if options["way"] in ("knn", "gate"):
+    if options["way"] in (Way.KNN, Way.GATE):
         says = f"the {its.weighing.k} nearest" + ("" if its.weighing.gate else f", weight {its.weighing.weight:g}")
         silent = "what is found has no say, as it did not help there; a model trained with --weight can be taught all the same"
         click.echo(silent if its.weighing.silent else f"what is found has a say: {says}")

@@ -195,3 +195,17 @@ class Oov(IntEnum):
     SUBWORD = 3
     SPELLING = 4
     ZERO = 5
+
+
+class Way(Choice):
+    """How a model uses its neighbours.
+
+    ``knn``: their labels are weighed beside what the model says. ``gate``: the same, each text with a weight of its own.
+    ``concat``: they are read together with the text, their labels before them. ``cross-attention``: layers on top of the encoder
+    attend to their tokens.
+    """
+
+    KNN = "knn"
+    GATE = "gate"
+    CONCAT = "concat"
+    CROSS = "cross-attention"

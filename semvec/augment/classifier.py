@@ -13,9 +13,10 @@ from typing_extensions import Self
 
 from semvec.augment.crossed import Crossed
 from semvec.augment.examples import Looked
+from semvec.augment.joint import Joint
 from semvec.augment.looks_up import MEMORY, MODEL, Described, LooksUp
 from semvec.augment.memory import Memory, as_evidence, label_of, open_memory, without
-from semvec.augment.ways import Answering, Shares, Way, Weighed, answering, bank_of
+from semvec.augment.ways import Answering, Shares, Weighed, answering
 from semvec.encoders.tuned import read_about
 from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.classify import label_answer, label_findings
@@ -25,7 +26,7 @@ from semvec.finetune.task import Answer, Findings
 from semvec.finetune.tuned import Loading
 from semvec.results import Hits
 from semvec.text.examples import LabelledTexts
-from semvec.types import JSON
+from semvec.types import JSON, Way
 
 
 class RetrievalAugmentedClassifier(LooksUp):
@@ -52,14 +53,16 @@ class RetrievalAugmentedClassifier(LooksUp):
         with ExitStack() as held:
             where = its.collection or place / MEMORY
             memory = held.enter_context(open_memory(where, its.retrieval, encoder or its.encoder, device=device))
-            if its.way == Way.CROSS:
-                model: Any = Crossed.load(Looked(), place / MODEL, read_about(place / MODEL), Loading(device))
-                model.attend(bank_of(memory))
+            if its.way == Way.CROSS or its.retrieval.joint:
+                reads = Crossed if its.way == Way.CROSS else Joint
+                model: Any = reads.load(Looked(), place / MODEL, read_about(place / MODEL), Loading(device))
+                if its.retrieval.joint:
+                    model.attend(memory)
             else:
                 model = load_model(place / MODEL, device=device)
             if not isinstance(model, FineTuned) or not model.config.labels:
                 raise ModelError(f"{place / MODEL}: is no model that says labels")
-            return cls(answering(its.way, model, its.weighing, memory), memory, its, held.pop_all())
+            return cls(answering(its.way, model, its.weighing), memory, its, held.pop_all())
 
     def _labels(self, hits: Sequence[Hits]) -> list[str]:
         """Return the labels that can be said: those the model has learnt and, where labels are weighed, those of ``hits``."""

@@ -1,7 +1,7 @@
 """A classifier that attends to the tokens of its neighbours before it decides (after RETRO, arXiv:2112.04426).
 
 Cross-attention layers on top of the encoder read the states of the neighbours' tokens, each with a learned mark of its label. The
-states are those of the encoder that finds the neighbours, which does not learn, so they are computed once.
+states are those of the very encoder that reads the text: computed once, and anew before every epoch where it learns.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from semvec.augment.examples import FoundTexts
 from semvec.augment.memory import label_of
 from semvec.encoders.protocol import Encoder
-from semvec.errors import OptionError
 from semvec.finetune.heads import Batch, Head, LabelHead, pooled
 from semvec.finetune.model import FineTuned
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import HeadConfig, HeadTask
+from semvec.finetune.tuned import Lesson
 from semvec.finetune.windows import Window
-from semvec.types import Oov
+from semvec.types import JSON, Level, Oov, Progress
 
 TOKENS = 32
 """Tokens of each neighbour that are read: the first ones."""
@@ -55,6 +55,12 @@ class Bank:
             self.states.append(states)
             self.counts.append(len(rows))
 
+    def renew(self, encoder: Encoder) -> None:
+        """Encode all texts anew, by ``encoder``; each stays at its place."""
+        texts = list(self.places)
+        self.__init__(encoder)  # type: ignore[misc]
+        self.add(texts)
+
     def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (rows, k · TOKENS, dim) of the texts at ``places`` (rows, k), and which of them are there."""
         flat, (rows, k) = places.flatten().tolist(), places.shape
@@ -72,11 +78,11 @@ class CrossAttentionHead(LabelHead):
     per_token = True
     bank: Bank
 
-    def __init__(self, config: HeadConfig, dim: int, found_dim: int, **more: Any) -> None:
+    def __init__(self, config: HeadConfig, dim: int, hidden: int, **more: Any) -> None:
         labels = len(config.labels)
         super().__init__(dim, labels, config.dropout, config.pooling, **more)
         heads = dim // WIDTH if dim % WIDTH == 0 else 1
-        self.into = nn.Linear(found_dim, dim)
+        self.into = nn.Linear(hidden, dim)
         self.marks = nn.Embedding(labels + 1, dim)
         nn.init.normal_(self.marks.weight, std=0.02)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(LAYERS))
@@ -103,19 +109,35 @@ class CrossAttentionHead(LabelHead):
 class Crossed(FineTuned):
     """A classifier whose head is a `CrossAttentionHead`; its examples come with their neighbours (`FoundTexts`)."""
 
+    def __post_init__(self) -> None:
+        self.attend()
+
     @classmethod
     def make_head(
         cls, task: HeadTask[Any], config: HeadConfig, hidden: int, options: FinetuneOptions, examples: Any = None
     ) -> Head:
         return CrossAttentionHead(config, hidden * len(config.layers), hidden, smoothing=options.label_smoothing)
 
-    def attend(self, bank: Bank) -> None:
-        """Read the states of neighbours from ``bank``; `OptionError` where they are of another size than this model's."""
+    def attend(self) -> None:
+        """Forget what was read of other texts' neighbours; the next are read by the encoder as it is."""
         head: Any = self.network.head
-        if head.into.in_features != bank.encoder.dim:
-            wide = f"{bank.encoder.dim} numbers a token, and the model of {head.into.in_features}"
-            raise OptionError(f"cross-attention: the encoder that finds has {wide}: the two must be alike")
-        head.bank = bank
+        head.bank = Bank(as_tokens(self.encoder))
+
+    def renewed(self, examples: Any, windows: list[Window], *, labelled: bool) -> list[Window]:
+        """Return ``windows`` as they are, their neighbours being read anew where the encoder has learnt since."""
+        bank: Any = self.network.head.bank
+        if not self.frozen:
+            encoder, was = self._encoder_now(), self.network.training
+            if encoder.weights != bank.encoder.weights:
+                self.network.eval()
+                bank.renew(as_tokens(encoder))
+                self.network.train(was)
+        return windows
+
+    def learn(self, lesson: Lesson, progress: Progress | None = None) -> JSON:
+        history = super().learn(lesson, progress)
+        self.attend()
+        return history
 
     def windows(self, examples: FoundTexts, *, labelled: bool) -> list[Window]:  # type: ignore[override]
         bank: Any = self.network.head.bank
@@ -130,3 +152,8 @@ class Crossed(FineTuned):
             rows.append({FOUND: found, MARKS: marks})
         windows = super().windows(examples, labelled=labelled)
         return [Window(its.owner, {**its.inputs, **rows[its.owner]}, its.known) for its in windows]
+
+
+def as_tokens(encoder: Encoder) -> Encoder:
+    """Return what gives the states of tokens as ``encoder`` has them."""
+    return encoder.with_options(level=Level.TOKEN, normalize=False)

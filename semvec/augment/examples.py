@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from semvec.augment.memory import label_of
 from semvec.errors import InputError
 from semvec.finetune.classify import Classify
 from semvec.finetune.options import FinetuneOptions
-from semvec.results import Hits
+from semvec.results import Hit, Hits
 from semvec.text.columns import read_columns, require_some
 from semvec.text.examples import LABELLED, LabelledTexts
 from semvec.text.tagged import TaggedSentences, entities
+
+CHARACTERS = 640
+"""Characters of all neighbours together that are read beside a text, so that both fit into what an encoder reads at once."""
 
 DOCUMENTS = ("document", "document_id", "doc_id")
 
@@ -27,9 +31,10 @@ class DocumentedTexts(LabelledTexts):
 
 @dataclass(frozen=True)
 class FoundTexts(LabelledTexts):
-    """Texts with a label each, and their neighbours, ``hits``."""
+    """Texts with a label each, their neighbours, ``hits``, and the ``documents`` they are parts of, where that is known."""
 
     hits: Sequence[Hits]
+    documents: list[str | None] | None = None
 
 
 class Looked(Classify):
@@ -73,3 +78,12 @@ def notes(examples: TaggedSentences) -> list[str]:
         parts = [f"{' '.join(words[its.start : its.end])} ({its.kind})" for its in entities(tags)]
         found.append(", ".join(parts) or "-")
     return found
+
+
+def beside(hits: Sequence[Hit] | Hits) -> str:
+    """Return what is read beside a text: the label of each neighbour, if it has one, and its beginning, of all as much."""
+    parts, each = [], CHARACTERS // max(1, len(hits))
+    for hit in hits:
+        text, label = " ".join((hit.text or "").split())[:each], label_of(hit)
+        parts.append(text if label is None else f"{label}: {text}")
+    return " ; ".join(parts)

@@ -52,7 +52,7 @@ def kind_of(task: str) -> Kind:
         lambda its: its.texts,
         lambda its: its.labels,
         lambda its: its.documents,
-        lambda its, hits: FoundTexts(its.texts, its.labels, hits),
+        lambda its, hits: FoundTexts(its.texts, its.labels, hits, its.documents),
         Crossed,
     )
 

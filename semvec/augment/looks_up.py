@@ -13,13 +13,12 @@ from pathlib import Path
 from typing_extensions import Self
 
 from semvec.augment.memory import Memory, Retrieval
-from semvec.augment.ways import Way
 from semvec.augment.weigh import Weighing
 from semvec.embeddings.files import written_whole
 from semvec.errors import InputError, ModelError, ModelNotFound
 from semvec.results import Hits
 from semvec.store.collection import Collection
-from semvec.types import JSON, Level
+from semvec.types import JSON, Level, Way
 
 ABOUT, MODEL, MEMORY = "augment.json", "model", "memory"
 VERSION = 1
@@ -62,7 +61,7 @@ class Described:
             if its["format"] != VERSION:
                 raise TypeError(f"format {its['format']!r:.40}, and this version of semvec reads {VERSION}")
             how = its["retrieval"]
-            retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), Level(how["level"]))
+            retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), Level(how["level"]), bool(how.get("joint", False)))
             weighing, place = Weighing.from_json(its["weighing"]), its["collection"]
             encoder = its["encoder"]
             where, by, task = place and str(place), encoder and str(encoder), str(its["task"])

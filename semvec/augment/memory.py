@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.embeddings.embeddings import Embeddings
+from semvec.embeddings.quantise import Vectors
+from semvec.embeddings.similarity import similarity
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, OptionError
 from semvec.results import Hit, Hits
@@ -41,11 +43,15 @@ WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Retrieval:
-    """How ``k`` neighbours are found: by one vector a text, with its words too (``hybrid``), or by all tokens (``level``)."""
+    """How ``k`` neighbours are found: by one vector a text, with its words too (``hybrid``), or by all tokens (``level``).
+
+    ``joint`` has the vectors of texts, by which neighbours are looked for, learn together with the model that reads these.
+    """
 
     k: int = 8
     hybrid: bool = False
     level: Level = Level.TEXT
+    joint: bool = False
 
     def __post_init__(self) -> None:
         check_k(self.k)
@@ -54,6 +60,8 @@ class Retrieval:
             raise OptionError(f"neighbours are found at level text or token, not {self.level}")
         if self.hybrid and self.level == Level.TOKEN:
             raise OptionError("hybrid goes with one vector a text, not with late interaction")
+        if self.joint and (self.hybrid or self.level == Level.TOKEN):
+            raise OptionError("joint is learnt on one vector a text, without hybrid and without late interaction")
 
     def to_json(self) -> JSON:
         """Return this as JSON."""
@@ -63,8 +71,11 @@ class Retrieval:
 class Memory:
     """Items that ``searcher`` finds, as ``how`` says: neighbours of texts, which may be labelled.
 
-    Whatever is added or removed counts from the next question on.
+    Whatever is added or removed counts from the next question on. ``bend`` is what a model has learnt to make of the vectors of
+    texts before it looks for them.
     """
+
+    bend: Callable[[Vectors], Vectors] | None = None
 
     def __init__(self, searcher: Searcher | TokenSearcher, how: Retrieval) -> None:
         self.searcher, self.how = searcher, how
@@ -95,7 +106,7 @@ class Memory:
         rest = asked.known
         while rest:
             again = []
-            for at, its in zip(rest, asked.search(rest, min(among, count)), strict=True):
+            for at, its in zip(rest, asked.search(rest, min(among, count), apart=apart), strict=True):
                 own = documents[at] if documents else None
                 left = tuple(hit for hit in its if not (apart and _same(texts[at], own, hit)))
                 found[at] = Hits(left[:k], texts[at])
@@ -113,6 +124,10 @@ class Memory:
         else:
             counts = (queries.oov != Oov.ZERO).astype(np.int64)
         return _Asked(self, list(texts), queries, counts)
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors (texts, dim) of ``texts``, as they are before anything is made of them."""
+        return self.searcher.encoder.encode_query(list(texts)).floats()
 
     def add(self, ids: Sequence[str], texts: Sequence[str], labels: Sequence[str] | None = None, **fields: Sequence[JSON]) -> int:
         """Write ``texts`` with their ``labels``, in the place of items with their ids; return how many were written."""
@@ -143,18 +158,28 @@ class _Asked:
         """The places of texts in which there is something that the encoder knows."""
         return [at for at, text in enumerate(self.texts) if self.counts[at] and text.strip()]
 
-    def search(self, rows: list[int], k: int) -> list[Hits]:
-        """Return the ``k`` best items of the texts at ``rows``."""
-        collection = self.memory.collection
+    def search(self, rows: list[int], k: int, *, apart: bool) -> list[Hits]:
+        """Return the ``k`` best items of the texts at ``rows``; how near they are to be ``apart`` goes by unbent vectors."""
+        collection, bend = self.memory.collection, self.memory.bend
         if isinstance(self.memory.searcher, TokenSearcher):
             found = collection.search_tokens(texts_at(self.queries, rows), k)
             return [_divided(its, int(self.counts[at])) for at, its in zip(rows, found, strict=True)]
-        hits = collection.search(self.queries.floats()[rows], k)
+        vectors = self.queries.floats()[rows]
+        if bend is not None:
+            hits = collection.search(bend(vectors), k)
+            return [self._as_near(its, row) for its, row in zip(hits, vectors, strict=True)] if apart else hits
+        hits = collection.search(vectors, k)
         if not self.memory.how.hybrid:
             return hits
         words = collection.search_words([self.texts[at] for at in rows], k)
         fusion = Fusion(WORDS_WEIGHT)
         return [fusion.joined(one, other, FLOORS[Metric.COSINE])[:k] for one, other in zip(hits, words, strict=True)]
+
+    def _as_near(self, hits: Hits, vector: Vectors) -> Hits:
+        """Return ``hits`` with the cosines of their own vectors and ``vector``, whatever they were found by."""
+        kept = [np.zeros_like(vector) if its is None else its.vector for its in self.memory.collection.get(hits.ids)]
+        near = similarity(vector[None], np.stack(kept))[0].tolist()
+        return replace(hits, hits=tuple(replace(hit, parts={"dense": one}) for hit, one in zip(hits, near, strict=True)))
 
 
 def _divided(hits: Hits, by: int) -> Hits:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from semvec.augment.classifier import RetrievalAugmentedClassifier, findings
 from semvec.augment.tagger import RetrievalAugmentedTagger
-from semvec.augment.ways import Way
 from semvec.finetune.classify import Classify
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.report import SPLITS
@@ -18,7 +17,7 @@ from semvec.measures.intervals import differences
 from semvec.results import Hits
 from semvec.text.columns import split_file
 from semvec.text.examples import read_labelled
-from semvec.types import JSON
+from semvec.types import JSON, Way
 
 FOUND, ALONE = "with what it finds", "where nothing is found"
 READS = (

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from typing_extensions import Self
 
-from semvec.augment.examples import FoundSentences, notes, sentences
+from semvec.augment.examples import FoundSentences, beside, notes, sentences
 from semvec.augment.looks_up import MEMORY, MODEL, Described, LooksUp
 from semvec.augment.memory import Memory, as_evidence, open_memory, without
-from semvec.augment.ways import beside
 from semvec.encoders.tuned import read_about
 from semvec.errors import InputError, ModelError
 from semvec.finetune.model import FineTuned

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from semvec.augment.classifier import RetrievalAugmentedClassifier, findings
-from semvec.augment.crossed import Crossed
+from semvec.augment.examples import beside
+from semvec.augment.joint import Joint
 from semvec.augment.kinds import Kind, kind_of
 from semvec.augment.looks_up import ABOUT, MEMORY, MODEL, Described
 from semvec.augment.memory import DOCUMENT, Memory, Retrieval, label_of, new_memory, open_memory
 from semvec.augment.tagger import Helped, RetrievalAugmentedTagger
-from semvec.augment.ways import Way, Weighed, answering, bank_of, beside
+from semvec.augment.ways import Weighed, answering
 from semvec.augment.weigh import Weighing, chosen_gate, chosen_weight
 from semvec.embeddings.files import check_replaceable, folder_written_whole, held, plain_errors, written_whole
 from semvec.encoders.catalog import load_encoder
@@ -40,7 +41,7 @@ from semvec.finetune.tuned import Lesson, Loading, named
 from semvec.measures.intervals import Outcome
 from semvec.results import Hits
 from semvec.store.collection import Collection
-from semvec.types import JSON, Progress, Step
+from semvec.types import JSON, Progress, Step, Way
 
 RUN = "augment-run.json"
 TEMPERATURE = 0.1
@@ -90,7 +91,7 @@ def train(
     """
     way, how, options = Way(way), retrieval or Retrieval(), options or FinetuneOptions()
     kind = kind_of(task)
-    _check(task, way, options, weight)
+    _check(task, way, how, options, weight)
     target, started, say = Path(output), perf_counter(), progress or (lambda _: None)
     finder = None if collection is not None and retriever is None else os.fspath(retriever or model)
     place = None if collection is None else named(collection)
@@ -139,7 +140,7 @@ def _look(memory: Memory, kind: Kind, say: Progress, examples: Any, k: int | Non
 
 def _measure_labels(tuned: FineTuned, memory: Memory, its: Described, look: Look, validation: Any) -> dict[str, Findings]:
     """Return what the labels said of the validation data are worth, with what is found there and where nothing is found."""
-    made = RetrievalAugmentedClassifier(answering(its.way, tuned, its.weighing, memory), memory, its)
+    made = RetrievalAugmentedClassifier(answering(its.way, tuned, its.weighing), memory, its)
     k, nothing = made.answering.wanted(its.retrieval.k), [Hits((), text) for text in validation.texts]
     both = {"validation": look(validation, k) if k else nothing, "alone": nothing}
     return {name: findings(validation, made.weighed(validation.texts, hits)) for name, hits in both.items()}
@@ -166,9 +167,14 @@ class _Run:
     say: Progress
     fixed: Weighing | None
 
+    @property
+    def joint(self) -> bool:
+        """Whether what is looked for is learnt, too."""
+        return self.memory.how.joint
+
     def trained(self, look: Look) -> tuple[FineTuned, Weighing, dict[str, JSON]]:
         """Return the model, what neighbours count for, and what is to be noted."""
-        if self.way == Way.CROSS or self.kind.reads is Helped:
+        if self.way == Way.CROSS or self.joint or self.kind.reads is Helped:
             return self._reading(look)
         folder = self.work / MODEL
         if not folder.is_dir():
@@ -232,9 +238,9 @@ class _Run:
         """Return a model that reads what is found itself."""
         task, both = self.kind.task, (self.examples.train, self.examples.validation)
         train, validation = (self.kind.found(its, look(its)) for its in both)
-        tuned: Any = self.kind.reads.start(task, self.model, train, self.options, self.loading)
-        if isinstance(tuned, Crossed):
-            tuned.attend(bank_of(self.memory))
+        tuned: Any = (Joint if self.joint else self.kind.reads).start(task, self.model, train, self.options, self.loading)
+        if isinstance(tuned, Joint):
+            tuned.attend(self.memory)
         task.check(validation, tuned.config, "validation data")
         measure = chosen_measure(task, tuned, self.options)
         history = tuned.learn(Lesson(train, validation, measure, self.work / CHECKPOINTS, self.resume), self.say)
@@ -244,18 +250,22 @@ class _Run:
         return tuned, Weighing(), {"history": history}
 
 
-def _check(task: str, way: Way, options: FinetuneOptions, weight: float | None) -> None:
+def _check(task: str, way: Way, how: Retrieval, options: FinetuneOptions, weight: float | None) -> None:
     """Raise `OptionError` for ``options`` that do not go with the ``way``."""
     if task == "tag" and way != Way.CONCAT:
         raise OptionError(f"taggers look things up by the way concat, not by {way}; 'semvec finetune tag --knn' weighs words")
     if weight is not None and (way not in (Way.KNN, Way.GATE) or not 0 < weight <= 1):
         raise OptionError("weight goes with the ways knn and gate, and is more than 0 and at most 1")
+    if how.joint and (task != "classify" or way != Way.CONCAT):
+        raise OptionError("joint goes with labels of texts (classify) and the way concat")
     if options.many:
         raise OptionError("looking things up goes with one label a text, not with many")
     if options.knn or options.prune or options.search:
         raise OptionError("knn, prune and search are options of finetune, not of augment")
     if way == Way.CROSS and options.head != HeadKind.LINEAR:
         raise OptionError("cross-attention is a head itself, and goes with the option head at linear")
+    if how.joint and options.head != HeadKind.LINEAR:
+        raise OptionError("joint goes with the option head at linear")
 
 
 def _work(work: Path, digest: str, *, resume: bool, overwrite: bool) -> Path:

@@ -9,32 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.augment.crossed import Bank, CrossAttentionHead
-from semvec.augment.examples import FoundTexts
-from semvec.augment.memory import Memory, label_of
+from semvec.augment.crossed import Crossed
+from semvec.augment.examples import FoundTexts, beside
+from semvec.augment.joint import Joint
 from semvec.augment.weigh import Weighing
 from semvec.finetune.model import FineTuned
 from semvec.results import Hits
 from semvec.text.examples import ClassedPairs, LabelledTexts
-from semvec.types import Choice, Level
+from semvec.types import Way
 
 Shares = NDArray[np.float64]
-CHARACTERS = 640
-"""Characters of all neighbours together that are read beside a text, so that both fit into what an encoder reads at once."""
-
-
-class Way(Choice):
-    """How a model uses its neighbours.
-
-    ``knn``: their labels are weighed beside what the model says. ``gate``: the same, each text with a weight of its own.
-    ``concat``: they are read together with the text, their labels before them. ``cross-attention``: layers on top of the encoder
-    attend to their tokens.
-    """
-
-    KNN = "knn"
-    GATE = "gate"
-    CONCAT = "concat"
-    CROSS = "cross-attention"
 
 
 class Answering(ABC):
@@ -86,42 +70,29 @@ class Concatenated(Answering):
         return _among(shares_in(self.model.predict(pairs), self.own_labels), self.own_labels, labels)
 
 
-class Attending(Answering):
-    """A model with cross-attention to the tokens of the neighbours, which the encoder of ``memory`` reads."""
-
-    def __init__(self, model: FineTuned, memory: Memory) -> None:
-        super().__init__(model)
-        self.memory = memory
-
-    def begun(self, texts: Sequence[str]) -> Any:
-        head: Any = self.model.network.head
-        assert isinstance(head, CrossAttentionHead)
-        head.bank = bank_of(self.memory)  # what was read for other texts is forgotten
+class Reading(Answering):
+    """A model that reads the neighbours itself."""
 
     def shares(self, texts: Sequence[str], hits: Sequence[Hits], labels: Mapping[str, int], begun: Any) -> Shares:
         found = self.model.predict(FoundTexts(list(texts), [""] * len(texts), hits))
         return _among(shares_in(found, self.own_labels), self.own_labels, labels)
 
 
-def answering(way: Way, model: FineTuned, weighing: Weighing, memory: Memory) -> Answering:
-    """Return what makes answers of ``model`` and what is found in ``memory``."""
+class Attending(Reading):
+    """A model with cross-attention to the tokens of the neighbours."""
+
+    def begun(self, texts: Sequence[str]) -> Any:
+        assert isinstance(self.model, Crossed)
+        self.model.attend()
+
+
+def answering(way: Way, model: FineTuned, weighing: Weighing) -> Answering:
+    """Return what makes answers of ``model`` and what is found."""
     if way == Way.CROSS:
-        return Attending(model, memory)
+        return Attending(model)
+    if isinstance(model, Joint):
+        return Reading(model)
     return Concatenated(model) if way == Way.CONCAT else Weighed(model, weighing)
-
-
-def bank_of(memory: Memory) -> Bank:
-    """Return an empty bank of the states of tokens, by the encoder that finds the neighbours."""
-    return Bank(memory.searcher.encoder.with_options(level=Level.TOKEN, normalize=False))
-
-
-def beside(hits: Hits) -> str:
-    """Return what is read beside a text: the label of each neighbour, if it has one, and its beginning, of all as much."""
-    parts, each = [], CHARACTERS // max(1, len(hits))
-    for hit in hits:
-        text, label = " ".join((hit.text or "").split())[:each], label_of(hit)
-        parts.append(text if label is None else f"{label}: {text}")
-    return " ; ".join(parts)
 
 
 def shares_in(answers: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Shares:

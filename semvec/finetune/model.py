@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ class FineTuned(Tuned):
     config: HeadConfig
     network: Network = None  # type: ignore[assignment]
     neighbours: Neighbours | None = None
+    made_of: ClassVar[type[Network]] = Network
 
     @property
     def earlier(self) -> str:
@@ -83,7 +84,7 @@ class FineTuned(Tuned):
             config = replace(config, **_of_head(task, options), **_fitted(task, encoder, body, options))
             head = cls.make_head(task, config, encoder.transformer.hidden, options, examples).to(encoder.device)
         base = Grown(PLANS[options.strategy].stored, named(model), encoder.weights, options.reduction)
-        return cls(task, config, encoder, base, settled(options), network=Network(body, head, config.layers))
+        return cls(task, config, encoder, base, settled(options), network=cls.made_of(body, head, config.layers))
 
     @classmethod
     def load(cls, task: HeadTask[Any], folder: Path, about: Any, loading: Loading) -> FineTuned:
@@ -101,7 +102,7 @@ class FineTuned(Tuned):
                 module.load_state_dict(load_file(folder / name))
             except Exception as error:  # whatever safetensors and torch say of a file that is none, or of another module
                 raise ModelError(f"{folder}: {name} is missing or damaged ({str(error).splitlines()[0]:.120})") from error
-        network = Network(body.to(encoder.device), head.to(encoder.device), config.layers).eval()
+        network = cls.made_of(body.to(encoder.device), head.to(encoder.device), config.layers).eval()
         return cls(task, config, encoder, grown, options, about.get("record", {}), network, Neighbours.load(folder))
 
     @classmethod
@@ -210,11 +211,14 @@ class FineTuned(Tuned):
         windows = self.learned_from(windows, progress)
 
         def validate() -> Mapping[str, float]:
-            said = self._answers(self.logits(asked), asked, lesson.validation)
+            now = self.renewed(lesson.validation, asked, labelled=False)
+            said = self._answers(self.logits(now), now, lesson.validation)
             return self.task.findings(lesson.validation, said, self.config).values
 
-        together = partial(collate, pad=self.pad)
-        history = train(self.network, windows, self.options, lesson, validate, self.device, collate=together, progress=progress)
+        together, renew = partial(collate, pad=self.pad), partial(self.renewed, lesson.examples, windows, labelled=True)
+        history = train(
+            self.network, windows, self.options, lesson, validate, self.device, collate=together, renew=renew, progress=progress
+        )
         self.network.eval()
         if not self.frozen:
             self.encoder = self._encoder_now()
@@ -229,6 +233,10 @@ class FineTuned(Tuned):
             digest.update(tensor.detach().float().cpu().numpy().tobytes())
         its = Transformer.of(was.tokenizer.inner, self.plain_body, was.device, was.max_tokens, live=True)
         return self.encoder.with_transformer(its, model=self.encoder.model, weights=digest.hexdigest())
+
+    def renewed(self, examples: Any, windows: list[Window], *, labelled: bool) -> list[Window]:
+        """Return ``windows`` of ``examples`` as they are to be read now, before an epoch or a look: most stay as they are."""
+        return windows
 
     def learned_from(self, windows: list[Window], progress: Progress | None) -> list[Window]:
         """Return ``windows`` with all that is to be learnt from."""

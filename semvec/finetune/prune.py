@@ -19,7 +19,6 @@ from semvec.finetune.distilled import TAUGHT
 from semvec.finetune.fewer import Pruned
 from semvec.finetune.heads import Head
 from semvec.finetune.model import FineTuned
-from semvec.finetune.network import Network
 from semvec.finetune.options import ROUTED, FinetuneOptions, HeadKind
 from semvec.finetune.stored import check_whole
 from semvec.finetune.strategies import prepare, settled
@@ -68,7 +67,7 @@ class PrunedModel(FineTuned):
             head = cls.make_head(task, config, whole.encoder.transformer.hidden, options, examples).to(whole.device)
         body.check()
         head.load_state_dict(whole.network.head.state_dict())
-        network = Network(body, head, config.layers)
+        network = cls.made_of(body, head, config.layers)
         network.new = ("body.routers.",)
         return cls(task, config, whole.encoder, whole.base, settled(options), network=network)
 

@@ -115,6 +115,17 @@ class Told(TrainerCallback):  # type: ignore[misc]
             self.progress(Step("training", state.global_step, state.max_steps, "steps", loss))
 
 
+class Renewed(TrainerCallback):  # type: ignore[misc]
+    """Puts what ``renew`` gives in the place of ``items``, before every epoch but the first."""
+
+    def __init__(self, items: list[Item], renew: Callable[[], Sequence[Item]]) -> None:
+        self.items, self.renew = items, renew
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step:
+            self.items[:] = self.renew()
+
+
 def train(
     network: torch.nn.Module,
     items: Sequence[Item],
@@ -124,13 +135,16 @@ def train(
     device: str,
     *,
     collate: Callable[[Sequence[Any]], Batch],
+    renew: Callable[[], Sequence[Item]] | None = None,
     progress: Progress | None = None,
 ) -> JSON:
     """Train ``network`` on ``items``, those of ``lesson``, leave it as it was best, and return the history as JSON.
 
-    ``collate`` makes a batch of some of them. ``validate`` gives the measures of the network as it is. The history has the
-    loss of some steps, the measures of every look, and which was best.
+    ``collate`` makes a batch of some of them, ``renew`` gives them anew before every epoch but the first. ``validate`` gives the
+    measures of the network as it is. The history has the loss of some steps, the measures of every look, and which was best.
     """
+
+    kept = list(items)
 
     def make() -> Any:
         return Loop(
@@ -140,10 +154,10 @@ def train(
             options=options,
             model=network,
             args=TrainingArguments(**arguments(len(items), options, lesson, device)),
-            train_dataset=list(items),
+            train_dataset=kept,
             eval_dataset=[],
             data_collator=collate,
-            callbacks=callbacks(len(items), options, lesson, progress),
+            callbacks=[*callbacks(len(items), options, lesson, progress), *([Renewed(kept, renew)] if renew else [])],
         )
 
     return run(make, options.seed, lesson)

@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import numpy as np
 import pytest
 
 from semvec.augment.classifier import RetrievalAugmentedClassifier
 from semvec.augment.crossed import Bank, CrossAttentionHead
-from semvec.augment.examples import Looked
+from semvec.augment.examples import Looked, beside
 from semvec.augment.memory import Memory, Retrieval, new_memory
 from semvec.augment.report import ALONE, FOUND, compared
 from semvec.augment.train import train
-from semvec.augment.ways import Way, beside
 from semvec.augment.weigh import Weighing
 from semvec.encoders.catalog import load_encoder
 from semvec.errors import InputError, ModelError, ModelNotFound, OptionError, OutputExists, ResumeMismatch
 from semvec.finetune.heads import pooled
 from semvec.finetune.train import read_data
 from semvec.results import Hit, Hits
-from semvec.types import Step
+from semvec.types import Step, Way
 from tests import tiny
 from tests.finetune import small
 from tests.finetune.small import quick
@@ -237,6 +237,11 @@ def test_cross_attention_by_hand() -> None:
     head.bank = Bank(Encoded())  # type: ignore[arg-type]
     head.bank.add(["one", "two", "one"])
     assert head.bank.places == {"one": 1, "two": 2}
+    states = head.bank.states
+    head.bank.renew(Encoded())  # type: ignore[arg-type]
+    assert head.bank.places == {"one": 1, "two": 2}
+    assert head.bank.states is not states
+    np.testing.assert_array_equal(head.bank.states, states)
     hidden, mask = torch.randn(2, 5, 12), torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]])
     batch = {"mask": mask, "found": torch.tensor([[1, 2], [0, 0]]), "marks": torch.tensor([[1, 0], [0, 0]])}
     with torch.inference_mode():
@@ -338,3 +343,33 @@ def test_a_weight_that_is_named_counts(base: Path, tmp_path: Path) -> None:
     for wrong in ({"way": "concat", "weight": 0.5}, {"way": "knn", "weight": 1.5}):
         with pytest.raises(OptionError, match="weight goes with the ways knn and gate"):
             train(base, data, tmp_path / "n", device="cpu", **wrong)  # type: ignore[arg-type]
+
+
+def test_neighbours_are_read_by_the_encoder_as_it_is(made: Path, base: Path) -> None:
+    texts = ["freedom is a right", "the law of all"]
+    with RetrievalAugmentedClassifier.open(made / "cross-attention", device="cpu") as model:
+        hits = model.memory.neighbours(texts)
+        model.weighed(texts, hits)
+        bank: Any = model.answering.model.network.head.bank
+        own, first = load_encoder(made / "cross-attention" / "model", device="cpu"), load_encoder(base, device="cpu")
+        for at, text in ((bank.places[hit.text], hit.text) for its in hits for hit in its):
+            learnt, before = (one.with_options(level="token", normalize=False).encode([text]).floats() for one in (own, first))
+            kept = bank.states[at][: bank.counts[at]].astype(np.float32)
+            np.testing.assert_allclose(kept, learnt, atol=2e-3)
+            assert np.abs(kept - before).max() > 5e-3
+
+
+def test_neighbours_are_read_anew_as_the_encoder_learns(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, weights = small.write("classify", tmp_path), []
+    renew = Bank.renew
+
+    def spied(self: Bank, encoder: Any) -> None:
+        renew(self, encoder)
+        weights.append(encoder.weights)
+
+    monkeypatch.setattr(Bank, "renew", spied)
+    for strategy, times in (("full", 3), ("head", 0)):  # at each look, which is where the next epoch begins
+        weights.clear()
+        options = quick(strategy=strategy, epochs=3, max_tokens=48)
+        train(base, data, tmp_path / strategy, way=Way.CROSS, retrieval=Retrieval(3), options=options, device="cpu")
+        assert len(weights) == len(set(weights)) == times
