@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from semvec.finetune.options import Precision
-from semvec.types import Strategy, Way
+from semvec.types import Dtype, Strategy, Way
 from semvec_cli.bar import Bar
 from semvec_cli.choices import one_of
 from semvec_cli.colours import one_line
@@ -49,6 +49,12 @@ def augment() -> None:
 )
 @click.option("--hybrid", is_flag=True, help="Look for words too (BM25).")
 @click.option("--level", type=click.Choice(["text", "token"]), default="text", help="token: late interaction (MaxSim).")
+@click.option(
+    "--dtype",
+    type=one_of((Dtype.FLOAT32, Dtype.FLOAT16, Dtype.INT8)),
+    default="float32",
+    help="How the memory keeps vectors.",
+)
 @click.option("--joint", is_flag=True, help="Learn what to look for, too (RAG): concat reads each neighbour apart, weighed.")
 @click.option("--validation", metavar="FILE", help="What to validate on.  [default: dev in DATA, else a share of it]")
 @column  # type: ignore[untyped-decorator]
@@ -83,11 +89,12 @@ def train(**options: Any) -> None:
     options["way"] = options["way"] or (Way.CONCAT if options["task"] == "tag" else Way.GATE)
     quiet, own = options.pop("quiet"), ("strategy", "epochs", "batch_size", "learning_rate", "precision", "seed")
     chosen = FinetuneOptions(**{name: options.pop(name) for name in own}, columns=columns_named(options.pop("column")))
-    how = Retrieval(options.pop("k"), options.pop("hybrid"), options.pop("level"), options.pop("joint"))
+    how = Retrieval(options.pop("k"), options.pop("hybrid"), options.pop("level"), options.pop("joint"), options.pop("dtype"))
     with Bar(quiet) as bar:
         made = make(retrieval=how, options=chosen, progress=bar.to, **options)
     if quiet:
         return
+    from semvec.augment.card import facts
     from semvec.augment.looks_up import Described
     from semvec.finetune.card import shown
 
@@ -96,10 +103,10 @@ def train(**options: Any) -> None:
     click.echo(f"{counts['train']:,} examples to learn from, {counts['validation']:,} to validate on{split}")
     for name, value in made.record["validation"].items():
         click.echo(f"{name} {shown(value)} on the validation data, {shown(made.record['alone'][name])} where nothing is found")
-    if options["way"] in (Way.KNN, Way.GATE):
-        says = f"the {its.weighing.k} nearest" + ("" if its.weighing.gate else f", weight {its.weighing.weight:g}")
-        silent = "what is found has no say, as it did not help there; a model trained with --weight can be taught all the same"
-        click.echo(silent if its.weighing.silent else f"what is found has a say: {says}")
+    for line in facts(its):
+        click.echo(line)
+    if options["way"] in (Way.KNN, Way.GATE) and its.weighing.silent:
+        click.echo("a model trained with --weight can be taught all the same")
     click.echo(f"{made.path}: semvec augment predict {made.path} FILE, semvec augment report {made.path} --data TEST")
 
 
@@ -200,7 +207,7 @@ def report(model: str, data: str, column: tuple[str, ...], seed: int, retriever:
     names = list(next(iter(found.lines.values())))
     click.echo(f"{found.size:,} examples")
     click.echo(columns([["", *names], *([name, *(shown(line[one]) for one in names)] for name, line in found.lines.items())]))
-    for line in (*found.differences, *found.notes):
+    for line in (*found.differences, *found.notes, found.examined.cost):
         click.echo(f"  {line}")
 
 

@@ -32,9 +32,12 @@ def inspect(file: str, rows: int | None, as_json: bool) -> None:
     from semvec.embeddings.formats.companions import header_path
     from semvec.embeddings.storage import read_header
     from semvec.errors import FormatError
-    from semvec_cli.inspect_model import inspect_model
+    from semvec_cli.inspect_model import inspect_augmented, inspect_model
 
     path = Path(file)
+    if (path / "augment.json").is_file():
+        inspect_augmented(file, as_json)
+        return
     if path.is_file():
         try:
             _show_vectors(file, read_header(file), rows, as_json)

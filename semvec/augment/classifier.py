@@ -62,7 +62,13 @@ class RetrievalAugmentedClassifier(LooksUp):
                 model = load_model(place / MODEL, device=device)
             if not isinstance(model, FineTuned) or not model.config.labels:
                 raise ModelError(f"{place / MODEL}: is no model that says labels")
-            return cls(answering(its.way, model, its.weighing), memory, its, held.pop_all())
+            made = cls(answering(its.way, model, its.weighing), memory, its, held.pop_all())
+        made.folder = place
+        return made
+
+    @property
+    def wanted(self) -> int:
+        return self.answering.wanted(self.described.retrieval.k)
 
     def _labels(self, hits: Sequence[Hits]) -> list[str]:
         """Return the labels that can be said: those the model has learnt and, where labels are weighed, those of ``hits``."""
@@ -73,8 +79,7 @@ class RetrievalAugmentedClassifier(LooksUp):
 
     def found(self, texts: Sequence[str], *, evidence: bool = False) -> list[Hits]:
         """Return the neighbours of ``texts``: as many as count, or, as ``evidence`` where none do, as many as were to."""
-        k = self.answering.wanted(self.described.retrieval.k) or (self.described.retrieval.k if evidence else 0)
-        return self._found(texts, k)
+        return self._found(texts, self.wanted or (self.described.retrieval.k if evidence else 0))
 
     def predict(self, texts: Sequence[str], *, return_evidence: bool = False) -> list[Answer]:
         """Return the likeliest label of each of ``texts``, and how likely all are.
@@ -117,9 +122,11 @@ class RetrievalAugmentedClassifier(LooksUp):
                     row.append(as_evidence(its[at], influence))
         return found
 
-    def measured(self, examples: LabelledTexts) -> Findings:
-        """Return what the answers to labelled ``examples`` are worth."""
-        return findings(examples, self.predict(examples.texts))
+    def look(self, examples: LabelledTexts) -> list[Hits]:
+        return self.found(examples.texts)
+
+    def measured(self, examples: LabelledTexts, hits: Sequence[Hits] | None = None) -> Findings:
+        return findings(examples, self.weighed(examples.texts, self.look(examples) if hits is None else hits))
 
     def add(self, texts: Sequence[str], labels: Sequence[str] | None = None, ids: Sequence[str] | None = None) -> list[str]:
         """Write ``texts`` into the memory with their ``labels``, without any training, and return their ids.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import Self
 
@@ -16,12 +18,13 @@ from semvec.augment.memory import Memory, Retrieval
 from semvec.augment.weigh import Weighing
 from semvec.embeddings.files import written_whole
 from semvec.errors import InputError, ModelError, ModelNotFound
+from semvec.finetune.task import Findings
 from semvec.results import Hits
 from semvec.store.collection import Collection
-from semvec.types import JSON, Level, Way
+from semvec.types import JSON, Dtype, Level, Way
 
 ABOUT, MODEL, MEMORY = "augment.json", "model", "memory"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Described:
             if its["format"] != VERSION:
                 raise TypeError(f"format {its['format']!r:.40}, and this version of semvec reads {VERSION}")
             how = its["retrieval"]
-            retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), Level(how["level"]), bool(how.get("joint", False)))
+            level, dtype = Level(how["level"]), Dtype(how["dtype"])
+            retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), level, bool(how["joint"]), dtype)
             weighing, place = Weighing.from_json(its["weighing"]), its["collection"]
             encoder = its["encoder"]
             where, by, task = place and str(place), encoder and str(encoder), str(its["task"])
@@ -72,12 +76,30 @@ class Described:
             raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error!s:.80})") from error
 
 
-class LooksUp:
-    """A model and its ``memory``, in which whatever is added or removed counts at once; to be closed after use."""
+class LooksUp(ABC):
+    """A model and its ``memory``, in which whatever is added or removed counts at once; to be closed after use.
+
+    ``folder`` is where it was opened, None for one that is not stored.
+    """
+
+    folder: Path | None = None
 
     def __init__(self, memory: Memory, described: Described, held: ExitStack | None = None) -> None:
         self.memory, self.described = memory, described
         self._held = held or ExitStack()
+
+    @property
+    def wanted(self) -> int:
+        """How many neighbours count; where none do, none are looked for."""
+        return self.described.retrieval.k
+
+    @abstractmethod
+    def look(self, examples: Any) -> list[Hits]:
+        """Return the neighbours of ``examples`` that count."""
+
+    @abstractmethod
+    def measured(self, examples: Any, hits: Sequence[Hits] | None = None) -> Findings:
+        """Return what is worth what is said of labelled ``examples``, with what is found for them, or with ``hits``."""
 
     def close(self) -> None:
         """Give back what the memory holds."""

@@ -23,7 +23,7 @@ from semvec.search.searcher import FLOORS, Searcher, settings_for
 from semvec.search.token_searcher import TokenSearcher, texts_at, token_settings
 from semvec.store.collection import Collection, check_k
 from semvec.text.document import Document
-from semvec.types import JSON, Level, Metric, Oov
+from semvec.types import JSON, Dtype, Level, Metric, Oov
 
 LABEL, DOCUMENT = "label", "document"
 """Fields of an item's metadata: what is right of its text, and which document that is a part of."""
@@ -46,16 +46,19 @@ class Retrieval:
     """How ``k`` neighbours are found: by one vector a text, with its words too (``hybrid``), or by all tokens (``level``).
 
     ``joint`` has the vectors of texts, by which neighbours are looked for, learn together with the model that reads these.
+    ``dtype`` is how a new memory keeps its vectors: float32, float16, or int8, in a quarter of the bytes.
     """
 
     k: int = 8
     hybrid: bool = False
     level: Level = Level.TEXT
     joint: bool = False
+    dtype: Dtype = Dtype.FLOAT32
 
     def __post_init__(self) -> None:
         check_k(self.k)
         object.__setattr__(self, "level", Level(self.level))
+        object.__setattr__(self, "dtype", Dtype(self.dtype))
         if self.level not in (Level.TEXT, Level.TOKEN):
             raise OptionError(f"neighbours are found at level text or token, not {self.level}")
         if self.hybrid and self.level == Level.TOKEN:
@@ -195,9 +198,10 @@ def _same(text: str, document: str | None, hit: Hit) -> bool:
 @contextmanager
 def new_memory(place: str | os.PathLike[str], encoder: Encoder, how: Retrieval) -> Iterator[Memory]:
     """Give an empty memory in the folder ``place``, for the vectors of ``encoder``."""
-    settings = token_settings(encoder) if how.level == Level.TOKEN else settings_for(encoder)
+    by_tokens = how.level == Level.TOKEN
+    settings = token_settings(encoder, dtype=how.dtype) if by_tokens else settings_for(encoder, how.dtype)
     with Collection.open(place, settings) as collection:
-        made = TokenSearcher(encoder, collection) if how.level == Level.TOKEN else Searcher(encoder, collection)
+        made = TokenSearcher(encoder, collection) if by_tokens else Searcher(encoder, collection)
         yield Memory(made, how)
 
 

@@ -1,22 +1,24 @@
-"""What a model that looks things up is worth on test data, beside the same model where nothing is found."""
+"""What a model that looks things up is worth, beside the same model where nothing is found, and what looking up costs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from time import perf_counter
+from typing import Any
 
-from semvec.augment.classifier import RetrievalAugmentedClassifier, findings
-from semvec.augment.tagger import RetrievalAugmentedTagger
-from semvec.finetune.classify import Classify
+from semvec.augment.kinds import kind_of
+from semvec.augment.looks_up import LooksUp
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.report import SPLITS
-from semvec.finetune.tag import Tag
+from semvec.finetune.seen import seen_notes
+from semvec.finetune.task import Findings
 from semvec.finetune.train import measures_of
 from semvec.measures.intervals import differences
 from semvec.results import Hits
 from semvec.text.columns import split_file
-from semvec.text.examples import read_labelled
 from semvec.types import JSON, Way
 
 FOUND, ALONE = "with what it finds", "where nothing is found"
@@ -26,17 +28,59 @@ READS = (
 
 
 @dataclass(frozen=True)
+class Examined:
+    """What a model's answers are worth with and without what is found, and what these cost.
+
+    ``ms`` are milliseconds a text, spent ``looking`` things up, ``answering`` with them, and answering where nothing is found
+    (``alone``); the memory has so many ``items`` and ``bytes``, where the store says.
+    """
+
+    found: Mapping[str, Findings]
+    ms: Mapping[str, float]
+    items: int
+    bytes: int | None
+
+    @property
+    def cost(self) -> str:
+        """What looking up costs, in words."""
+        size = "" if self.bytes is None else f", {self.bytes / 1e6:,.1f} MB"
+        its = ", ".join(f"{what} {self.ms[part]:.2f}" for part, what in COSTS.items())
+        return f"{self.items:,} items{size}; ms a text: {its}"
+
+    def to_json(self) -> JSON:
+        """Return what it costs as JSON."""
+        return {"ms": dict(self.ms), "items": self.items, "bytes": self.bytes}
+
+
+COSTS = {"looking": "looking up", "answering": "answering with it", "alone": "answering alone"}
+
+
+def examined(model: LooksUp, examples: Any, look: Callable[[], list[Hits]] | None = None) -> Examined:
+    """Return what ``model`` is worth on labelled ``examples``, with the neighbours that ``look`` gives, and alone."""
+    times, found = [perf_counter()], {}
+    hits = look() if look else model.look(examples)
+    times.append(perf_counter())
+    for name, its in ((FOUND, hits), (ALONE, [Hits(())] * len(examples))):
+        found[name] = model.measured(examples, its)
+        times.append(perf_counter())
+    spent = [1e3 * (after - before) / len(examples) for before, after in pairwise(times)]
+    memory = model.memory.collection
+    return Examined(found, dict(zip(COSTS, spent, strict=True)), memory.count(), memory.info().get("bytes"))
+
+
+@dataclass(frozen=True)
 class Compared:
     """The measures of a model with and without what it finds, on ``size`` examples, what these show, and what to know of it."""
 
     size: int
     lines: Mapping[str, JSON]
     differences: tuple[str, ...]
+    examined: Examined
     notes: tuple[str, ...] = ()
 
 
 def compared(
-    model: RetrievalAugmentedClassifier | RetrievalAugmentedTagger,
+    model: LooksUp,
     data: str | os.PathLike[str],
     *,
     columns: Mapping[str, str] | None = None,
@@ -44,15 +88,14 @@ def compared(
     seed: int = 0,
 ) -> Compared:
     """Return what ``model`` is worth on the labelled ``data``: a file, or a folder with test or dev (or ``split``)."""
-    splits = (split,) if split else SPLITS
-    if isinstance(model, RetrievalAugmentedTagger):
-        tagged = Tag().read(split_file(data, *splits, suffixes=Tag.suffixes), FinetuneOptions(columns=columns or {}))
-        found, size = {FOUND: model.measured(tagged), ALONE: model.measured(tagged, [Hits(())] * len(tagged))}, len(tagged)
-    else:
-        examples = read_labelled(split_file(data, *splits, suffixes=Classify.suffixes), columns)
-        answers = {FOUND: model.predict(examples.texts), ALONE: model.alone(examples.texts)}
-        found, size = {name: findings(examples, its) for name, its in answers.items()}, len(examples)
-    outcomes = {name: its.outcomes[0] for name, its in found.items()}
-    said = tuple(f"{outcomes[FOUND].measure}: {its}" for its in differences(outcomes, seed=seed))
-    notes = () if model.described.way in (Way.KNN, Way.GATE) else (READS,)
-    return Compared(size, {name: measures_of(its, seed) for name, its in found.items()}, said, notes)
+    task = kind_of(model.described.task).task
+    file = split_file(data, *((split,) if split else SPLITS), suffixes=task.suffixes)
+    examples = task.read(file, FinetuneOptions(columns=columns or {}))
+    notes = [] if model.folder is None else [*seen_notes(model.folder, task, examples)]
+    if model.described.way not in (Way.KNN, Way.GATE):
+        notes.append(READS)
+    its = examined(model, examples)
+    outcomes = {name: found.outcomes[0] for name, found in its.found.items()}
+    said = tuple(f"{outcomes[FOUND].measure}: {one}" for one in differences(outcomes, seed=seed))
+    lines = {name: measures_of(found, seed) for name, found in its.found.items()}
+    return Compared(len(examples), lines, said, its, tuple(notes))

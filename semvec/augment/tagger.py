@@ -66,7 +66,9 @@ class RetrievalAugmentedTagger(LooksUp):
                 open_memory(its.collection or place / MEMORY, its.retrieval, encoder or its.encoder, device=device)
             )
             model: Any = Helped.load(Tag(), place / MODEL, read_about(place / MODEL), Loading(device))
-            return cls(model, memory, its, held.pop_all())
+            made = cls(model, memory, its, held.pop_all())
+        made.folder = place
+        return made
 
     def predict(self, words: Sequence[Sequence[str]], *, return_evidence: bool = False) -> list[Answer]:
         """Return the tags of the ``words`` of each sentence, as `Tag` says them.
@@ -94,10 +96,12 @@ class RetrievalAugmentedTagger(LooksUp):
         lists = [list(its) for its in words]
         return self.model.predict(FoundSentences(lists, [[OUTSIDE] * len(its) for its in lists], hits))
 
+    def look(self, examples: TaggedSentences) -> list[Hits]:
+        return self._found(sentences(examples.words), self.described.retrieval.k)
+
     def measured(self, examples: TaggedSentences, hits: Sequence[Hits] | None = None) -> Findings:
-        """Return what the tags said of labelled ``examples`` are worth, with their neighbours or with ``hits``."""
-        found = self._found(sentences(examples.words), self.described.retrieval.k) if hits is None else hits
-        return self.model.task.findings(examples, self.tagged(examples.words, found), self.model.config)
+        said = self.tagged(examples.words, self.look(examples) if hits is None else hits)
+        return self.model.task.findings(examples, said, self.model.config)
 
     def add(self, examples: TaggedSentences, ids: Sequence[str] | None = None) -> list[str]:
         """Write tagged sentences into the memory, without any training, and return their ids."""

@@ -16,25 +16,28 @@ from typing import Any
 
 import numpy as np
 
+from semvec.augment.card import card
 from semvec.augment.classifier import RetrievalAugmentedClassifier, findings
 from semvec.augment.examples import beside
 from semvec.augment.joint import Joint
 from semvec.augment.kinds import Kind, kind_of
-from semvec.augment.looks_up import ABOUT, MEMORY, MODEL, Described
+from semvec.augment.looks_up import ABOUT, MEMORY, MODEL, Described, LooksUp
 from semvec.augment.memory import DOCUMENT, Memory, Retrieval, label_of, new_memory, open_memory
+from semvec.augment.report import Examined, examined
 from semvec.augment.tagger import Helped, RetrievalAugmentedTagger
 from semvec.augment.ways import Weighed, answering
 from semvec.augment.weigh import Weighing, chosen_gate, chosen_weight
 from semvec.embeddings.files import check_replaceable, folder_written_whole, held, plain_errors, written_whole
 from semvec.encoders.catalog import load_encoder
 from semvec.errors import InputError, OptionError, OutputExists, ResumeMismatch
+from semvec.finetune.card import CARD
 from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.finetune.neighbours import COUNTS
 from semvec.finetune.options import FinetuneOptions, HeadKind
 from semvec.finetune.place import CHECKPOINTS, check_apart, part_of
 from semvec.finetune.place import RUN as RUN_OF_MODEL
-from semvec.finetune.task import Findings
+from semvec.finetune.seen import save_seen
 from semvec.finetune.train import chosen_measure, finetune, measures_of, read_data
 from semvec.finetune.trainer import last_checkpoint
 from semvec.finetune.tuned import Lesson, Loading, named
@@ -119,13 +122,15 @@ def train(
         tuned, weighing, about = run.trained(look)
         record = {**about, "data": examples.name, "examples": _counts(examples)}
         its = Described(way, how, place, finder and named(finder), weighing, record, task)
-        measure = _measure_tags if task == "tag" else _measure_labels
-        for name, found in measure(tuned, memory, its, look, examples.validation).items():
+        validated = _validated(tuned, memory, its, look, examples.validation)
+        for name, found in zip(("validation", "alone"), validated.found.values(), strict=True):
             record[name] = measures_of(found, options.seed)
-        record["seconds"] = round(perf_counter() - started, 1)
+        record |= {"cost": validated.to_json(), "seconds": round(perf_counter() - started, 1)}
         kept.close()
         with folder_written_whole(target, check) as spare:
             its.write(spare)
+            save_seen(spare, kind.task, examples.train, examples.validation)
+            (spare / CARD).write_text(card(its, target.name), encoding="utf-8")
             for name in (MODEL, MEMORY) if collection is None else (MODEL,):
                 shutil.copytree(work / name, spare / name)
         shutil.rmtree(work, ignore_errors=True)
@@ -138,17 +143,14 @@ def _look(memory: Memory, kind: Kind, say: Progress, examples: Any, k: int | Non
     return memory.neighbours(kind.texts(examples), apart=True, documents=kind.documents(examples), k=k)
 
 
-def _measure_labels(tuned: FineTuned, memory: Memory, its: Described, look: Look, validation: Any) -> dict[str, Findings]:
-    """Return what the labels said of the validation data are worth, with what is found there and where nothing is found."""
-    made = RetrievalAugmentedClassifier(answering(its.way, tuned, its.weighing), memory, its)
-    k, nothing = made.answering.wanted(its.retrieval.k), [Hits((), text) for text in validation.texts]
-    both = {"validation": look(validation, k) if k else nothing, "alone": nothing}
-    return {name: findings(validation, made.weighed(validation.texts, hits)) for name, hits in both.items()}
-
-
-def _measure_tags(tuned: FineTuned, memory: Memory, its: Described, look: Look, validation: Any) -> dict[str, Findings]:
-    made, nothing = RetrievalAugmentedTagger(tuned, memory, its), [Hits(())] * len(validation)  # type: ignore[arg-type]
-    return {"validation": made.measured(validation, look(validation)), "alone": made.measured(validation, nothing)}
+def _validated(tuned: FineTuned, memory: Memory, its: Described, look: Look, validation: Any) -> Examined:
+    """Return what is said of the validation data, none of which finds itself, is worth."""
+    made: LooksUp
+    if isinstance(tuned, Helped):
+        made = RetrievalAugmentedTagger(tuned, memory, its)
+    else:
+        made = RetrievalAugmentedClassifier(answering(its.way, tuned, its.weighing), memory, its)
+    return examined(made, validation, lambda: look(validation, made.wanted) if made.wanted else [Hits(())] * len(validation))
 
 
 @dataclass

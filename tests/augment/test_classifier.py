@@ -283,6 +283,10 @@ def test_it_is_examined_beside_the_model_alone(made: Path) -> None:
     with RetrievalAugmentedClassifier.open(made / "gate", device="cpu") as model:
         its = compared(model, made / "classify.tsv")
     assert its.size == 48
+    assert any("of the 48 examples were learnt from" in note for note in its.notes)
+    assert its.examined.items == 43
+    assert its.examined.bytes > 43 * 4
+    assert all(one >= 0 for one in its.examined.ms.values())
     assert set(its.lines) == {FOUND, ALONE}
     assert its.differences
 
@@ -327,7 +331,7 @@ def test_what_is_wrong_is_said(made: Path, base: Path, tmp_path: Path) -> None:
     (tmp_path / "n.part" / "model").mkdir()
     with pytest.raises(OutputExists, match="an unfinished run is there"):
         train(base, data, tmp_path / "n")
-    for text in ("x", "{}", '{"format": 9}', '{"format": 1, "way": "x", "retrieval": {}}', "[" * 100_000):
+    for text in ("x", "{}", '{"format": 9}', '{"format": 2, "way": "x", "retrieval": {}}', "[" * 100_000):
         (tmp_path / "damaged" / "augment.json").write_text(text)
         with pytest.raises(ModelError):
             RetrievalAugmentedClassifier.open(tmp_path / "damaged")
@@ -373,3 +377,16 @@ def test_neighbours_are_read_anew_as_the_encoder_learns(base: Path, tmp_path: Pa
         options = quick(strategy=strategy, epochs=3, max_tokens=48)
         train(base, data, tmp_path / strategy, way=Way.CROSS, retrieval=Retrieval(3), options=options, device="cpu")
         assert len(weights) == len(set(weights)) == times
+
+
+def test_a_memory_of_bytes_finds_the_same(base: Path, tmp_path: Path) -> None:
+    data, texts = small.write("classify", tmp_path), [text for _, text in small.texts(8, 7)]
+    found = []
+    for dtype in ("float32", "int8"):
+        how = Retrieval(3, dtype=dtype)  # type: ignore[arg-type]
+        train(base, data, tmp_path / dtype, way="knn", retrieval=how, options=quick(max_tokens=48), device="cpu")
+        with RetrievalAugmentedClassifier.open(tmp_path / dtype, device="cpu") as model:
+            assert model.memory.collection.settings.dtype == dtype == model.described.retrieval.dtype
+            found.append(model.memory.neighbours(texts))
+    for whole, less in zip(*found, strict=True):
+        assert [hit.score for hit in less] == pytest.approx([hit.score for hit in whole], abs=0.02)

@@ -1,0 +1,65 @@
+"""The model card of a model that looks things up, as README.md in its folder; what it is, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from semvec.augment.looks_up import Described
+from semvec.finetune.card import shown
+from semvec.text.markdown import escaped, table
+from semvec.types import Level, Way
+
+SAYS = {"classify": "the label of a text", "tag": "the tags of the words of a sentence"}
+USES = {
+    Way.KNN: "whose labels are weighed beside what the model says",
+    Way.GATE: "whose labels are weighed beside what the model says, each text with a weight of its own",
+    Way.CONCAT: "which are read together with the text",
+    Way.CROSS: "whose tokens layers on top of the encoder attend to",
+}
+
+
+def card(its: Described, name: str) -> str:
+    """Return the card of the model that is called ``name`` as Markdown."""
+    record = its.record
+    counts, cost = record["examples"], record["cost"]
+    how = "split off from the training data" if counts["split off"] else "examples of their own"
+    rows = [[one, shown(found), shown(record["alone"][one])] for one, found in record["validation"].items()]
+    parts = [
+        f"# A model for {its.task} that looks things up, learnt from {escaped(str(record['data']))}",
+        f"It says {SAYS[its.task]}, with what it finds in a memory that can be added to and taken from without training.",
+        "\n".join(f"- {line}" for line in facts(its)),
+        f"- examples: {counts['train']:,} to learn from, {counts['validation']:,} to validate on ({how})\n"
+        f"- {record['seconds']:,.0f} seconds; {cost['ms']['looking']:.2f} ms a text to look things up, "
+        f"{cost['ms']['answering']:.2f} to answer with them, {cost['ms']['alone']:.2f} to answer alone",
+        "## On the validation data",
+        "The choice of the best step, and of what neighbours count for, was made on these examples, so new ones are likely to be "
+        "done a little worse: `semvec augment report` measures on a test set.",
+        table([["measure", "with what it finds", "where nothing is found"], *rows]),
+        "## Use",
+        f"```sh\nsemvec augment predict {name} texts.txt\nsemvec augment explain {name} TEXT\n"
+        f"semvec augment report {name} --data TEST\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def facts(its: Described) -> Sequence[str]:
+    """Return what a model finds, by what and where, and what it makes of it, each in a line."""
+    how, weighing = its.retrieval, its.weighing
+    by = "late interaction" if how.level == Level.TOKEN else "vectors and words" if how.hybrid else "vectors"
+    learnt = ", the vectors of texts having learnt what to look for" if how.joint else ""
+    weighed, many = its.way in (Way.KNN, Way.GATE), how.k
+    if weighed and not weighing.silent:
+        many = weighing.k
+    lines = [f"looks for {many} neighbours by {by}{learnt}, {USES[its.way]} (way {its.way})"]
+    if weighed and weighing.silent:
+        lines.append("what is found has no say, as that did not help on the validation data")
+    elif weighed:
+        weight = "" if weighing.gate else f", weight {weighing.weight:g}"
+        lines.append(f"what is found counts by exp(score / {weighing.temperature:g}){weight}")
+    cost = (its.record or {}).get("cost")
+    size = "" if not cost else f": {cost['items']:,} items" + (f", {cost['bytes'] / 1e6:,.1f} MB" if cost["bytes"] else "")
+    lines.append(f"memory: {'in its folder' if its.collection is None else escaped(its.collection)} ({how.dtype}){size}")
+    if its.encoder:
+        lines.append(f"found by {escaped(Path(its.encoder).name)}")
+    return lines
