@@ -1,9 +1,9 @@
-"""Does looking things up help? Classifiers in four ways beside the same model alone, facts added and removed, open-book answers.
+"""Does looking things up help? Models in all ways beside the same model alone, facts added and removed, open-book answers.
 
 python benchmarks/augment.py --data ../shared/data
 python benchmarks/augment.py --data ../shared/data --part squad --reader reader
 
-Parts: classify (each way on the frozen encoder and, with ``--strategy full``, on all of it), facts (labels that hang on facts
+Parts: ways (each on the frozen encoder and, with ``--strategy full``, on all of it; WNUT-17 is tagged by concat), facts (labels that hang on facts
 which stand in the collection alone), squad (questions over all paragraphs of SQuAD's articles; ``--reader`` is a model of
 `semvec finetune qa`, learnt from four fifths of them as benchmarks/finetune.py splits them). Runs that are in
 results/augment.json already are not run again (``--again`` does).
@@ -24,56 +24,62 @@ from typing import Any
 import harness
 import numpy as np
 
-SETS = ("trec6", "banking77", "sst2")
-WAYS = ("knn", "gate", "concat", "cross-attention")
+SETS = {"trec6": "classify", "banking77": "classify", "sst2": "classify", "wnut17": "tag"}
+WAYS = ("knn", "gate", "concat", "concat, joint", "cross-attention")
 KS = (1, 5, 10)
 TEMPERATURES = (0.1, 0.2, 0.3, 0.5, 1.0)
 SAMPLE, ASKED = 200, 500
 """Training questions on which the temperature is chosen, and test questions that are asked, drawn by chance."""
 
 
-def classify(data: Path, name: str, way: str, strategy: str, seed: int) -> dict[str, Any]:
-    """Return what a model that looks things up is worth on the test, beside itself where nothing is found, and what it costs."""
-    from semvec.augment.classifier import RetrievalAugmentedClassifier
-    from semvec.augment.memory import Retrieval
-    from semvec.augment.report import compared
-    from semvec.augment.train import train
-    from semvec.finetune.options import FinetuneOptions
-    from semvec.text.examples import read_labelled
+def kept(found: Any) -> dict[str, Any]:
+    """Return what the first measure of ``found`` is and goes by, so that models can be compared example by example."""
+    its = found.outcomes[0]
+    [column] = its.columns
+    rows = np.asarray(column, dtype=np.uint8).reshape(len(column), -1)
+    return {"measure": its.measure, "width": rows.shape[1], "rows": rows.tobytes().hex()}
 
+
+def options_of(strategy: str, seed: int) -> Any:
+    """Return how all models are trained here."""
+    from semvec.finetune.options import FinetuneOptions
+
+    return FinetuneOptions(strategy=strategy, seed=seed, precision="float32" if strategy == "head" else "bf16")  # type: ignore[arg-type]
+
+
+def looked_up(data: Path, name: str, way: str, strategy: str, seed: int) -> dict[str, Any]:
+    """Return what a model that looks things up is worth on the test, beside itself where nothing is found, and what it costs."""
+    from semvec.augment.kinds import open_model
+    from semvec.augment.memory import Retrieval
+    from semvec.augment.report import FOUND, compared
+    from semvec.augment.train import train
+
+    way, _, joint = way.partition(", ")
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "m"
-        options = FinetuneOptions(strategy=strategy, seed=seed, precision="float32" if strategy == "head" else "bf16")  # type: ignore[arg-type]
-        made = train("minilm", data / name, place, way=way, retrieval=Retrieval(4), options=options)
-        with RetrievalAugmentedClassifier.open(place) as model:
-            its = compared(model, data / name)
-            texts = read_labelled(data / name / "test.tsv").texts
-            began = perf_counter()
-            model.memory.neighbours(texts)
-            looked = perf_counter() - began
+        place, how = Path(folder) / "m", Retrieval(4, joint=bool(joint))
+        made = train("minilm", data / name, place, task=SETS[name], way=way, retrieval=how, options=options_of(strategy, seed))
+        with open_model(place) as model:
+            its = compared(model, data / name, split="test")
             weighing = model.described.weighing.to_json()
-        memory = sum(file.stat().st_size for file in (place / "memory").rglob("*") if file.is_file())
     return {
         "lines": its.lines,
         "differences": its.differences,
         "weighing": weighing,
         "seconds": made.record["seconds"],
-        "looking_ms": looked / len(texts) * 1e3,
-        "memory_mb": memory / 1e6,
+        "cost": its.examined.to_json(),
+        **kept(its.examined.found[FOUND]),
     }
 
 
 def plain(data: Path, name: str, strategy: str, seed: int) -> dict[str, Any]:
     """Return what a model that looks nothing up is worth on the test."""
-    from semvec.finetune.options import FinetuneOptions
     from semvec.finetune.report import TUNED, report
     from semvec.finetune.train import finetune
 
     with tempfile.TemporaryDirectory() as folder:
-        options = FinetuneOptions(strategy=strategy, seed=seed, precision="float32" if strategy == "head" else "bf16")  # type: ignore[arg-type]
-        made = finetune("classify", "minilm", data / name, Path(folder) / "m", options=options, before=False)
+        made = finetune(SETS[name], "minilm", data / name, Path(folder) / "m", options=options_of(strategy, seed), before=False)
         found = report(Path(folder) / "m", data / name, split="test", baselines=False)
-    return {"lines": {"alone": found.lines[TUNED]}, "seconds": made.record["seconds"]}
+    return {"lines": {"alone": found.lines[TUNED]}, "seconds": made.record["seconds"], **kept(found.found)}
 
 
 def names_of(data: Path, split: str) -> list[tuple[str, str]]:
@@ -226,10 +232,10 @@ def run_one(call: list[Any], data: Path, reader: Path) -> list[dict[str, Any]]:
         return list(squad(data, reader))
     if part == "facts":
         return [facts(data, *rest)]
-    return [plain(data, *rest) if part == "plain" else classify(data, *rest)]
+    return [plain(data, *rest) if part == "plain" else looked_up(data, *rest)]
 
 
-PARTS = ("classify", "facts", "squad")
+PARTS = ("ways", "facts", "squad")
 
 
 def wanted(part: str, asked: argparse.Namespace) -> list[list[Any]]:
@@ -242,7 +248,8 @@ def wanted(part: str, asked: argparse.Namespace) -> list[list[Any]]:
     for seed in asked.seeds:
         for name in asked.only:
             runs.append(["plain", name, asked.strategy, seed])
-            runs += [["classify", name, way, asked.strategy, seed] for way in asked.ways]
+            able = [way for way in asked.ways if SETS[name] == "classify" or way == "concat"]
+            runs += [["ways", name, way, asked.strategy, seed] for way in able]
     return runs
 
 
@@ -250,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--part", choices=PARTS, nargs="*", default=PARTS)
-    parser.add_argument("--only", choices=SETS, nargs="*", default=list(SETS))
+    parser.add_argument("--only", choices=list(SETS), nargs="*", default=list(SETS))
     parser.add_argument("--ways", choices=WAYS, nargs="*", default=list(WAYS))
     parser.add_argument("--strategy", choices=["head", "full"], default="head")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])

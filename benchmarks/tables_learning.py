@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from semvec.measures.basic import mean
+from semvec.measures.intervals import Outcome, differences
+from semvec.measures.spans import span_f1
+
 TUNED, FROZEN, ALONE = "fine-tuned", "frozen encoder, linear head", "without its neighbours"
 
 
@@ -170,7 +176,7 @@ def augment(results: dict[str, Any]) -> list[str]:
     runs, lines = results["runs"], list[str]()
     rows = [{**row, "call": run["call"]} for run in runs for row in run["rows"]]
     for strategy in ("head", "full"):
-        its = [row for row in rows if row["call"][0] == "classify" and row["call"][3] == strategy]
+        its = [row for row in rows if row["call"][0] == "ways" and row["call"][3] == strategy]
         alone = [row for row in rows if row["call"][0] == "plain" and row["call"][2] == strategy]
         if its:
             lines += [*_ways(its, alone, "frozen encoder" if strategy == "head" else "whole encoder learnt"), ""]
@@ -200,22 +206,51 @@ def augment(results: dict[str, Any]) -> list[str]:
 
 
 def _ways(rows: list[dict[str, Any]], alone: list[dict[str, Any]], said: str) -> list[str]:
-    sets = list(dict.fromkeys(row["call"][1] for row in rows))
-    lines = [f"| {said}, accuracy | {' | '.join(sets)} |", "|---" * (1 + len(sets)) + "|"]
+    sets = list(dict.fromkeys(row["call"][1] for row in [*alone, *rows]))
+    measures = [next(row["measure"] for row in [*alone, *rows] if row["call"][1] == name) for name in sets]
+    lines = [
+        f"| {said} | {' | '.join(f'{name}, {one}' for name, one in zip(sets, measures, strict=True))} |",
+        "|---" * (1 + len(sets)) + "|",
+    ]
 
     def cells(its: list[dict[str, Any]], line: str) -> list[str]:
-        return [_spread([row["lines"][line]["accuracy"] for row in its if row["call"][1] == name], "value", 100) for name in sets]
+        return [
+            _spread([row["lines"][line][row["measure"]] for row in its if row["call"][1] == name], "value", 100) for name in sets
+        ]
 
-    if alone:
-        lines.append(f"| looking nothing up | {' | '.join(cells(alone, 'alone'))} |")
+    lines.append(f"| looking nothing up | {' | '.join(cells(alone, 'alone'))} |")
     for way in dict.fromkeys(row["call"][2] for row in rows):
         its = [row for row in rows if row["call"][2] == way]
         lines.append(f"| {way} | {' | '.join(cells(its, 'with what it finds'))} |")
-        for name in sets:
-            told = [line.partition(": ")[2] for row in its if row["call"][1] == name for line in row["differences"]]
-            lines.append(
-                f"| {way}, {name}: with and without what is found, seed by seed | {'; '.join(told)} {'| ' * (len(sets) - 1)}|"
-            )
-    cost = [(row["looking_ms"], row["memory_mb"]) for row in rows]
-    return [*lines, "", f"Looking up takes {min(ms for ms, _ in cost):.1f} to {max(ms for ms, _ in cost):.1f} ms a text (its encoding included), "
-            f"memories have {min(mb for _, mb in cost):.0f} to {max(mb for _, mb in cost):.0f} MB."]  # fmt: skip
+        pairs = [
+            _paired([row for row in its if row["call"][1] == name], [row for row in alone if row["call"][1] == name])
+            for name in sets
+        ]
+        lines.append(f"| … more than looking nothing up | {' | '.join(pairs)} |")
+    ms = [row["cost"]["ms"] for row in rows]
+    looking = [one["looking"] for one in ms if one["looking"] > 0.05]
+    return [*lines, "", f"Differences are over the same test examples and seeds, drawn by example, p by paired tests. Looking up takes {min(looking):.1f} to "
+            f"{max(looking):.1f} ms a text (its encoding included), answering alone {min(one['alone'] for one in ms):.1f} to {max(one['alone'] for one in ms):.1f}; memories have "
+            f"{min(row['cost']['bytes'] for row in rows) / 1e6:.0f} to {max(row['cost']['bytes'] for row in rows) / 1e6:.0f} MB."]  # fmt: skip
+
+
+def _paired(rows: list[dict[str, Any]], alone: list[dict[str, Any]]) -> str:
+    """Return by how much ``rows`` are better than ``alone`` of the same seeds, with the interval and p."""
+    by_seed = [{row["call"][-1]: row for row in its} for its in (rows, alone)]
+    seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+    if not seeds:
+        return "–"
+    of = {"accuracy": mean, "span F1": span_f1}[rows[0]["measure"]]
+    outcomes = {}
+    for name, its in zip(("with", "without"), by_seed, strict=True):
+        counts = [np.frombuffer(bytes.fromhex(its[seed]["rows"]), np.uint8).reshape(-1, its[seed]["width"]) for seed in seeds]
+        column = np.concatenate(counts).astype(np.int64)
+        groups = np.tile(np.arange(len(counts[0])), len(seeds))
+        outcomes[name] = Outcome.over_all("", of, column[:, 0] if column.shape[1] == 1 else column, groups=groups)
+    [its] = differences(outcomes)
+    if its.by is None or its.p is None:
+        return "–"
+    sign = 1 if its.one == "with" else -1
+    low, high = sorted((sign * its.by.low, sign * its.by.high))
+    told = f"{100 * sign * its.by.value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{told}, {'p < 0.001' if its.p < 0.001 else f'p = {its.p:.3f}'}" if its.shown else f"{told}, no difference shown"
