@@ -25,7 +25,8 @@ import harness
 import numpy as np
 
 SETS = {"trec6": "classify", "banking77": "classify", "sst2": "classify", "wnut17": "tag"}
-WAYS = ("knn", "gate", "concat", "concat, joint", "cross-attention")
+WAYS = ("concat", "concat, joint", "cross-attention")
+ALONE = "looking nothing up"
 KS = (1, 5, 10)
 TEMPERATURES = (0.1, 0.2, 0.3, 0.5, 1.0)
 SAMPLE, ASKED = 200, 500
@@ -47,39 +48,55 @@ def options_of(strategy: str, seed: int) -> Any:
     return FinetuneOptions(strategy=strategy, seed=seed, precision="float32" if strategy == "head" else "bf16")  # type: ignore[arg-type]
 
 
-def looked_up(data: Path, name: str, way: str, strategy: str, seed: int) -> dict[str, Any]:
+def looked_up(data: Path, name: str, way: str, strategy: str, seed: int) -> list[dict[str, Any]]:
     """Return what a model that looks things up is worth on the test, beside itself where nothing is found, and what it costs."""
-    from semvec.augment.kinds import open_model
     from semvec.augment.memory import Retrieval
-    from semvec.augment.report import FOUND, compared
     from semvec.augment.train import train
 
     way, _, joint = way.partition(", ")
     with tempfile.TemporaryDirectory() as folder:
-        place, how = Path(folder) / "m", Retrieval(4, joint=bool(joint))
-        made = train("minilm", data / name, place, task=SETS[name], way=way, retrieval=how, options=options_of(strategy, seed))
-        with open_model(place) as model:
-            its = compared(model, data / name, split="test")
-            weighing = model.described.weighing.to_json()
+        how, options = Retrieval(4, joint=bool(joint)), options_of(strategy, seed)
+        made = train("minilm", data / name, Path(folder) / "m", task=SETS[name], way=way, retrieval=how, options=options)
+        return [{**worth(made.path, data / name), "seconds": made.record["seconds"]}]
+
+
+def worth(place: Path, data: Path) -> dict[str, Any]:
+    """Return what the model that looks things up in ``place`` is worth on the test of ``data``, and what it costs."""
+    from semvec.augment.kinds import open_model
+    from semvec.augment.report import FOUND, compared
+
+    with open_model(place) as model:
+        its = compared(model, data, split="test")
+        weighing = model.described.weighing.to_json()
+    found = its.examined.found[FOUND]
     return {
         "lines": its.lines,
         "differences": its.differences,
         "weighing": weighing,
-        "seconds": made.record["seconds"],
         "cost": its.examined.to_json(),
-        **kept(its.examined.found[FOUND]),
+        **kept(found),
     }
 
 
-def plain(data: Path, name: str, strategy: str, seed: int) -> dict[str, Any]:
-    """Return what a model that looks nothing up is worth on the test."""
+def plain(data: Path, name: str, strategy: str, seed: int) -> list[dict[str, Any]]:
+    """Return what a model that looks nothing up is worth on the test, and, of labels, the same model with neighbours weighed."""
+    from semvec.augment.memory import Retrieval
+    from semvec.augment.train import train
+    from semvec.finetune.options import FinetuneOptions
     from semvec.finetune.report import TUNED, report
     from semvec.finetune.train import finetune
 
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        made = finetune(SETS[name], "minilm", data / name, Path(folder) / "m", options=options_of(strategy, seed), before=False)
-        found = report(Path(folder) / "m", data / name, split="test", baselines=False)
-    return {"lines": {"alone": found.lines[TUNED]}, "seconds": made.record["seconds"], **kept(found.found)}
+        place = Path(folder) / "m"
+        made = finetune(SETS[name], "minilm", data / name, place, options=options_of(strategy, seed), before=False)
+        found = report(place, data / name, split="test", baselines=False)
+        rows.append({"way": ALONE, "lines": {ALONE: found.lines[TUNED]}, "seconds": made.record["seconds"], **kept(found.found)})
+        for way in ("knn", "gate") if SETS[name] == "classify" else ():
+            options = FinetuneOptions(seed=seed)
+            its = train("minilm", data / name, Path(folder) / way, way=way, retrieval=Retrieval(4), options=options, tuned=place)
+            rows.append({"way": way, **worth(its.path, data / name), "seconds": its.record["seconds"]})
+    return rows
 
 
 def names_of(data: Path, split: str) -> list[tuple[str, str]]:
@@ -232,7 +249,7 @@ def run_one(call: list[Any], data: Path, reader: Path) -> list[dict[str, Any]]:
         return list(squad(data, reader))
     if part == "facts":
         return [facts(data, *rest)]
-    return [plain(data, *rest) if part == "plain" else looked_up(data, *rest)]
+    return (plain if part == "plain" else looked_up)(data, *rest)
 
 
 PARTS = ("ways", "facts", "squad")

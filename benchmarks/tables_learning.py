@@ -11,6 +11,7 @@ from semvec.measures.intervals import Outcome, differences
 from semvec.measures.spans import span_f1
 
 TUNED, FROZEN, ALONE = "fine-tuned", "frozen encoder, linear head", "without its neighbours"
+NOTHING = "looking nothing up"
 
 
 def _over_seeds(runs: list[dict[str, Any]], line: str) -> str:
@@ -174,12 +175,15 @@ def _spread(rows: list[dict[str, Any]], what: str, scale: float, digits: int = 1
 def augment(results: dict[str, Any]) -> list[str]:
     """Ways of looking things up, facts, open-book answers."""
     runs, lines = results["runs"], list[str]()
-    rows = [{**row, "call": run["call"]} for run in runs for row in run["rows"]]
+    rows = [
+        {**({"way": run["call"][2]} if run["call"][0] == "ways" else {}), **row, "call": run["call"]}
+        for run in runs
+        for row in run["rows"]
+    ]
     for strategy in ("head", "full"):
-        its = [row for row in rows if row["call"][0] == "ways" and row["call"][3] == strategy]
-        alone = [row for row in rows if row["call"][0] == "plain" and row["call"][2] == strategy]
+        its = [row for row in rows if row["call"][0] in ("plain", "ways") and row["call"][-2] == strategy]
         if its:
-            lines += [*_ways(its, alone, "frozen encoder" if strategy == "head" else "whole encoder learnt"), ""]
+            lines += [*_ways(its, "frozen encoder" if strategy == "head" else "whole encoder learnt"), ""]
     facts = _by([{**row, "way": row["call"][1]} for row in rows if row["call"][0] == "facts"], "way")
     if facts:
         lines += ["| labels that hang on a fact | before it is there | with it | after it was removed |", "|---" * 4 + "|"]
@@ -205,9 +209,11 @@ def augment(results: dict[str, Any]) -> list[str]:
     return lines[:-1]
 
 
-def _ways(rows: list[dict[str, Any]], alone: list[dict[str, Any]], said: str) -> list[str]:
-    sets = list(dict.fromkeys(row["call"][1] for row in [*alone, *rows]))
-    measures = [next(row["measure"] for row in [*alone, *rows] if row["call"][1] == name) for name in sets]
+def _ways(every: list[dict[str, Any]], said: str) -> list[str]:
+    sets = list(dict.fromkeys(row["call"][1] for row in every))
+    measures = [next(row["measure"] for row in every if row["call"][1] == name) for name in sets]
+    alone = [row for row in every if row["way"] == NOTHING]
+    rows = [row for row in every if row["way"] != NOTHING]
     lines = [
         f"| {said} | {' | '.join(f'{name}, {one}' for name, one in zip(sets, measures, strict=True))} |",
         "|---" * (1 + len(sets)) + "|",
@@ -218,9 +224,9 @@ def _ways(rows: list[dict[str, Any]], alone: list[dict[str, Any]], said: str) ->
             _spread([row["lines"][line][row["measure"]] for row in its if row["call"][1] == name], "value", 100) for name in sets
         ]
 
-    lines.append(f"| looking nothing up | {' | '.join(cells(alone, 'alone'))} |")
-    for way in dict.fromkeys(row["call"][2] for row in rows):
-        its = [row for row in rows if row["call"][2] == way]
+    lines.append(f"| {NOTHING} | {' | '.join(cells(alone, NOTHING))} |")
+    for way in dict.fromkeys(row["way"] for row in rows):
+        its = [row for row in rows if row["way"] == way]
         lines.append(f"| {way} | {' | '.join(cells(its, 'with what it finds'))} |")
         pairs = [
             _paired([row for row in its if row["call"][1] == name], [row for row in alone if row["call"][1] == name])

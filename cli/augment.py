@@ -41,6 +41,9 @@ def augment() -> None:
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The folder to write.")
 @click.option("--task", type=click.Choice(["classify", "tag"]), default="classify", help="Labels of texts, or tags of words.")
 @click.option("--way", type=one_of(Way), help="How what is found is used.  [default: gate; tag: concat, which is its only one]")
+@click.option(
+    "--tuned", metavar="MODEL", help="knn, gate: a model of 'semvec finetune classify' to take as it is; none is trained."
+)
 @click.option("--collection", help="Look things up there, not in the training examples; labels are in the field label.")
 @click.option("--retriever", help="The encoder that finds.  [default: --model, which does not learn for that]")
 @click.option("-k", type=click.IntRange(1), default=8, help="Neighbours; under knn and gate validation chooses of 4 to 64.")
@@ -80,6 +83,7 @@ def train(**options: Any) -> None:
       semvec augment train --data banking77 -o intents
       semvec augment train --data banking77 --way concat -k 4 --strategy lora -o intents
       semvec augment train --data reviews.csv --collection products.index --way cross-attention -o sentiment
+      semvec augment train --data banking77 --way knn --tuned my-classifier -o intents
       semvec augment train --task tag --data wnut17 -k 3 -o names
     """
     from semvec.augment.memory import Retrieval

@@ -35,9 +35,9 @@ from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.finetune.neighbours import COUNTS
 from semvec.finetune.options import FinetuneOptions, HeadKind
-from semvec.finetune.place import CHECKPOINTS, check_apart, part_of
+from semvec.finetune.place import BEFORE, CHECKPOINTS, check_apart, part_of
 from semvec.finetune.place import RUN as RUN_OF_MODEL
-from semvec.finetune.seen import save_seen
+from semvec.finetune.seen import known_of, save_seen
 from semvec.finetune.train import chosen_measure, finetune, measures_of, read_data
 from semvec.finetune.trainer import last_checkpoint
 from semvec.finetune.tuned import Lesson, Loading, named
@@ -75,6 +75,7 @@ def train(
     validation: str | os.PathLike[str] | None = None,
     options: FinetuneOptions | None = None,
     weight: float | None = None,
+    tuned: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str | None = None,
@@ -88,20 +89,31 @@ def train(
     does not learn. Examples, of training and of validation, never find themselves, their like, or parts of their own document
     (the column ``document`` of the data, and the field of items). ``data``, ``validation`` and ``options`` are those of
     `finetune`. Under knn and gate ``weight`` is what the ``k`` nearest count for whatever validation shows, so that the model can
-    be taught where they do not help yet. A run that was stopped leaves ``output.part``, from which ``resume`` goes on.
+    be taught where they do not help yet; and ``tuned``, a model that `finetune` made for classify, is taken as it is: nothing
+    is trained. A run that was stopped leaves ``output.part``, from which ``resume`` goes on.
 
     Raises what `finetune` raises, `OptionError` for what does not go with the ``way``, and `InputError` for an empty collection.
     """
     way, how, options = Way(way), retrieval or Retrieval(), options or FinetuneOptions()
     kind = kind_of(task)
-    _check(task, way, how, options, weight)
+    _check(task, way, how, options, weight, tuned)
     target, started, say = Path(output), perf_counter(), progress or (lambda _: None)
     finder = None if collection is not None and retriever is None else os.fspath(retriever or model)
     place = None if collection is None else named(collection)
-    call = [task, weight, str(way), how.to_json(), options.to_json(), named(model), finder and named(finder), place]
+    call = [
+        task,
+        weight,
+        tuned and named(tuned),
+        str(way),
+        how.to_json(),
+        options.to_json(),
+        named(model),
+        finder and named(finder),
+        place,
+    ]
     check = partial(check_replaceable, target, "model that looks things up", (target / ABOUT).is_file, overwrite=overwrite)
     check()
-    needed = (one for one in (model, finder, collection) if one is not None and Path(one).exists())
+    needed = (one for one in (model, finder, collection, tuned) if one is not None and Path(one).exists())
     check_apart(target, model, True, data, validation, *needed)
     examples = read_data(kind.task, data, validation, options)
     with held(part_of(target)), ExitStack() as kept:
@@ -118,11 +130,11 @@ def train(
             raise InputError(f"{collection or data}: holds nothing that could be looked up")
         look = partial(_look, memory, kind, say)
         fixed = None if weight is None else Weighing(how.k, TEMPERATURE, weight)
-        run = _Run(kind, way, model, examples, memory, work, options, Loading(device), resume, say, fixed)
-        tuned, weighing, about = run.trained(look)
+        run = _Run(kind, way, model, examples, memory, work, options, Loading(device), resume, say, fixed, tuned)
+        learnt, weighing, about = run.trained(look)
         record = {**about, "data": examples.name, "examples": _counts(examples)}
         its = Described(way, how, place, finder and named(finder), weighing, record, task)
-        validated = _validated(tuned, memory, its, look, examples.validation)
+        validated = _validated(learnt, memory, its, look, examples.validation)
         for name, found in zip(("validation", "alone"), validated.found.values(), strict=True):
             record[name] = measures_of(found, options.seed)
         record |= {"cost": validated.to_json(), "seconds": round(perf_counter() - started, 1)}
@@ -168,6 +180,7 @@ class _Run:
     resume: bool
     say: Progress
     fixed: Weighing | None
+    tuned: str | os.PathLike[str] | None = None
 
     @property
     def joint(self) -> bool:
@@ -179,7 +192,9 @@ class _Run:
         if self.way == Way.CROSS or self.joint or self.kind.reads is Helped:
             return self._reading(look)
         folder = self.work / MODEL
-        if not folder.is_dir():
+        if self.tuned is not None:
+            self._taken(folder)
+        elif not folder.is_dir():
             data, validation = self._files(look)
             finetune(
                 "pairs" if self.way == Way.CONCAT else "classify",
@@ -198,6 +213,23 @@ class _Run:
         if self.way == Way.CONCAT:
             return tuned, Weighing(), {}
         return tuned, self.fixed or self._weighed(tuned, look), {}
+
+    def _taken(self, folder: Path) -> None:
+        """Copy the model that was fine-tuned before into ``folder``, if it is one that can say the labels of the examples."""
+        place, validation = Path(self.tuned or "").expanduser(), self.examples.validation
+        its = load_model(place, device=self.loading.device)
+        if its.task.name != "classify" or its.config.many:
+            raise OptionError(
+                f"{place}: is for {its.task.name}; tuned wants a model that says one label a text (finetune classify)"
+            )
+        its.task.check(validation, its.config, "validation data")
+        if 2 * known_of(place, its.task, validation) > len(validation):
+            raise InputError(
+                f"{place} has learnt from most of the validation examples, so what neighbours count for cannot be chosen on them: name "
+                "others as validation"
+            )
+        with folder_written_whole(folder, lambda: None) as spare:
+            shutil.copytree(place, spare, dirs_exist_ok=True, ignore=shutil.ignore_patterns(BEFORE))
 
     def _files(self, look: Look) -> tuple[Path, Path]:
         """Write the examples, with their neighbours where these are read beside them, and return the files."""
@@ -252,12 +284,16 @@ class _Run:
         return tuned, Weighing(), {"history": history}
 
 
-def _check(task: str, way: Way, how: Retrieval, options: FinetuneOptions, weight: float | None) -> None:
+def _check(task: str, way: Way, how: Retrieval, options: FinetuneOptions, weight: float | None, tuned: Any) -> None:
     """Raise `OptionError` for ``options`` that do not go with the ``way``."""
     if task == "tag" and way != Way.CONCAT:
         raise OptionError(f"taggers look things up by the way concat, not by {way}; 'semvec finetune tag --knn' weighs words")
     if weight is not None and (way not in (Way.KNN, Way.GATE) or not 0 < weight <= 1):
         raise OptionError("weight goes with the ways knn and gate, and is more than 0 and at most 1")
+    if tuned is not None and (task != "classify" or way not in (Way.KNN, Way.GATE)):
+        raise OptionError("tuned, a model taken as it is, goes with labels of texts (classify) and the ways knn and gate")
+    if tuned is not None and replace(options, seed=0, columns={}, validation=FinetuneOptions().validation) != FinetuneOptions():
+        raise OptionError("tuned is taken as it is, so options of training do not go with it")
     if how.joint and (task != "classify" or way != Way.CONCAT):
         raise OptionError("joint goes with labels of texts (classify) and the way concat")
     if options.many:

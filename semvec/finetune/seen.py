@@ -33,12 +33,17 @@ def save_seen(folder: Path, task: Task[Any], train: Any, validation: Any) -> Non
 
 def seen_notes(folder: Path, task: Task[Any], examples: Any) -> Sequence[str]:
     """Return what has to be said of ``examples`` on which the model in ``folder`` is measured: that it knows some of them."""
+    notes = []
+    for part, what in ((0, "were learnt from"), (1, "decided which step was kept")):
+        if count := known_of(folder, task, examples, part):
+            notes.append(f"{count:,} of the {len(examples):,} examples {what}: on new ones the model is likely to do worse")
+    return notes
+
+
+def known_of(folder: Path, task: Task[Any], examples: Any, part: int = 0) -> int:
+    """Return how many of ``examples`` the model in ``folder`` was learnt from (``part`` 0), or chosen by (1), as far as is known."""
     try:
         rows = np.load(folder / FILE)
     except (OSError, ValueError):
-        return ()
-    asked, notes = _hashes(task, examples), []
-    for part, what in ((0, "were learnt from"), (1, "decided which step was kept")):
-        if count := int(np.isin(asked, rows[rows[:, 1] == part, 0]).sum()):
-            notes.append(f"{count:,} of the {len(asked):,} examples {what}: on new ones the model is likely to do worse")
-    return notes
+        return 0
+    return int(np.isin(_hashes(task, examples), rows[rows[:, 1] == part, 0]).sum())

@@ -20,8 +20,10 @@ from semvec.augment.weigh import Weighing
 from semvec.encoders.catalog import load_encoder
 from semvec.errors import InputError, ModelError, ModelNotFound, OptionError, OutputExists, ResumeMismatch
 from semvec.finetune.heads import pooled
-from semvec.finetune.train import read_data
+from semvec.finetune.loading import load_model
+from semvec.finetune.train import finetune, read_data
 from semvec.results import Hit, Hits
+from semvec.text.examples import LabelledTexts
 from semvec.types import Step, Way
 from tests import tiny
 from tests.finetune import small
@@ -390,3 +392,29 @@ def test_a_memory_of_bytes_finds_the_same(base: Path, tmp_path: Path) -> None:
             found.append(model.memory.neighbours(texts))
     for whole, less in zip(*found, strict=True):
         assert [hit.score for hit in less] == pytest.approx([hit.score for hit in whole], abs=0.02)
+
+
+def test_a_model_that_was_tuned_is_taken_as_it_is(base: Path, tmp_path: Path) -> None:
+    data, options = small.write("classify", tmp_path), quick(max_tokens=48)
+    finetune("classify", base, data, tmp_path / "tuned", options=options, before=False, device="cpu")
+    train(base, data, tmp_path / "m", way="knn", weight=0.4, retrieval=Retrieval(2), tuned=tmp_path / "tuned", device="cpu")
+    texts = [text for _, text in small.texts(6, 9)]
+    own = load_model(tmp_path / "tuned", device="cpu").predict(LabelledTexts(texts, [""] * 6))
+    with RetrievalAugmentedClassifier.open(tmp_path / "m", device="cpu") as model:
+        for one, its in zip(own, model.alone(texts), strict=True):
+            assert its["scores"] == pytest.approx(one["scores"], abs=1e-5)
+        for one, its, hits in zip(own, model.predict(texts), model.found(texts), strict=True):
+            heat = np.exp(np.array([hit.score for hit in hits]) / 0.1)
+            near = sum(h for h, hit in zip(heat, hits, strict=True) if hit.metadata["label"] == "pos") / heat.sum()
+            assert its["scores"]["pos"] == pytest.approx(0.4 * near + 0.6 * one["scores"]["pos"], abs=1e-4)
+    with pytest.raises(InputError, match="has learnt from most of the validation examples"):
+        train(base, data, tmp_path / "n", way="knn", tuned=tmp_path / "tuned", validation=data, device="cpu")
+    with pytest.raises(OptionError, match="options of training do not go with it"):
+        train(base, data, tmp_path / "n", way="knn", tuned=tmp_path / "tuned", options=options, device="cpu")
+    with pytest.raises(OptionError, match="the ways knn and gate"):
+        train(base, data, tmp_path / "n", way="concat", tuned=tmp_path / "tuned", device="cpu")
+    with pytest.raises(ModelNotFound):
+        train(base, data, tmp_path / "n", way="knn", tuned=tmp_path / "nowhere", device="cpu")
+    finetune("tag", base, small.write("tag", tmp_path), tmp_path / "tagger", options=options, before=False, device="cpu")
+    with pytest.raises(OptionError, match="one label a text"):
+        train(base, data, tmp_path / "o", way="knn", tuned=tmp_path / "tagger", device="cpu")
