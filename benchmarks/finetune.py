@@ -87,7 +87,7 @@ SETS = {
     "multi30k": Set(
         "seq2seq",
         "Transformer-Tiny 41.0 (lower case; arXiv:2105.14462)",
-        {"columns": {"source": "en", "target": "de"}, "epochs": 8, "batch_size": 64},
+        {"columns": {"source": "en", "target": "de"}, "epochs": 4, "batch_size": 64},
     ),
     "squad_dev": Set(
         "qa", "BERT-base 88.5 (88,000 questions; arXiv:1810.04805)", {"epochs": 3, "batch_size": 16}, split=articles_apart

@@ -41,7 +41,7 @@ def seen_notes(folder: Path, task: Task[Any], examples: Any) -> Sequence[str]:
 
 
 def known_of(folder: Path, task: Task[Any], examples: Any, part: int = 0) -> int:
-    """Return how many of ``examples`` the model in ``folder`` was learnt from (``part`` 0), or chosen by (1), as far as is known."""
+    """Return how many of ``examples`` the model in ``folder`` was learnt from (``part`` 0) or chosen by (1), if that is known."""
     try:
         rows = np.load(folder / FILE)
     except (OSError, ValueError):
