@@ -225,8 +225,8 @@ class _Run:
         its.task.check(validation, its.config, "validation data")
         if 2 * known_of(place, its.task, validation) > len(validation):
             raise InputError(
-                f"{place} has learnt from most of the validation examples, so they cannot show what neighbours count for: name others "
-                "as validation"
+                f"{place} has learnt from most of the validation examples, which cannot show what neighbours count for: name "
+                "others as validation"
             )
         with folder_written_whole(folder, lambda: None) as spare:
             shutil.copytree(place, spare, dirs_exist_ok=True, ignore=shutil.ignore_patterns(BEFORE))
