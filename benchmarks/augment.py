@@ -4,7 +4,7 @@ python benchmarks/augment.py --data ../shared/data
 python benchmarks/augment.py --data ../shared/data --part squad --reader reader
 
 Parts: ways (each on the frozen encoder and, with ``--strategy full``, on all of it; WNUT-17 is tagged by concat), facts (labels that hang on facts
-which stand in the collection alone), squad (questions over all paragraphs of SQuAD's articles; ``--reader`` is a model of
+which stand in the collection alone), scale (what a million passages cost), squad (questions over all paragraphs of SQuAD's articles; ``--reader`` is a model of
 `semvec finetune qa`, learnt from four fifths of them as benchmarks/finetune.py splits them). Runs that are in
 results/augment.json already are not run again (``--again`` does).
 """
@@ -31,6 +31,9 @@ KS = (1, 5, 10)
 TEMPERATURES = (0.1, 0.2, 0.3, 0.5, 1.0)
 SAMPLE, ASKED = 200, 500
 """Training questions on which the temperature is chosen, and test questions that are asked, drawn by chance."""
+
+SCALES = ((100_000, "auto"), (1_000_000, "auto"), (1_000_000, "ivf-pq"))
+BLOCK, NOISE, MOST_ASKED = 20_000, 0.5, 100
 
 
 def kept(found: Any) -> dict[str, Any]:
@@ -242,23 +245,82 @@ def squad(data: Path, reader: Path) -> Iterator[dict[str, Any]]:
                     yield {"retriever": "the right paragraph", "k": 1, "recall": 1.0, **worth(its.read(right), test), **sizes}
 
 
+def scale(data: Path, count: int, kind: str) -> list[dict[str, Any]]:
+    """Return what it costs to look ``count`` passages through, beside what the encoder takes to read the texts that ask.
+
+    100,000 are real sentences; what there is beyond are these with noise, so that each has others near it.
+    """
+    from search_data import CACHE, minilm
+
+    from semvec.augment.memory import Memory, Retrieval
+    from semvec.encoders.catalog import load_encoder
+    from semvec.search.searcher import Searcher, settings_for
+    from semvec.store.collection import Collection
+    from semvec.types import Dtype
+
+    real, _ = minilm(data)
+    asked = json.loads((CACHE / f"texts-{len(real)}.json").read_text())[len(real) :]
+    encoder, rng = load_encoder("minilm"), np.random.default_rng(0)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Collection.open(Path(folder) / "m", settings_for(encoder, Dtype.INT8)) as collection,
+    ):
+        began = perf_counter()
+        for at in range(0, count, BLOCK):
+            rows = real[np.arange(at, min(at + BLOCK, count)) % len(real)]
+            if at >= len(real):
+                rows = rows + rng.normal(0, NOISE / np.sqrt(rows.shape[1]), rows.shape)
+                rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+            collection.upsert([str(one) for one in range(at, at + len(rows))], rows.astype(np.float32))
+        made = collection.optimise(kind)
+        about = {"items": count, "kind": made["kind"], "recall": made.get("recall"), "building_s": perf_counter() - began}
+        memory, found = Memory(Searcher(encoder, collection), Retrieval(8)), []
+        about["bytes"] = collection.info()["bytes"]
+        for together in (1, len(asked)):
+            some = [asked[at : at + together] for at in range(0, len(asked), together)][:MOST_ASKED]
+            vectors = [encoder.encode_query(one).floats() for one in some]
+            times = {
+                "reading_ms": median_ms(encoder.encode_query, some, together),
+                "searching_ms": median_ms(lambda one: collection.search(one, 8), vectors, together),
+                "looking_ms": median_ms(memory.neighbours, some, together),
+            }
+            found.append({**about, "together": together, **times})
+    return found
+
+
+def median_ms(run: Any, items: list[Any], together: int) -> float:
+    """Return the milliseconds that ``run`` takes for one of ``together``, the median over ``items`` and three rounds, warm."""
+    spent = []
+    for turn in range(4):
+        for item in items:
+            began = perf_counter()
+            run(item)
+            if turn:
+                spent.append((perf_counter() - began) / together * 1e3)
+    return float(np.median(spent))
+
+
 def run_one(call: list[Any], data: Path, reader: Path) -> list[dict[str, Any]]:
     """Return what one run, named by its part and arguments, comes to."""
     part, *rest = call
     if part == "squad":
         return list(squad(data, reader))
+    if part == "scale":
+        return scale(data, *rest)
     if part == "facts":
         return [facts(data, *rest)]
     return (plain if part == "plain" else looked_up)(data, *rest)
 
 
-PARTS = ("ways", "facts", "squad")
+PARTS = ("ways", "facts", "squad", "scale")
 
 
 def wanted(part: str, asked: argparse.Namespace) -> list[list[Any]]:
     """Return the runs of ``part``."""
     if part == "squad":
         return [["squad"]] if asked.reader else []
+    if part == "scale":
+        return [["scale", count, kind] for count, kind in SCALES]
     if part == "facts":
         return [["facts", way, seed] for seed in asked.seeds for way in ("concat", "cross-attention")]
     runs: list[list[Any]] = []

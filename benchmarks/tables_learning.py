@@ -193,6 +193,18 @@ def augment(results: dict[str, Any]) -> list[str]:
         first = next(iter(facts.values()))[0]
         lines += ["", f"Accuracy on {first['test']:,} made-up words whose meaning, a name of WNUT-17, stands in one text of the collection; the label is its kind. "
                   f"Always saying the commonest: {100 * first['commonest']:.1f}.", ""]  # fmt: skip
+    scale = [row for row in rows if row["call"][0] == "scale"]
+    if scale:
+        lines += [
+            "| passages (int8) | index | MB | asked at once | ms a text: reading it, searching, both | searching to reading |",
+            "|---" * 6 + "|",
+        ]
+        for row in scale:
+            cost = ", ".join(f"{row[name]:.2f}" for name in ("reading_ms", "searching_ms", "looking_ms"))
+            lines.append(
+                f"| {row['items']:,} | {row['kind']} | {row['bytes'] / 1e6:,.0f} | {row['together']} | {cost} | {row['searching_ms'] / row['reading_ms']:.2f} |"
+            )
+        lines += ["", "MiniLM reads; 8 neighbours; 100,000 real sentences, and these with noise beyond.", ""]
     squad = [row for row in rows if row["call"][0] == "squad"]
     if squad:
         lines += [
