@@ -130,6 +130,7 @@ def _show_transformer(name: str, found: Found, family: str, as_json: bool) -> No
         return
     click.echo(f"{name}: a {family} model in {found.path}")
     click.echo(f"  {_listed(facts.items(), ' ')}")
+    _show_trimmed(found)
     click.echo(f"  'semvec encode TEXTS -o OUT --model {name}' encodes with it")
 
 
@@ -150,8 +151,16 @@ def _show_tuned(name: str, found: Found, as_json: bool) -> bool:
         click.echo(f"  {len(labels):,} labels: {', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}")
     for measure, its in (record.get("validation") or {}).items():
         click.echo(f"  {measure} {its['value']:.3f} on the validation data of {record['data']}")
+    _show_trimmed(found)
     click.echo(f"  'semvec predict {name} FILE' asks it, 'semvec encode TEXTS -o OUT --model {name}' encodes with it")
     return True
+
+
+def _show_trimmed(found: Found) -> None:
+    from semvec.encoders.trim import told
+
+    if said := told(found.path):
+        click.echo(f"  {said}")
 
 
 def _show_rows(rows: int, named: Callable[[int], str], vectors: Any, after: Callable[[int], str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ CHECKED = 128
 """Texts whose vectors are compared before a trimmed model is called one."""
 
 CLOSE = 1e-4
+CARD, FRONT_MATTER = "README.md", re.compile(r"---\n.*?\n---\n+", re.S)
+"""The model's card, and what it may begin with, which has to stay at its beginning."""
+
 OUTPUTS = ("lm_head", "predictions")
 """In the names of weights that a model says pieces of words by; an encoder leaves them alone, and they have a row each too."""
 
@@ -272,6 +276,22 @@ def _size(folder: Path) -> int:
 def _note(folder: Path, made: Trimmed, model: str, min_count: int) -> None:
     about = {"model": model, "pieces": made.pieces, "bytes": made.bytes, "texts": made.texts, "alike": made.alike}
     _write(folder / ABOUT_TRIM, {**about, "min_count": min_count})
+    card = folder / CARD
+    was = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    head = FRONT_MATTER.match(was)
+    front = head[0] if head else ""
+    card.write_text(f"{front}> {told(folder)}\n\n{was[len(front) :].lstrip()}", encoding="utf-8")
+
+
+def told(folder: Path) -> str | None:
+    """Return what was left out of the model in ``folder``, in a sentence; None where nothing was."""
+    try:
+        its = json.loads((folder / ABOUT_TRIM).read_bytes())
+        before, after = map(int, its["pieces"])
+        texts, model = int(its["texts"]), Path(str(its["model"])).name
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return f"Trimmed from {model} by semvec: {after:,} of {before:,} pieces of words, those of {texts:,} texts; others are spelt."
 
 
 def _write(file: Path, record: JSON) -> None:

@@ -64,8 +64,8 @@ class Routings:
         pooled = self.shown[ROUTER] if name == EXPERTS else ()
         page = routing_page(title, found, self.shown[name], pooled=pooled, said=before, chooser=chooser)
         (folder / PAGE).write_text(page, encoding="utf-8")
-        typical = [[one.token for one in words] for words in found.typical]
-        (folder / PICTURE).write_bytes(routing_picture(found.per_expert, found.tokens, found.left_behind, typical, chooser))
+        picture = routing_picture(found.per_expert, found.tokens, found.words, found.shares, chooser)
+        (folder / PICTURE).write_bytes(picture)
 
 
 def routings_of(model: Any, examples: Any, progress: Progress | None = None) -> Routings | None:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from semvec.types import JSON
 
+SHOWN = 6
+"""Typical tokens of each expert of which is said how often the other ones took them."""
+
 SEEN = 3
 """How often a token must have come before it can be typical of an expert."""
 
@@ -39,7 +42,8 @@ class RoutingReport:
 
     ``per_expert`` how many each expert took; ``left_behind`` the share that none took, ``by_several`` the share that more than
     one did; ``entropy`` how undecided the router is, the mean over all tokens, from 0 to 1 (every expert alike); ``typical``
-    of each expert the tokens that it takes oftener than others do.
+    of each expert the tokens that it takes oftener than others do. Of the first few of these, ``words``, each expert took the
+    ``shares`` (experts, words) of all times that they came.
     """
 
     texts: int
@@ -49,6 +53,8 @@ class RoutingReport:
     by_several: float
     entropy: float
     typical: tuple[tuple[Typical, ...], ...]
+    words: tuple[str, ...]
+    shares: tuple[tuple[float, ...], ...]
 
     def to_json(self) -> JSON:
         """Return the report as JSON."""
@@ -78,6 +84,8 @@ class RoutingTally:
     def report(self, *, most: int = 10) -> RoutingReport:
         """Return what became of all tokens, with the ``most`` typical ones of each expert."""
         tokens = max(self.tokens, 1)
+        typical = tuple(_typical(counts, self.seen, self.tokens, most) for counts in self.taken)
+        words = tuple(dict.fromkeys(one.token for its in typical for one in its[:SHOWN]))
         return RoutingReport(
             self.texts,
             self.tokens,
@@ -85,7 +93,9 @@ class RoutingTally:
             self.none / tokens,
             self.several / tokens,
             float(self.entropy / tokens / np.log(max(len(self.taken), 2))),
-            tuple(_typical(counts, self.seen, self.tokens, most) for counts in self.taken),
+            typical,
+            words,
+            tuple(tuple(counts[word] / self.seen[word] for word in words) for counts in self.taken),
         )
 
 

@@ -99,25 +99,19 @@ def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str]) -> b
 
 
 def routing_picture(
-    taken: Sequence[int], tokens: int, left_behind: float, typical: Sequence[Sequence[str]], chooser: str
+    taken: Sequence[int], tokens: int, words: Sequence[str], shares: Sequence[Sequence[float]], chooser: str
 ) -> bytes:
-    """Return a PNG of how many of ``tokens`` tokens each ``chooser`` has ``taken``, with its ``typical`` ones beside the bar.
+    """Return a PNG of how often each ``chooser`` took each of ``words``: ``shares`` (choosers, words) of the times that it came.
 
-    ``left_behind`` is the share that none took. Raises `MissingExtra` without matplotlib.
+    Beside each stands how many of all ``tokens`` it has ``taken``. Raises `MissingExtra` without matplotlib.
     """
-    n = len(taken) + 1
-    figure, axis = _figure((8.0, max(2.0, 0.42 * n + 1.0)))
-    shares = [*(count / max(tokens, 1) for count in taken), left_behind]
-    axis.barh(range(n), shares, color=[*(["#1A73E8"] * len(taken)), "#9AA0A6"])
-    axis.set_yticks(range(n), [*(f"{chooser} {at + 1}" for at in range(len(taken))), "none"])
-    axis.invert_yaxis()
-    axis.set_xlim(0, max(1.0, max(shares)))
-    axis.set_xlabel(f"share of {tokens:,} tokens")
-    for at, (share, words) in enumerate(zip(shares, [*typical, ()], strict=True)):
-        text = f"{share:.0%}  {', '.join(_short(word) for word in words[:6])}".rstrip()
-        axis.text(share + 0.01, at, text, va="center", fontsize=7, clip_on=True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    n, across = len(taken), max(1, len(words))
+    figure, axis = _figure((max(4.0, 0.32 * across + 2.5), max(2.2, 0.42 * n + 1.6)))
+    table = np.array(shares, dtype=np.float64).reshape(n, -1) if len(words) else np.zeros((n, 1))
+    image = axis.imshow(table, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    axis.set_yticks(range(n), [f"{chooser} {at + 1}: {count / max(tokens, 1):.0%} of all" for at, count in enumerate(taken)])
+    axis.set_xticks(range(len(words)), [_short(word) for word in words], rotation=90, fontsize=7)
+    figure.colorbar(image, ax=axis, label="share of its times taken", format=lambda share, _: f"{share:.0%}")
     return _png(figure)
 
 

@@ -226,3 +226,5 @@ def test_a_report_counts_what_became_of_the_tokens() -> None:
     assert [one.token for one in its.typical[0]] == ["law"]
     assert (its.typical[0][0].taken, its.typical[0][0].seen) == (6, 6)
     assert [one.token for one in its.typical[1]] == ["all"]
+    assert its.words == ("law", "all")
+    assert its.shares == ((1.0, 0.0), (0.5, 1.0))
