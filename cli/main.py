@@ -36,6 +36,7 @@ COMMANDS = {
     "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
     "finetune": ("semvec_cli.finetune", "Train an encoder and a head for a task, on labelled examples."),
+    "classify": ("semvec_cli.classify", "Say labels of texts by what these are called, without an example."),
     "predict": ("semvec_cli.predict", "Print what a fine-tuned model says of texts."),
     "augment": ("semvec_cli.augment", "Train, ask and teach classifiers that look things up."),
     "ask": ("semvec_cli.ask", "Answer questions from a collection, with the passages that the answers stand in."),

@@ -209,3 +209,10 @@ class Way(Choice):
     GATE = "gate"
     CONCAT = "concat"
     CROSS = "cross-attention"
+
+
+class ZeroShot(Choice):
+    """By what labels are said that were never learnt: how near their descriptions are, or what fills the gap of a pattern."""
+
+    SIMILARITY = "similarity"
+    CLOZE = "cloze"

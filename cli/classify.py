@@ -1,0 +1,95 @@
+"""``semvec classify``: labels of texts of which there is no example."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from semvec.types import ZeroShot
+from semvec_cli.choices import one_of
+from semvec_cli.column_names import column, columns_named
+
+SIZE = 4096
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("input", metavar="INPUT")
+@click.option(
+    "--labels", required=True, multiple=True, metavar="LABELS", help="Names, comma between; or name=description|another."
+)
+@click.option("-m", "--model", default="minilm", help="An encoder, or a checkpoint with a masked-LM head.")
+@click.option("--by", type=one_of(ZeroShot), help="similarity to the descriptions, or cloze.  [default: cloze where MODEL can]")
+@click.option("--template", multiple=True, help="similarity: what a description is put into, {} being its place.  [default: two]")
+@click.option("--pattern", default="{} It was [MASK].", help="cloze: what is read, {} being the text and [MASK] the word.")
+@click.option("--calibrate/--no-calibrate", default=True, help="Make all labels equally likely over the whole of INPUT.")
+@column  # type: ignore[untyped-decorator]
+@click.option(
+    "--report", is_flag=True, help="INPUT has labels: print how many are said rightly, with 95 % intervals, not the labels."
+)
+@click.option("-o", "--output", metavar="OUT", help="The file to write (JSON lines).  [default: print]")
+@click.option("--scores", is_flag=True, help="How likely every label is.")
+@click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
+@click.option("--device", help="cpu, cuda, …  [default: the best there is]")
+@click.option("--trust-pickle", is_flag=True, help="Read an encoder that is a pickle, which can run any code.")
+def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
+    """Say a label of every text in INPUT (lines, or a table with the column text) by what the labels are called: zero-shot.
+
+    By similarity the label whose descriptions are nearest to the text; by cloze the one whose word fits best into the gap behind
+    it. --calibrate supposes that all labels are about equally frequent. With examples, 'semvec finetune classify' is better.
+
+    \b
+    Examples:
+      semvec classify news.txt --labels "sports, business, world news, science and technology"
+      semvec classify mails.txt --labels "complaint=the customer complains|something is broken" --labels "praise, question"
+      semvec classify test.tsv --labels "0=a bad film, 1=a good film" --report
+      semvec classify reviews.txt -m bert-base-uncased --labels "pos=great|good, neg=terrible|bad" --pattern "{} It was [MASK]."
+    """
+    from semvec.finetune.card import shown
+    from semvec.finetune.classify import read_texts
+    from semvec.finetune.train import measures_of
+    from semvec.finetune.zero_shot import TEMPLATES, labels_named, zero_shot
+    from semvec.text.examples import read_labelled
+    from semvec_cli.pages import check_outputs
+
+    output, columns = options["output"], columns_named(options["column"])
+    if options["report"] and (output or options["scores"]):
+        raise click.UsageError("--report prints measures, and goes with neither --output nor --scores")
+    if options["overwrite"] and output is None:
+        raise click.UsageError("--overwrite does nothing without --output")
+    if output is not None:
+        check_outputs([output], [input], overwrite=options["overwrite"])
+    known = labels_named([one for given in labels for one in given.split(",") if one.strip()])
+    examples = read_labelled(input, columns) if options["report"] else None
+    texts = examples.texts if examples else read_texts(input, columns.get("text"))
+    model = zero_shot(
+        options["model"],
+        known,
+        by=options["by"],
+        templates=options["template"] or TEMPLATES,
+        pattern=options["pattern"],
+        calibrate=options["calibrate"],
+        device=options["device"],
+        trust_pickle=options["trust_pickle"],
+    )
+    if examples:
+        for name, its in measures_of(model.measured(examples), 0).items():
+            click.echo(f"{name} {shown(its)}")
+        return
+    _write(texts, model.predict(texts), output, scores=options["scores"])
+
+
+def _write(texts: list[str], answers: list[Any], output: str | None, *, scores: bool) -> None:
+    from semvec.embeddings.files import written_whole
+
+    kept = ({name: value for name, value in answer.items() if name != "scores" or scores} for answer in answers)
+    lines = (json.dumps({"text": text, **its}, ensure_ascii=False) for text, its in zip(texts, kept, strict=True))
+    if output is None:
+        for line in lines:
+            click.echo(line)
+        return
+    with written_whole(Path(output)) as (stream,):
+        stream.writelines(f"{line}\n".encode("utf-8", "surrogatepass") for line in lines)
+    click.echo(f"{len(texts):,} answers in {output}", err=True)

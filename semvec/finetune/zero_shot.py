@@ -1,0 +1,161 @@
+"""Labels of texts without an example of any: by what the labels are called, and nothing learnt."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp, softmax
+
+from semvec.embeddings.transforms import normalize
+from semvec.encoders.catalog import find_model, load_encoder
+from semvec.encoders.protocol import Encoder
+from semvec.errors import InputError, OptionError
+from semvec.finetune.classify import label_answer, label_findings
+from semvec.finetune.cloze import PATTERN, Cloze, fills_gaps
+from semvec.finetune.task import Answer, Findings
+from semvec.text.examples import LabelledTexts
+from semvec.types import Level, ZeroShot
+
+Logs = NDArray[np.float64]
+TEMPLATES = ("{}", "This text is about {}.")
+TEMPERATURE = 0.05
+"""Of cosines, so that shares come of them; which label is the likeliest does not hang on it."""
+
+FEWEST = 10
+"""Texts a label of which the labels' shares are taken for what they are on the whole."""
+
+
+class ZeroShotClassifier(ABC):
+    """Says ``labels`` of texts; with ``calibrate`` each is made as likely as the others over all texts that are asked about.
+
+    That is batch calibration (arXiv:2309.17249): what is said of a text is divided by what is said on the mean, so that a label
+    whose name suits any text has no advantage. It goes by labels that are about equally frequent, and is left out where there
+    are fewer than `FEWEST` texts a label.
+    """
+
+    def __init__(self, labels: Sequence[str], *, calibrate: bool = True) -> None:
+        self.labels, self.calibrate = tuple(labels), calibrate
+
+    @abstractmethod
+    def logs(self, texts: Sequence[str]) -> Logs:
+        """Return the logarithms (texts, labels) of how likely each label is, as they come."""
+
+    def shares(self, texts: Sequence[str]) -> Logs:
+        """Return how likely each label is (texts, labels)."""
+        its = log_softmax(self.logs(texts), axis=1)
+        if self.calibrate and len(its) >= FEWEST * len(self.labels):
+            its = its - (logsumexp(its, axis=0) - np.log(len(its)))
+        return np.asarray(softmax(its, axis=1))
+
+    def predict(self, texts: Sequence[str]) -> list[Answer]:
+        """Return the likeliest label of each of ``texts``, and how likely all are."""
+        if isinstance(texts, str):
+            raise InputError("texts must be a list of texts, not one string: predict([text])")
+        return [label_answer(row.astype(np.float32), self.labels) for row in self.shares(texts)] if len(texts) else []
+
+    def measured(self, examples: LabelledTexts) -> Findings:
+        """Return what the answers to labelled ``examples`` are worth; `InputError` for a label that cannot be said."""
+        if unknown := sorted(set(examples.labels) - set(self.labels)):
+            raise InputError(f"the label {unknown[0]!r:.60} is none of those named: {', '.join(map(repr, self.labels[:8]))}")
+        return label_findings(examples.labels, self.predict(examples.texts), self.labels)
+
+
+class BySimilarity(ZeroShotClassifier):
+    """The label whose descriptions, put into each of ``templates``, are nearest to the text by the cosine."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        labels: Mapping[str, Sequence[str]],
+        *,
+        templates: Sequence[str] = TEMPLATES,
+        calibrate: bool = True,
+    ) -> None:
+        super().__init__(list(labels), calibrate=calibrate)
+        if wrong := next((one for one in templates if one.count("{}") != 1), None):
+            raise OptionError(f"template {wrong!r:.80} has not one {{}}, where the label's description goes")
+        if not templates:
+            raise OptionError("there is no template")
+        self.encoder = encoder.with_options(level=Level.TEXT)
+        said = [template.format(words) for its in labels.values() for words in its for template in templates]
+        rows = np.repeat(np.arange(len(labels)), [len(its) * len(templates) for its in labels.values()])
+        means = np.zeros((len(labels), self.encoder.dim), dtype=np.float64)
+        np.add.at(means, rows, normalize(self.encoder.encode(said).floats()))
+        self.vectors = normalize(means.astype(np.float32))
+        if blank := next((name for name, row in zip(labels, self.vectors, strict=True) if not row.any()), None):
+            raise InputError(f"the label {blank!r:.60} is described by nothing that the model knows")
+
+    def logs(self, texts: Sequence[str]) -> Logs:
+        return np.asarray(normalize(self.encoder.encode(list(texts)).floats()) @ self.vectors.T / TEMPERATURE, dtype=np.float64)
+
+
+class ByCloze(ZeroShotClassifier):
+    """The label whose words fit best into the gap of a pattern behind the text, a model of masked words says."""
+
+    def __init__(self, cloze: Cloze, labels: Mapping[str, Sequence[str]], *, calibrate: bool = True) -> None:
+        super().__init__(list(labels), calibrate=calibrate)
+        self.cloze = cloze
+        self.words = {label: [cloze.word(one) for one in words] for label, words in labels.items()}
+
+    def logs(self, texts: Sequence[str]) -> Logs:
+        said = self.cloze.logs(texts, [one for ids in self.words.values() for one in ids])
+        ends = np.cumsum([len(ids) for ids in self.words.values()])
+        return np.stack([its.mean(axis=1) for its in np.split(said, ends[:-1], axis=1)], axis=1)
+
+
+def zero_shot(
+    model: str | os.PathLike[str],
+    labels: Sequence[str] | Mapping[str, Sequence[str]],
+    *,
+    by: ZeroShot | str | None = None,
+    templates: Sequence[str] = TEMPLATES,
+    pattern: str = PATTERN,
+    calibrate: bool = True,
+    device: str | None = None,
+    trust_pickle: bool = False,
+) -> ZeroShotClassifier:
+    """Return what says ``labels`` of texts, by ``model``.
+
+    ``labels`` are names, or names with descriptions (`labels_named` reads both from a line). ``by`` similarity any encoder does:
+    the label is the one whose descriptions in ``templates`` are nearest. ``by`` cloze a checkpoint with a masked-LM head does:
+    descriptions are single words of its vocabulary, which are put into ``pattern`` in the place of ``[MASK]``. None: cloze
+    where the checkpoint has such a head, else similarity.
+
+    Raises `OptionError` for fewer than two labels, for a way that the model cannot go, and a label of several pieces (cloze).
+    """
+    known = labels if isinstance(labels, Mapping) else labels_named(labels)
+    if len(known) < 2:
+        raise OptionError("two labels are needed to tell texts apart")
+    place = find_model(model, trust_pickle=trust_pickle).path
+    way = ZeroShot(by) if by else ZeroShot.CLOZE if fills_gaps(place) else ZeroShot.SIMILARITY
+    unused = ("pattern", pattern, PATTERN) if way == ZeroShot.SIMILARITY else ("template", tuple(templates), TEMPLATES)
+    if unused[1] != unused[2]:
+        raise OptionError(f"a {unused[0]} does nothing by {way}, which is how {model} says labels here")
+    ways: dict[ZeroShot, Callable[[], ZeroShotClassifier]] = {
+        ZeroShot.SIMILARITY: lambda: BySimilarity(
+            load_encoder(model, device=device, trust_pickle=trust_pickle), known, templates=templates, calibrate=calibrate
+        ),
+        ZeroShot.CLOZE: lambda: ByCloze(Cloze.load(place, pattern, device=device), known, calibrate=calibrate),
+    }
+    return ways[way]()
+
+
+def labels_named(lines: Sequence[str]) -> dict[str, list[str]]:
+    """Return labels and how they are described: ``name``, ``name=description`` or ``name=one|another``.
+
+    A name that is described by nothing is described by itself, with blanks for ``_`` and ``-``.
+    """
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, described = (part.strip() for part in line.partition("="))
+        if not name:
+            raise OptionError(f"{line!r:.60} names no label: write name, or name=description")
+        if name in found:
+            raise OptionError(f"the label {name!r:.60} is named twice; several descriptions are name=one|another")
+        words = [one.strip() for one in described.split("|") if one.strip()]
+        found[name] = words or [" ".join(name.replace("_", " ").replace("-", " ").split()) or name]
+    return found
