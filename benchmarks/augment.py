@@ -25,7 +25,7 @@ import harness
 import numpy as np
 
 SETS = {"trec6": "classify", "banking77": "classify", "sst2": "classify", "wnut17": "tag"}
-WAYS = ("concat", "concat, joint", "cross-attention")
+WAYS = ("concat", "joint", "cross-attention")
 ALONE = "looking nothing up"
 KS = (1, 5, 10)
 TEMPERATURES = (0.1, 0.2, 0.3, 0.5, 1.0)
@@ -56,9 +56,8 @@ def looked_up(data: Path, name: str, way: str, strategy: str, seed: int) -> list
     from semvec.augment.memory import Retrieval
     from semvec.augment.train import train
 
-    way, _, joint = way.partition(", ")
     with tempfile.TemporaryDirectory() as folder:
-        how, options = Retrieval(4, joint=bool(joint)), options_of(strategy, seed)
+        how, options = Retrieval(4), options_of(strategy, seed)
         made = train("minilm", data / name, Path(folder) / "m", task=SETS[name], way=way, retrieval=how, options=options)
         return [{**worth(made.path, data / name), "seconds": made.record["seconds"]}]
 
@@ -97,7 +96,7 @@ def plain(data: Path, name: str, strategy: str, seed: int) -> list[dict[str, Any
         rows.append({"way": ALONE, "lines": {ALONE: found.lines[TUNED]}, "seconds": made.record["seconds"], **kept(found.found)})
         for way in ("knn", "gate") if SETS[name] == "classify" else ():
             options = FinetuneOptions(seed=seed)
-            its = train("minilm", data / name, Path(folder) / way, way=way, retrieval=Retrieval(4), options=options, tuned=place)
+            its = train(place, data / name, Path(folder) / way, way=way, retrieval=Retrieval(4), options=options, as_is=True)
             rows.append({"way": way, **worth(its.path, data / name), "seconds": its.record["seconds"]})
     return rows
 

@@ -13,7 +13,7 @@ from semvec.types import Dtype, Strategy, Way
 from semvec_cli.bar import Bar
 from semvec_cli.choices import one_of
 from semvec_cli.colours import one_line
-from semvec_cli.column_names import column, columns_named
+from semvec_cli.column_names import column, columns_named, text_column
 
 encoder_option: Callable[..., Any] = click.option("--retriever", help="The encoder that finds, if not found by its name.")
 device_option: Callable[..., Any] = click.option("--device", help="cpu, cuda, …  [default: the best there is]")
@@ -41,9 +41,7 @@ def augment() -> None:
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The folder to write.")
 @click.option("--task", type=click.Choice(["classify", "tag"]), default="classify", help="Labels of texts, or tags of words.")
 @click.option("--way", type=one_of(Way), help="How what is found is used.  [default: gate; tag: concat, which is its only one]")
-@click.option(
-    "--tuned", metavar="MODEL", help="knn, gate: a model of 'semvec finetune classify' to take as it is; none is trained."
-)
+@click.option("--as-is", is_flag=True, help="knn, gate: --model is one of 'semvec finetune classify', and is not trained on.")
 @click.option("--collection", help="Look things up there, not in the training examples; labels are in the field label.")
 @click.option("--retriever", help="The encoder that finds.  [default: --model, which does not learn for that]")
 @click.option("-k", type=click.IntRange(1), default=8, help="Neighbours; under knn and gate validation chooses of 4 to 64.")
@@ -58,7 +56,6 @@ def augment() -> None:
     default="float32",
     help="How the memory keeps vectors.",
 )
-@click.option("--joint", is_flag=True, help="Learn what to look for, too (RAG): concat reads each neighbour apart, weighed.")
 @click.option("--validation", metavar="FILE", help="What to validate on.  [default: dev in DATA, else a share of it]")
 @column  # type: ignore[untyped-decorator]
 @click.option("-s", "--strategy", type=one_of(Strategy), default="full", help="How much of the encoder learns.")
@@ -76,14 +73,14 @@ def train(**options: Any) -> None:
 
     knn and gate weigh the labels of what is found beside what the model says, with one weight, or one for every text; both may
     come to nothing where validation shows no gain. concat has them read together with the text, cross-attention attends to
-    their tokens. In training no example finds itself, or what says the same.
+    their tokens; joint reads each apart and learns what to look for, too (RAG). In training no example finds itself, or its like.
 
     \b
     Examples:
       semvec augment train --data banking77 -o intents
       semvec augment train --data banking77 --way concat -k 4 --strategy lora -o intents
       semvec augment train --data reviews.csv --collection products.index --way cross-attention -o sentiment
-      semvec augment train --data banking77 --way knn --tuned my-classifier -o intents
+      semvec augment train --data banking77 --way knn --model my-classifier --as-is -o intents
       semvec augment train --task tag --data wnut17 -k 3 -o names
     """
     from semvec.augment.memory import Retrieval
@@ -93,7 +90,7 @@ def train(**options: Any) -> None:
     options["way"] = options["way"] or (Way.CONCAT if options["task"] == "tag" else Way.GATE)
     quiet, own = options.pop("quiet"), ("strategy", "epochs", "batch_size", "learning_rate", "precision", "seed")
     chosen = FinetuneOptions(**{name: options.pop(name) for name in own}, columns=columns_named(options.pop("column")))
-    how = Retrieval(options.pop("k"), options.pop("hybrid"), options.pop("level"), options.pop("joint"), options.pop("dtype"))
+    how = Retrieval(options.pop("k"), options.pop("hybrid"), options.pop("level"), options.pop("dtype"))
     with Bar(quiet) as bar:
         made = make(retrieval=how, options=chosen, progress=bar.to, **options)
     if quiet:
@@ -133,7 +130,7 @@ def predict(model: str, input: str, evidence: bool, column: tuple[str, ...], ret
     from semvec.augment.kinds import open_model
     from semvec.finetune.classify import read_texts
 
-    texts = read_texts(input, columns_named(column).get("text"))
+    texts = read_texts(input, text_column(column))
     with open_model(model, encoder=retriever, device=device) as its:
         for start in range(0, len(texts), 512):
             some = texts[start : start + 512]
@@ -202,6 +199,7 @@ def report(model: str, data: str, column: tuple[str, ...], seed: int, retriever:
       semvec augment report intents --data test.csv --column label=intent
     """
     from semvec.augment.kinds import open_model
+    from semvec.augment.looks_up import cost_in_words
     from semvec.augment.report import compared
     from semvec.finetune.card import shown
     from semvec_cli.columns import columns
@@ -211,7 +209,7 @@ def report(model: str, data: str, column: tuple[str, ...], seed: int, retriever:
     names = list(next(iter(found.lines.values())))
     click.echo(f"{found.size:,} examples")
     click.echo(columns([["", *names], *([name, *(shown(line[one]) for one in names)] for name, line in found.lines.items())]))
-    for line in (*found.differences, *found.notes, found.examined.cost):
+    for line in (*found.differences, *found.notes, cost_in_words(found.examined.to_json())):
         click.echo(f"  {line}")
 
 
@@ -240,14 +238,16 @@ def add(model: str, input: str, column: tuple[str, ...], retriever: str | None, 
     columns = columns_named(column)
     with open_model(model, encoder=retriever, device=device) as its:
         if isinstance(its, RetrievalAugmentedTagger):
-            ids = its.add(Tag().read(input, FinetuneOptions(columns=columns)))
+            examples: Any = Tag().read(input, FinetuneOptions(columns=columns))
+            ids = its.add(examples)
         else:
             examples = read_labelled(input, columns)
             ids = its.add(examples.texts, examples.labels)
         count, place = its.memory.collection.count(), its.described.collection or f"{model}/memory"
     for name in ids:
         click.echo(name)
-    click.echo(f"{len(set(ids)):,} written, {count:,} in {place}", err=True)
+    left = f", {len(examples) - len(ids):,} left out, in which nothing is known" if len(ids) < len(examples) else ""
+    click.echo(f"{len(set(ids)):,} written{left}, {count:,} in {place}", err=True)
 
 
 @augment.command()
@@ -263,7 +263,9 @@ def remove(model: str, ids: tuple[str, ...]) -> None:
     """
     from semvec.augment.looks_up import forget
 
-    removed, count = forget(model, ids)
+    removed, count, absent = forget(model, ids)
     if not removed:
         raise click.UsageError(f"nothing is remembered under {ids[0]!r}")
+    if absent:
+        click.echo(f"nothing was remembered under {', '.join(map(repr, absent))}", err=True)
     click.echo(f"{removed:,} removed, {count:,} left", err=True)

@@ -10,7 +10,7 @@ import click
 
 from semvec.types import ZeroShot
 from semvec_cli.choices import one_of
-from semvec_cli.column_names import column, columns_named
+from semvec_cli.column_names import column, columns_named, text_column
 
 SIZE = 4096
 
@@ -54,7 +54,7 @@ def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
     from semvec.text.examples import read_labelled
     from semvec_cli.pages import check_outputs
 
-    output, columns = options["output"], columns_named(options["column"])
+    output = options["output"]
     if options["report"] and (output or options["scores"]):
         raise click.UsageError("--report prints measures, and goes with neither --output nor --scores")
     if options["overwrite"] and output is None:
@@ -62,8 +62,8 @@ def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
     if output is not None:
         check_outputs([output], [input], overwrite=options["overwrite"])
     known = labels_named([one for given in labels for one in given.split(",") if one.strip()])
-    examples = read_labelled(input, columns) if options["report"] else None
-    texts = examples.texts if examples else read_texts(input, columns.get("text"))
+    examples = read_labelled(input, columns_named(options["column"])) if options["report"] else None
+    texts = examples.texts if examples else read_texts(input, text_column(options["column"]))
     model = zero_shot(
         options["model"],
         known,

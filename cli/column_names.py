@@ -25,3 +25,11 @@ def columns_named(named: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(f"--column {one!r}: say which column is which, as text=review")
         found[name.strip()] = its
     return found
+
+
+def text_column(given: Sequence[str]) -> str | None:
+    """Return what the column text is called in a file of texts, None where nobody says; the only one that is wanted."""
+    named = columns_named(given)
+    if other := next((name for name in named if name != "text"), None):
+        raise click.BadParameter(f"no column is wanted as {other!r} but text", param_hint="'--column'")
+    return named.get("text")

@@ -38,18 +38,19 @@ def inspect_model(name: str, found: Found, family: str, rows: int | None, as_jso
 
 def inspect_augmented(name: str, as_json: bool) -> None:
     """Print what the model that looks things up in the folder ``name`` is."""
-    from semvec.augment.card import SAYS, facts
-    from semvec.augment.looks_up import ABOUT, Described
+    from semvec.augment.card import facts
+    from semvec.augment.looks_up import ABOUT, TASKS, Described
 
     its = Described.read(Path(name))
     if as_json:
         _print_json(json.loads((Path(name) / ABOUT).read_bytes()))
         return
-    click.echo(f"{name}: says {SAYS[its.task]}, and looks things up")
+    click.echo(f"{name}: says {TASKS[its.task]}, and looks things up")
     for line in facts(its):
         click.echo(f"  {line}")
-    for measure, value in ((its.record or {}).get("validation") or {}).items():
-        click.echo(f"  {measure} {value['value']:.3f} on the validation data of {its.record['data']}")
+    for measure, value in its.record["validation"].items() if its.record else ():
+        if value is not None:
+            click.echo(f"  {measure} {value['value']:.3f} on the validation data of {its.record['data']}")
     click.echo(f"  'semvec augment predict {name} FILE' asks it, 'semvec augment explain {name} TEXT' says why")
 
 

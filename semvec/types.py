@@ -201,13 +201,14 @@ class Way(Choice):
     """How a model uses its neighbours.
 
     ``knn``: their labels are weighed beside what the model says. ``gate``: the same, each text with a weight of its own.
-    ``concat``: they are read together with the text, their labels before them. ``cross-attention``: layers on top of the encoder
-    attend to their tokens.
+    ``concat``: they are read together with the text, their labels before them. ``joint``: each is read with the text apart, and
+    what is looked for is learnt, too. ``cross-attention``: layers on top of the encoder attend to their tokens.
     """
 
     KNN = "knn"
     GATE = "gate"
     CONCAT = "concat"
+    JOINT = "joint"
     CROSS = "cross-attention"
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from semvec.augment.looks_up import Described
+from semvec.augment.looks_up import TASKS, Described, cost_in_words
 from semvec.finetune.card import shown
 from semvec.text.markdown import escaped, table
 from semvec.types import Level, Way
 
-SAYS = {"classify": "the label of a text", "tag": "the tags of the words of a sentence"}
 USES = {
     Way.KNN: "whose labels are weighed beside what the model says",
     Way.GATE: "whose labels are weighed beside what the model says, each text with a weight of its own",
     Way.CONCAT: "which are read together with the text",
+    Way.JOINT: "each of which is read with the text apart, the vectors of texts having learnt what to look for",
     Way.CROSS: "whose tokens layers on top of the encoder attend to",
 }
 
@@ -22,16 +22,15 @@ USES = {
 def card(its: Described, name: str) -> str:
     """Return the card of the model that is called ``name`` as Markdown."""
     record = its.record
-    counts, cost = record["examples"], record["cost"]
+    counts = record["examples"]
     how = "split off from the training data" if counts["split off"] else "examples of their own"
     rows = [[one, shown(found), shown(record["alone"][one])] for one, found in record["validation"].items()]
     parts = [
         f"# A model for {its.task} that looks things up, learnt from {escaped(str(record['data']))}",
-        f"It says {SAYS[its.task]}, with what it finds in a memory that can be added to and taken from without training.",
+        f"It says {TASKS[its.task]}, with what it finds in a memory that can be added to and taken from without training.",
         "\n".join(f"- {line}" for line in facts(its)),
         f"- examples: {counts['train']:,} to learn from, {counts['validation']:,} to validate on ({how})\n"
-        f"- {record['seconds']:,.0f} seconds; {cost['ms']['looking']:.2f} ms a text to look things up, "
-        f"{cost['ms']['answering']:.2f} to answer with them, {cost['ms']['alone']:.2f} to answer alone",
+        f"- {record['seconds']:,.0f} seconds",
         "## On the validation data",
         "The choice of the best step, and of what neighbours count for, was made on these examples, so new ones are likely to be "
         "done a little worse: `semvec augment report` measures on a test set.",
@@ -47,19 +46,21 @@ def facts(its: Described) -> Sequence[str]:
     """Return what a model finds, by what and where, and what it makes of it, each in a line."""
     how, weighing = its.retrieval, its.weighing
     by = "late interaction" if how.level == Level.TOKEN else "vectors and words" if how.hybrid else "vectors"
-    learnt = ", the vectors of texts having learnt what to look for" if how.joint else ""
     weighed, many = its.way in (Way.KNN, Way.GATE), how.k
     if weighed and not weighing.silent:
         many = weighing.k
-    lines = [f"looks for {many} neighbours by {by}{learnt}, {USES[its.way]} (way {its.way})"]
     if weighed and weighing.silent:
-        lines.append("what is found has no say, as that did not help on the validation data")
-    elif weighed:
+        lines = [f"looks nothing up (way {its.way}): that did not help on the validation data"]
+    else:
+        lines = [f"looks for {many} neighbours by {by}, {USES[its.way]} (way {its.way})"]
+    if weighed and not weighing.silent:
         weight = "" if weighing.gate else f", weight {weighing.weight:g}"
         lines.append(f"what is found counts by exp(score / {weighing.temperature:g}){weight}")
-    cost = (its.record or {}).get("cost")
-    size = "" if not cost else f": {cost['items']:,} items" + (f", {cost['bytes'] / 1e6:,.1f} MB" if cost["bytes"] else "")
-    lines.append(f"memory: {'in its folder' if its.collection is None else escaped(its.collection)} ({how.dtype}){size}")
-    if its.encoder:
-        lines.append(f"found by {escaped(Path(its.encoder).name)}")
+    if (record := its.record) is None:
+        return lines
+    where = "in its folder" if its.collection is None else escaped(its.collection)
+    lines.append(f"memory: {where}, {cost_in_words(record['cost'], record['dtype'])}")
+    finder = "" if its.encoder is None or its.encoder == record["model"] else f", found by {escaped(Path(its.encoder).name)}"
+    how_made = "taken as it was" if record["as is"] else f"strategy {record['strategy']}"
+    lines.append(f"upon {escaped(Path(record['model']).name)}, {how_made}, seed {record['seed']}, on {record['device']}{finder}")
     return lines

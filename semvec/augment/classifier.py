@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from typing_extensions import Self
 
-from semvec.augment.crossed import Crossed
 from semvec.augment.examples import Looked
-from semvec.augment.joint import Joint
+from semvec.augment.joint import Joint, check_alike
 from semvec.augment.looks_up import MEMORY, MODEL, Described, LooksUp
 from semvec.augment.memory import Memory, as_evidence, label_of, open_memory, without
-from semvec.augment.ways import Answering, Shares, Weighed, answering
+from semvec.augment.ways import READERS, Answering, Shares, Weighed, answering
 from semvec.encoders.tuned import read_about
 from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.classify import label_answer, label_findings
@@ -25,6 +24,7 @@ from semvec.finetune.model import FineTuned
 from semvec.finetune.task import Answer, Findings
 from semvec.finetune.tuned import Loading
 from semvec.results import Hits
+from semvec.text.document import is_text
 from semvec.text.examples import LabelledTexts
 from semvec.types import JSON, Way
 
@@ -53,15 +53,22 @@ class RetrievalAugmentedClassifier(LooksUp):
         with ExitStack() as held:
             where = its.collection or place / MEMORY
             memory = held.enter_context(open_memory(where, its.retrieval, encoder or its.encoder, device=device))
-            if its.way == Way.CROSS or its.retrieval.joint:
-                reads = Crossed if its.way == Way.CROSS else Joint
-                model: Any = reads.load(Looked(), place / MODEL, read_about(place / MODEL), Loading(device))
-                if its.retrieval.joint:
-                    model.attend(memory)
-            else:
-                model = load_model(place / MODEL, device=device)
+            about, wanted = read_about(place / MODEL), "pairs" if its.way == Way.CONCAT else "classify"
+            if about.get("task") != wanted:
+                raise ModelError(
+                    f"{place / MODEL}: is for {about.get('task')!r:.40}, and the way {its.way} wants one for {wanted}"
+                )
+            reader = READERS.get(its.way)
+            model: Any = (
+                reader.load(Looked(), place / MODEL, about, Loading(device))
+                if reader
+                else load_model(place / MODEL, device=device)
+            )
             if not isinstance(model, FineTuned) or not model.config.labels:
                 raise ModelError(f"{place / MODEL}: is no model that says labels")
+            if isinstance(model, Joint):
+                check_alike(memory.searcher.encoder, model.found_dim)
+                model.attend(memory)
             made = cls(answering(its.way, model, its.weighing), memory, its, held.pop_all())
         made.folder = place
         return made
@@ -87,8 +94,8 @@ class RetrievalAugmentedClassifier(LooksUp):
         With ``return_evidence`` every answer has its ``neighbours``: their id, text, label, score, and ``influence``, how much
         less likely the label is without this one. A text of blanks has none, and an empty memory is as if nothing was found.
         """
-        if isinstance(texts, str):
-            raise InputError("texts must be a list of texts, not one string: predict([text])")
+        if isinstance(texts, str) or not all(map(is_text, texts := list(texts))):
+            raise InputError("texts must be a list of texts: predict([text])")
         if not texts:
             return []
         return self.weighed(texts, self.found(texts, evidence=return_evidence), evidence=return_evidence)

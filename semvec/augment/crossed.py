@@ -1,7 +1,7 @@
 """A classifier that attends to the tokens of its neighbours before it decides (after RETRO, arXiv:2112.04426).
 
 Cross-attention layers on top of the encoder read the states of the neighbours' tokens, each with a learned mark of its label. The
-states are those of the very encoder that reads the text: computed once, and anew before every epoch where it learns.
+states are those of the very encoder that reads the text: computed once, and anew at every look where it learns.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semvec.augment.examples import FoundTexts
+from semvec.augment.examples import FoundTexts, of_labels
 from semvec.augment.memory import label_of
 from semvec.encoders.protocol import Encoder
 from semvec.finetune.heads import Batch, Head, LabelHead, pooled
@@ -55,11 +55,11 @@ class Bank:
             self.states.append(states)
             self.counts.append(len(rows))
 
-    def renew(self, encoder: Encoder) -> None:
-        """Encode all texts anew, by ``encoder``; each stays at its place."""
-        texts = list(self.places)
-        self.__init__(encoder)  # type: ignore[misc]
-        self.add(texts)
+    def by(self, encoder: Encoder) -> Bank:
+        """Return a bank of the same texts at the same places, encoded by ``encoder``."""
+        made = Bank(encoder)
+        made.add(list(self.places))
+        return made
 
     def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (rows, k · TOKENS, dim) of the texts at ``places`` (rows, k), and which of them are there."""
@@ -116,22 +116,26 @@ class Crossed(FineTuned):
     def make_head(
         cls, task: HeadTask[Any], config: HeadConfig, hidden: int, options: FinetuneOptions, examples: Any = None
     ) -> Head:
-        return CrossAttentionHead(config, hidden * len(config.layers), hidden, smoothing=options.label_smoothing)
+        return CrossAttentionHead(config, hidden * len(config.layers), hidden, **of_labels(config, options, examples))
 
     def attend(self) -> None:
         """Forget what was read of other texts' neighbours; the next are read by the encoder as it is."""
         head: Any = self.network.head
         head.bank = Bank(as_tokens(self.encoder))
 
-    def renewed(self, examples: Any, windows: list[Window], *, labelled: bool) -> list[Window]:
+    def renewed(self, examples: Any, windows: list[Window], *, labelled: bool, inside: bool = False) -> list[Window]:
         """Return ``windows`` as they are, their neighbours being read anew where the encoder has learnt since."""
-        bank: Any = self.network.head.bank
-        if not self.frozen:
-            encoder, was = self._encoder_now(), self.network.training
-            if encoder.weights != bank.encoder.weights:
-                self.network.eval()
-                bank.renew(as_tokens(encoder))
-                self.network.train(was)
+        head: Any = self.network.head
+        if self.frozen:
+            return windows
+        was = self.network.training
+        try:
+            self.network.eval()
+            encoder = self._encoder_now()
+            if encoder.weights != head.bank.encoder.weights:
+                head.bank = head.bank.by(as_tokens(encoder))
+        finally:
+            self.network.train(was)
         return windows
 
     def learn(self, lesson: Lesson, progress: Progress | None = None) -> JSON:

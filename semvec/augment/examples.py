@@ -9,8 +9,9 @@ from typing import Any
 
 from semvec.augment.memory import label_of
 from semvec.errors import InputError
-from semvec.finetune.classify import Classify
+from semvec.finetune.classify import Classify, balance
 from semvec.finetune.options import FinetuneOptions
+from semvec.finetune.task import HeadConfig
 from semvec.results import Hit, Hits
 from semvec.text.columns import read_columns, require_some
 from semvec.text.examples import LABELLED, LabelledTexts
@@ -87,3 +88,9 @@ def beside(hits: Sequence[Hit] | Hits) -> str:
         text, label = " ".join((hit.text or "").split())[:each], label_of(hit)
         parts.append(text if label is None else f"{label}: {text}")
     return " ; ".join(parts)
+
+
+def of_labels(config: HeadConfig, options: FinetuneOptions, examples: Any) -> dict[str, Any]:
+    """Return what the ``options`` make of a head's loss, where it learns from labelled ``examples``."""
+    weights = balance(examples.labels, config.labels) if options.balanced and examples is not None else None
+    return {"smoothing": options.label_smoothing, "weights": weights}

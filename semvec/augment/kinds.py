@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from semvec.augment.classifier import RetrievalAugmentedClassifier
-from semvec.augment.crossed import Crossed
 from semvec.augment.examples import FoundSentences, FoundTexts, Looked, notes, sentences
 from semvec.augment.looks_up import Described
 from semvec.augment.tagger import Helped, RetrievalAugmentedTagger
+from semvec.augment.ways import READERS
 from semvec.errors import OptionError
 from semvec.finetune.model import FineTuned
 from semvec.finetune.tag import Tag
 from semvec.results import Hits
+from semvec.types import Way
 
 
 @dataclass(frozen=True)
 class Kind:
     """What a ``task`` is to one that looks things up: the ``texts`` and ``documents`` of its examples, what is noted of each.
 
-    ``found`` puts examples and what was found for them together, which a model of the class ``reads`` reads.
+    ``found`` puts examples and what was found for them together; ``reads`` are the classes of the models that read this, by way.
     """
 
     task: Any
@@ -31,7 +32,7 @@ class Kind:
     notes: Callable[[Any], list[str]]
     documents: Callable[[Any], list[str | None] | None]
     found: Callable[[Any, list[Hits]], Any]
-    reads: type[FineTuned]
+    reads: Mapping[Way, type[FineTuned]]
 
 
 def kind_of(task: str) -> Kind:
@@ -43,7 +44,7 @@ def kind_of(task: str) -> Kind:
             notes,
             lambda its: None,
             lambda its, hits: FoundSentences(its.words, its.tags, hits),
-            Helped,
+            {Way.CONCAT: Helped},
         )
     if task != "classify":
         raise OptionError(f"augment is for classify and tag, not for {task!r:.40}")
@@ -53,7 +54,7 @@ def kind_of(task: str) -> Kind:
         lambda its: its.labels,
         lambda its: its.documents,
         lambda its, hits: FoundTexts(its.texts, its.labels, hits, its.documents),
-        Crossed,
+        READERS,
     )
 
 

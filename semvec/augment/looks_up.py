@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from typing_extensions import Self
 
@@ -20,11 +20,18 @@ from semvec.embeddings.files import written_whole
 from semvec.errors import InputError, ModelError, ModelNotFound
 from semvec.finetune.task import Findings
 from semvec.results import Hits
-from semvec.store.collection import Collection
+from semvec.store.collection import Collection, check_ids
+from semvec.text.document import flaw
 from semvec.types import JSON, Dtype, Level, Way
 
+Kind = TypeVar("Kind")
 ABOUT, MODEL, MEMORY = "augment.json", "model", "memory"
 VERSION = 2
+TASKS = {"classify": "the label of a text", "tag": "the tags of the words of a sentence"}
+"""What models that look things up are for, and what they say."""
+
+COSTS = {"looking": "looking up", "answering": "answering with it", "alone": "answering alone"}
+"""What takes time, in words."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +71,51 @@ class Described:
             if its["format"] != VERSION:
                 raise TypeError(f"format {its['format']!r:.40}, and this version of semvec reads {VERSION}")
             how = its["retrieval"]
-            level, dtype = Level(how["level"]), Dtype(how["dtype"])
-            retrieval = Retrieval(int(how["k"]), bool(how["hybrid"]), level, bool(how["joint"]), dtype)
+            k, hybrid = _exactly(int, how["k"]), _exactly(bool, how["hybrid"])
+            retrieval = Retrieval(k, hybrid, Level(how["level"]), Dtype(how["dtype"]))
             weighing, place = Weighing.from_json(its["weighing"]), its["collection"]
             encoder = its["encoder"]
-            where, by, task = place and str(place), encoder and str(encoder), str(its["task"])
-            return cls(Way(its["way"]), retrieval, where, by, weighing, its.get("record"), task)
+            where, by, task = (one and _exactly(str, one) for one in (place, encoder, its["task"]))
+            if task not in TASKS:
+                raise ValueError(f"task {task!r:.40}")
+            if (record := its.get("record")) is not None:
+                _check_record(record)
+            return cls(Way(its["way"]), retrieval, where, by, weighing, record, task)
         except FileNotFoundError:
             raise ModelError(f"{folder}: no {ABOUT}, so this is no model of 'semvec augment train'") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error!s:.80})") from error
+
+
+def cost_in_words(cost: JSON, dtype: str | None = None) -> str:
+    """Return what looking up costs: items, bytes, and milliseconds a text."""
+    size = "" if cost["bytes"] is None else f", {cost['bytes'] / 1e6:,.1f} MB"
+    its = ", ".join(f"{what} {cost['ms'][part]:.2f}" for part, what in COSTS.items())
+    return f"{cost['items']:,} items{f' of {dtype}' if dtype else ''}{size}; ms a text: {its}"
+
+
+def _check_record(record: JSON) -> None:
+    """Raise where what came of a training is not as it was written; `KeyError`, `TypeError`, `ValueError` or `AttributeError`."""
+    for name in ("validation", "alone"):
+        for its in record[name].values():
+            its is None or float(its["value"])
+    for name in ("train", "validation"):
+        int(record["examples"][name])
+    for name in COSTS:
+        float(record["cost"]["ms"][name])
+    int(record["cost"]["items"]), record["cost"]["bytes"] is None or int(record["cost"]["bytes"])
+    float(record["seconds"]), int(record["seed"])
+    for name in ("data", "model", "strategy", "device", "dtype"):
+        if not isinstance(record[name], str):
+            raise TypeError(f"{name} is {record[name]!r:.40}")
+    _exactly(bool, record["as is"])
+
+
+def _exactly(kind: type[Kind], value: JSON) -> Kind:
+    """Return ``value``, which must be of ``kind``; `TypeError` where it is not."""
+    if type(value) is not kind:
+        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+    return value
 
 
 class LooksUp(ABC):
@@ -122,15 +164,28 @@ class LooksUp(ABC):
         return self.memory.neighbours(texts, k=k)
 
     def _write(self, texts: Sequence[str], labels: Sequence[str] | None, ids: Sequence[str] | None) -> list[str]:
-        """Write ``texts`` and their ``labels``, and return their ids; the same twice is one item."""
+        """Write ``texts`` and their ``labels``, and return the ids of those that were written; the same twice is one item.
+
+        All are checked before any is written. Left out are texts in which the encoder knows nothing.
+        """
         given = [""] * len(texts) if labels is None else list(labels)
-        names = list(ids) if ids is not None else [identity(text, label) for text, label in zip(texts, given, strict=True)]
+        for at, (text, label) in enumerate(zip(texts, given, strict=True)):
+            if reason := flaw(text) or flaw(label):
+                raise InputError(f"text {at + 1}: {reason}")
+        names = check_ids(ids) if ids is not None else [identity(text, label) for text, label in zip(texts, given, strict=True)]
         if len(names) != len(texts):
             raise InputError(f"{len(names):,} ids for {len(texts):,} texts")
-        rows = sorted({name: at for at, name in enumerate(names)}.values())
-        some = [given[at] for at in rows] if labels is not None else None
-        self.memory.add([names[at] for at in rows], [texts[at] for at in rows], some)
-        return names
+        places: dict[str, int] = {}
+        for at, name in enumerate(names):
+            first = places.setdefault(name, at)
+            if (texts[first], given[first]) != (texts[at], given[at]):
+                raise InputError(f"the id {name!r:.60} is given to two texts, or two labels")
+        rows = list(places.values())
+        self.memory.add(
+            [names[at] for at in rows], [texts[at] for at in rows], None if labels is None else [given[at] for at in rows]
+        )
+        written = {its.id for its in self.memory.collection.get(list(places)) if its is not None}
+        return [name for name in names if name in written]
 
 
 def identity(text: str, label: str) -> str:
@@ -138,11 +193,13 @@ def identity(text: str, label: str) -> str:
     return sha256(f"{label}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def forget(folder: str | os.PathLike[str], ids: Sequence[str]) -> tuple[int, int]:
+def forget(folder: str | os.PathLike[str], ids: Sequence[str]) -> tuple[int, int, list[str]]:
     """Delete the items of ``ids`` from the memory of the model in ``folder``, which is not loaded for that.
 
-    Returns how many there were, and how many are left. Raises `ModelNotFound` or `ModelError` where there is no such model.
+    Returns how many there were, how many are left, and which of ``ids`` were not there. Raises `ModelNotFound` or `ModelError`
+    where there is no such model.
     """
-    place = Path(folder).expanduser()
+    place, names = Path(folder).expanduser(), check_ids(ids)
     with Collection.open(Described.read(place).collection or place / MEMORY) as collection:
-        return collection.delete(list(ids)), collection.count()
+        absent = [name for name, its in zip(names, collection.get(names), strict=True) if its is None]
+        return collection.delete(names), collection.count(), absent

@@ -21,7 +21,7 @@ from semvec.search.fusion import Fusion
 from semvec.search.index_files import open_searcher
 from semvec.search.searcher import FLOORS, Searcher, settings_for
 from semvec.search.token_searcher import TokenSearcher, texts_at, token_settings
-from semvec.store.collection import Collection, check_k
+from semvec.store.collection import Collection, check_ids, check_k
 from semvec.text.document import Document
 from semvec.types import JSON, Dtype, Level, Metric, Oov
 
@@ -45,14 +45,12 @@ WORD = re.compile(r"\w+")
 class Retrieval:
     """How ``k`` neighbours are found: by one vector a text, with its words too (``hybrid``), or by all tokens (``level``).
 
-    ``joint`` has the vectors of texts, by which neighbours are looked for, learn together with the model that reads these.
     ``dtype`` is how a new memory keeps its vectors: float32, float16, or int8, in a quarter of the bytes.
     """
 
     k: int = 8
     hybrid: bool = False
     level: Level = Level.TEXT
-    joint: bool = False
     dtype: Dtype = Dtype.FLOAT32
 
     def __post_init__(self) -> None:
@@ -63,8 +61,8 @@ class Retrieval:
             raise OptionError(f"neighbours are found at level text or token, not {self.level}")
         if self.hybrid and self.level == Level.TOKEN:
             raise OptionError("hybrid goes with one vector a text, not with late interaction")
-        if self.joint and (self.hybrid or self.level == Level.TOKEN):
-            raise OptionError("joint is learnt on one vector a text, without hybrid and without late interaction")
+        if self.level == Level.TOKEN and self.dtype != Dtype.FLOAT32:
+            raise OptionError("dtype is of one vector a text; late interaction keeps its tokens in 2 bits a number anyway")
 
     def to_json(self) -> JSON:
         """Return this as JSON."""
@@ -144,7 +142,7 @@ class Memory:
 
     def remove(self, ids: Sequence[str]) -> int:
         """Delete the items of ``ids``; return how many there were."""
-        return self.collection.delete(list(ids))
+        return self.collection.delete(check_ids(ids))
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,7 @@ class _Asked:
         vectors = self.queries.floats()[rows]
         if bend is not None:
             hits = collection.search(bend(vectors), k)
-            return [self._as_near(its, row) for its, row in zip(hits, vectors, strict=True)] if apart else hits
+            return self._as_near(hits, vectors) if apart else hits
         hits = collection.search(vectors, k)
         if not self.memory.how.hybrid:
             return hits
@@ -178,11 +176,18 @@ class _Asked:
         fusion = Fusion(WORDS_WEIGHT)
         return [fusion.joined(one, other, FLOORS[Metric.COSINE])[:k] for one, other in zip(hits, words, strict=True)]
 
-    def _as_near(self, hits: Hits, vector: Vectors) -> Hits:
-        """Return ``hits`` with the cosines of their own vectors and ``vector``, whatever they were found by."""
-        kept = [np.zeros_like(vector) if its is None else its.vector for its in self.memory.collection.get(hits.ids)]
-        near = similarity(vector[None], np.stack(kept))[0].tolist()
-        return replace(hits, hits=tuple(replace(hit, parts={"dense": one}) for hit, one in zip(hits, near, strict=True)))
+    def _as_near(self, found: list[Hits], vectors: Vectors) -> list[Hits]:
+        """Return ``found`` with the cosines of the hits' own vectors and ``vectors``, whatever they were found by."""
+        ids = list(dict.fromkeys(hit.id for hits in found for hit in hits))
+        kept = {its.id: its.vector for its in self.memory.collection.get(ids) if its is not None}
+        told = []
+        for hits, vector in zip(found, vectors, strict=True):
+            rows = np.stack([kept.get(hit.id, np.zeros_like(vector)) for hit in hits]) if len(hits) else vector[None][:0]
+            near = similarity(vector[None], rows)[0].tolist()
+            told.append(
+                replace(hits, hits=tuple(replace(hit, parts={"dense": one}) for hit, one in zip(hits, near, strict=True)))
+            )
+        return told
 
 
 def _divided(hits: Hits, by: int) -> Hits:
@@ -192,7 +197,7 @@ def _divided(hits: Hits, by: int) -> Hits:
 def _same(text: str, document: str | None, hit: Hit) -> bool:
     if hit.parts.get("dense", hit.score) > TOO_NEAR:
         return True
-    return bool(document is not None and hit.metadata.get(DOCUMENT) == document) or same_words(text, hit.text or "")
+    return bool(document is not None and as_text(hit.metadata.get(DOCUMENT)) == document) or same_words(text, hit.text or "")
 
 
 @contextmanager
@@ -224,8 +229,16 @@ def same_words(one: str, other: str) -> bool:
 
 def label_of(hit: Hit) -> str | None:
     """Return the label of a hit, None where it has none."""
-    its = hit.metadata.get(LABEL)
-    return None if its in (None, "") else str(its)
+    return as_text(hit.metadata.get(LABEL)) or None
+
+
+def as_text(value: JSON) -> str | None:
+    """Return a value of an item's metadata as a table has it: a number without an idle fraction; None of lists and the like."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float) else None
 
 
 def shares_of(hits: Sequence[Hits], labels: Mapping[str, int], k: int, temperature: float) -> NDArray[np.float64]:
@@ -251,6 +264,5 @@ def without(hits: Hits, at: int) -> Hits:
 
 def as_evidence(hit: Hit, influence: float) -> JSON:
     """Return what is shown of a neighbour: what it is, how near, and how much the answer loses without it."""
-    fields = {name: value for name, value in hit.metadata.items() if name != LABEL}
-    about = {"id": hit.id, "text": hit.text, "label": hit.metadata.get(LABEL), "score": hit.score}
-    return {**about, "influence": influence, **fields}
+    about = {"id": hit.id, "text": hit.text, "label": label_of(hit), "score": hit.score, "influence": influence}
+    return {**about, **{name: value for name, value in hit.metadata.items() if name not in about}}

@@ -107,6 +107,8 @@ class RetrievalReader:
         """
         if isinstance(questions, str):
             raise InputError("questions must be a list of texts, not one string: ask([question])")
+        if most < 1:
+            raise OptionError(f"most must be at least 1, not {most!r}")
         if not self.retriever.collection.count():
             raise InputError("the collection is empty, so there is nothing to read")
         return self.read(self.retriever.search(questions, self.k, **options), most=most, progress=progress)

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from semvec.augment.kinds import kind_of
-from semvec.augment.looks_up import LooksUp
+from semvec.augment.looks_up import COSTS, LooksUp
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.report import SPLITS
 from semvec.finetune.seen import seen_notes
@@ -40,19 +40,9 @@ class Examined:
     items: int
     bytes: int | None
 
-    @property
-    def cost(self) -> str:
-        """What looking up costs, in words."""
-        size = "" if self.bytes is None else f", {self.bytes / 1e6:,.1f} MB"
-        its = ", ".join(f"{what} {self.ms[part]:.2f}" for part, what in COSTS.items())
-        return f"{self.items:,} items{size}; ms a text: {its}"
-
     def to_json(self) -> JSON:
         """Return what it costs as JSON."""
         return {"ms": dict(self.ms), "items": self.items, "bytes": self.bytes}
-
-
-COSTS = {"looking": "looking up", "answering": "answering with it", "alone": "answering alone"}
 
 
 def examined(model: LooksUp, examples: Any, look: Callable[[], list[Hits]] | None = None) -> Examined:

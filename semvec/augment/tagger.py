@@ -26,6 +26,7 @@ from semvec.finetune.task import Answer, Findings
 from semvec.finetune.tuned import Loading
 from semvec.finetune.windows import Window
 from semvec.results import Hits
+from semvec.text.document import is_text
 from semvec.text.tagged import OUTSIDE, TaggedSentences
 from semvec.types import JSON
 
@@ -65,7 +66,10 @@ class RetrievalAugmentedTagger(LooksUp):
             memory = held.enter_context(
                 open_memory(its.collection or place / MEMORY, its.retrieval, encoder or its.encoder, device=device)
             )
-            model: Any = Helped.load(Tag(), place / MODEL, read_about(place / MODEL), Loading(device))
+            about = read_about(place / MODEL)
+            if about.get("task") != "tag":
+                raise ModelError(f"{place / MODEL}: is for {about.get('task')!r:.40}, and a tagger wants one for tag")
+            model: Any = Helped.load(Tag(), place / MODEL, about, Loading(device))
             made = cls(model, memory, its, held.pop_all())
         made.folder = place
         return made
@@ -76,9 +80,9 @@ class RetrievalAugmentedTagger(LooksUp):
         With ``return_evidence`` every answer has its ``neighbours``: id, text, what is noted of its tags, score, and
         ``influence``, by how much the tags that were said, other than O, are less likely without it, on average.
         """
-        if isinstance(words, str) or any(isinstance(its, str) for its in words):
+        if isinstance(words, str) or not all(isinstance(its, list | tuple) and all(map(is_text, its)) for its in words):
             raise InputError("sentences are lists of words: predict([['Where', 'is', 'Paris', '?']])")
-        if not words:
+        if not len(words):
             return []
         hits = self._found(sentences(words), self.described.retrieval.k)
         answers = [dict(its) for its in self.tagged(words, hits)]
@@ -104,7 +108,10 @@ class RetrievalAugmentedTagger(LooksUp):
         return self.model.task.findings(examples, said, self.model.config)
 
     def add(self, examples: TaggedSentences, ids: Sequence[str] | None = None) -> list[str]:
-        """Write tagged sentences into the memory, without any training, and return their ids."""
+        """Write tagged sentences into the memory, without any training, and return their ids; a tag for each word."""
+        for words, tags in zip(examples.words, examples.tags, strict=True):
+            if len(words) != len(tags):
+                raise InputError(f"{len(words)} words and {len(tags)} tags: {' '.join(words)!r:.60}")
         return self._write(sentences(examples.words), notes(examples), ids)
 
     def _influences(self, words: Sequence[Sequence[str]], hits: Sequence[Hits], answers: Sequence[Answer]) -> list[list[JSON]]:

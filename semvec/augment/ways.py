@@ -19,6 +19,8 @@ from semvec.text.examples import ClassedPairs, LabelledTexts
 from semvec.types import Way
 
 Shares = NDArray[np.float64]
+READERS: Mapping[Way, type[FineTuned]] = {Way.CROSS: Crossed, Way.JOINT: Joint}
+"""What reads neighbours by heads of its own."""
 
 
 class Answering(ABC):
@@ -63,10 +65,10 @@ class Weighed(Answering):
 
 
 class Concatenated(Answering):
-    """A model of pairs, the second text being the neighbours' labels and beginnings."""
+    """A model of pairs, the first text being the neighbours' labels and beginnings."""
 
     def shares(self, texts: Sequence[str], hits: Sequence[Hits], labels: Mapping[str, int], begun: Any) -> Shares:
-        pairs = ClassedPairs(list(texts), [beside(its) for its in hits], [""] * len(texts))
+        pairs = ClassedPairs([beside(its) for its in hits], list(texts), [""] * len(texts))
         return _among(shares_in(self.model.predict(pairs), self.own_labels), self.own_labels, labels)
 
 
@@ -90,7 +92,7 @@ def answering(way: Way, model: FineTuned, weighing: Weighing) -> Answering:
     """Return what makes answers of ``model`` and what is found."""
     if way == Way.CROSS:
         return Attending(model)
-    if isinstance(model, Joint):
+    if way == Way.JOINT:
         return Reading(model)
     return Concatenated(model) if way == Way.CONCAT else Weighed(model, weighing)
 

@@ -57,9 +57,11 @@ class Weighing:
     @classmethod
     def from_json(cls, record: Mapping[str, JSON]) -> Weighing:
         """Return what `to_json` gave; `KeyError`, `TypeError` or `ValueError` where it is not that."""
-        gate = tuple(float(one) for one in record["gate"])
-        its = cls(int(record["k"]), float(record["temperature"]), float(record["weight"]), gate)
-        if its.k < 1 or not its.temperature > 0 or not 0 <= its.weight <= 1 or len(gate) not in (0, CLUES):
+        k, numbers = record["k"], [record["temperature"], record["weight"], *list(record["gate"])]
+        if type(k) is not int or not all(type(one) in (int, float) and np.isfinite(one) for one in numbers):
+            raise TypeError("k, temperature, weight and gate are no numbers")
+        its = cls(k, float(numbers[0]), float(numbers[1]), tuple(float(one) for one in numbers[2:]))
+        if its.k < 1 or not its.temperature > 0 or not 0 <= its.weight <= 1 or len(its.gate) not in (0, CLUES):
             raise ValueError("k, temperature, weight and gate are none")
         return its
 

@@ -156,7 +156,7 @@ class FineTuned(Tuned):
                 progress(Step("reading", done, len(windows), "windows"))
 
         tokens = self.encoder.transformer.batch_tokens
-        ask_all(self.network, list(enumerate(windows)), lambda pair: pair[1].length, tokens, run, tell)
+        ask_all(self.network, list(enumerate(windows)), lambda pair: pair[1].cost, tokens, run, tell)
         return found
 
     def predict(self, examples: Examples, progress: Progress | None = None, *, explain: int = 0) -> list[Answer]:
@@ -215,7 +215,9 @@ class FineTuned(Tuned):
             said = self._answers(self.logits(now), now, lesson.validation)
             return self.task.findings(lesson.validation, said, self.config).values
 
-        together, renew = partial(collate, pad=self.pad), partial(self.renewed, lesson.examples, windows, labelled=True)
+        together, renew = partial(collate, pad=self.pad), None
+        if type(self).renewed is not FineTuned.renewed:
+            renew = partial(self.renewed, lesson.examples, windows, labelled=True)
         history = train(
             self.network, windows, self.options, lesson, validate, self.device, collate=together, renew=renew, progress=progress
         )
@@ -234,8 +236,11 @@ class FineTuned(Tuned):
         its = Transformer.of(was.tokenizer.inner, self.plain_body, was.device, was.max_tokens, live=True)
         return self.encoder.with_transformer(its, model=self.encoder.model, weights=digest.hexdigest())
 
-    def renewed(self, examples: Any, windows: list[Window], *, labelled: bool) -> list[Window]:
-        """Return ``windows`` of ``examples`` as they are to be read now, before an epoch or a look: most stay as they are."""
+    def renewed(self, examples: Any, windows: list[Window], *, labelled: bool, inside: bool = False) -> list[Window]:
+        """Return ``windows`` of ``examples`` as they are to be read now: of most models as they are.
+
+        Asked before an epoch (``labelled``), or a look; ``inside`` an epoch where a run goes on that was stopped there.
+        """
         return windows
 
     def learned_from(self, windows: list[Window], progress: Progress | None) -> list[Window]:
@@ -285,7 +290,7 @@ class FineTuned(Tuned):
     def _features_fit(self, windows: Sequence[Window]) -> bool:
         """Whether what the head reads of ``windows`` can be kept in memory."""
         head = self.network.head
-        rows = sum(window.length if head.per_token else window.rows if "places" in window.inputs else 1 for window in windows)
+        rows = sum(window.length if head.per_token else window.kept for window in windows)
         return rows * head.dim * 4 < MOST_BYTES
 
     def _read_once(self, windows: Sequence[Window], progress: Progress | None) -> list[Window]:
@@ -348,8 +353,9 @@ def _fitted(task: HeadTask[Any], encoder: TransformerEncoder, body: Any, options
         raise OptionError(f"the model has no layer {wrong[0]}: there are 0 (before all) to {n}, or -1 (the last) to -{n + 1}")
     own = encoder.own_pooling[0]
     pooling = options.pooling or (own if own in HEAD_POOLINGS else Pooling.MEAN)
-    limit = encoder.transformer.limit - getattr(body, "virtual", 0)
-    if limit < LEAST_TOKENS or (options.strategy == Strategy.PREFIX and options.virtual_tokens > encoder.transformer.limit):
+    before = options.virtual_tokens if options.strategy == Strategy.PREFIX else 0  # they have no place, but take positions
+    limit = encoder.transformer.limit - getattr(body, "virtual", 0) - before
+    if limit < LEAST_TOKENS:
         most = encoder.transformer.limit
         raise OptionError(f"virtual_tokens {options.virtual_tokens}: this model reads {most} tokens, the text's among them")
     if (options.max_tokens or 0) > limit:

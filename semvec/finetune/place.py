@@ -74,7 +74,7 @@ def check_apart(target: Path, model: str | os.PathLike[str], whole: bool, *data:
     for its in data:
         if its is not None and place in (Path(its).resolve(), *Path(its).resolve().parents):
             raise OptionError(f"{target}: holds {os.fspath(its)}, which is learnt from; write to another folder")
-    if not whole and place in bases(model):
+    if not whole and any(place in (its, *its.parents) for its in bases(model)):
         raise OptionError(f"{target}: is what this model would be made upon, and it would be replaced; write to another folder")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semvec.errors import ModelError
 from semvec.finetune.task import Task
 
 FILE = "seen.npy"
@@ -24,11 +25,30 @@ def _hashes(task: Task[Any], examples: Any) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
-def save_seen(folder: Path, task: Task[Any], train: Any, validation: Any) -> None:
-    """Write into ``folder`` which examples were learnt from and validated on, as numbers (n, 2): a hash, and 0 or 1."""
+def save_seen(folder: Path, task: Task[Any], train: Any, validation: Any, *, also: Path | None = None) -> None:
+    """Write into ``folder`` which examples were learnt from and validated on, as numbers (n, 2): a hash, and 0 or 1.
+
+    What the model in the folder ``also`` was made with is added.
+    """
     both = [_hashes(task, its) for its in (train, validation)]
     rows = np.stack([np.concatenate(both), np.repeat(np.array([0, 1], dtype=np.uint64), [len(its) for its in both])], axis=1)
-    np.save(folder / FILE, rows)
+    np.save(folder / FILE, rows if also is None else np.concatenate([_read(also), rows]))
+
+
+def _read(folder: Path) -> NDArray[np.uint64]:
+    """Return what `save_seen` wrote, nothing where it wrote nothing; `ModelError` for what it cannot have written."""
+    file = folder / FILE
+    if not file.is_file():
+        return np.zeros((0, 2), dtype=np.uint64)
+    try:
+        rows = np.load(file)
+        if rows.ndim != 2 or rows.shape[1] != 2 or rows.dtype != np.uint64:
+            raise ValueError("it is no such table")
+    except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{file}: is damaged ({error!s:.80}); without it nobody is told which examples the model knew"
+        ) from error
+    return np.asarray(rows)
 
 
 def seen_notes(folder: Path, task: Task[Any], examples: Any) -> Sequence[str]:
@@ -42,8 +62,5 @@ def seen_notes(folder: Path, task: Task[Any], examples: Any) -> Sequence[str]:
 
 def known_of(folder: Path, task: Task[Any], examples: Any, part: int = 0) -> int:
     """Return how many of ``examples`` the model in ``folder`` was learnt from (``part`` 0) or chosen by (1), if that is known."""
-    try:
-        rows = np.load(folder / FILE)
-    except (OSError, ValueError):
-        return 0
+    rows = _read(folder)
     return int(np.isin(_hashes(task, examples), rows[rows[:, 1] == part, 0]).sum())

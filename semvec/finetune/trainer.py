@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from semvec.encoders.tuned import INSTALL
-from semvec.errors import MissingExtra
+from semvec.errors import MissingExtra, OutputError
 from semvec.finetune.chance import seeded
 from semvec.finetune.heads import Batch
 from semvec.finetune.options import FinetuneOptions, Optimizer, Precision, Schedule
@@ -35,6 +35,9 @@ PATIENT = 30
 
 STEPS_AT_MOST = 1000
 """Steps between two looks at the validation data, at most."""
+
+WRITER = ("inline_container", "PytorchStreamWriter")
+"""What torch calls itself where it cannot write a file."""
 
 MOMENTUM = 0.9
 SCHEDULES = {Schedule.LINEAR: "linear", Schedule.COSINE: "cosine", Schedule.CONSTANT: "constant_with_warmup"}
@@ -96,8 +99,7 @@ class Loop(Validated):
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        lengths = [item.length for item in self.train_dataset]
-        return Order(lengths, self.own_options.batch_size, self.own_options.seed)
+        return Order(self.train_dataset, self.own_options.batch_size, self.own_options.seed)
 
 
 class Told(TrainerCallback):  # type: ignore[misc]
@@ -116,14 +118,14 @@ class Told(TrainerCallback):  # type: ignore[misc]
 
 
 class Renewed(TrainerCallback):  # type: ignore[misc]
-    """Puts what ``renew`` gives in the place of ``items``, before every epoch but the first."""
+    """Puts what ``renew`` gives in the place of ``items``, before every epoch but the first, and where a run goes on."""
 
-    def __init__(self, items: list[Item], renew: Callable[[], Sequence[Item]]) -> None:
-        self.items, self.renew = items, renew
+    def __init__(self, items: list[Item], renew: Callable[..., Sequence[Item]], options: FinetuneOptions) -> None:
+        self.items, self.renew, self.options = items, renew, options
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step:
-            self.items[:] = self.renew()
+            self.items[:] = self.renew(inside=state.global_step % steps_an_epoch(len(self.items), self.options) > 0)
 
 
 def train(
@@ -135,13 +137,14 @@ def train(
     device: str,
     *,
     collate: Callable[[Sequence[Any]], Batch],
-    renew: Callable[[], Sequence[Item]] | None = None,
+    renew: Callable[..., Sequence[Item]] | None = None,
     progress: Progress | None = None,
 ) -> JSON:
     """Train ``network`` on ``items``, those of ``lesson``, leave it as it was best, and return the history as JSON.
 
-    ``collate`` makes a batch of some of them, ``renew`` gives them anew before every epoch but the first. ``validate`` gives the
-    measures of the network as it is. The history has the loss of some steps, the measures of every look, and which was best.
+    ``collate`` makes a batch of some of them; ``renew`` gives them anew before every epoch but the first, and, told that it is
+    ``inside`` an epoch, where a stopped run goes on there. ``validate`` gives the measures of the network as it is. The history
+    has the loss of some steps, the measures of every look, and which was best.
     """
 
     kept = list(items)
@@ -157,7 +160,7 @@ def train(
             train_dataset=kept,
             eval_dataset=[],
             data_collator=collate,
-            callbacks=[*callbacks(len(items), options, lesson, progress), *([Renewed(kept, renew)] if renew else [])],
+            callbacks=[*callbacks(len(items), options, lesson, progress), *([Renewed(kept, renew, options)] if renew else [])],
         )
 
     return run(make, options.seed, lesson)
@@ -173,9 +176,23 @@ def run(make: Callable[[], Any], seed: int, lesson: Lesson) -> JSON:
         last = last_checkpoint(lesson.folder) if lesson.resume else None
         if last is not None:
             _best_is_here(last)
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        with _told_where_full(lesson.folder):
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it computes in bf16 from now on
     return {**_history(trainer.state), **({} if last is None else {"resumed at": int(last.name.partition("-")[2])})}
+
+
+@contextmanager
+def _told_where_full(folder: Path) -> Iterator[None]:
+    """Raise `OutputError` where a checkpoint could not be written, which torch and safetensors each say in their own way."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{folder}: cannot be written: {str(error).splitlines()[0]:.160}") from error
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in WRITER):
+            raise
+        raise OutputError(f"{folder}: cannot be written: is the disk full? ({str(error).splitlines()[0]:.120})") from error
 
 
 def _reads(checkpoint: Path) -> bool:
@@ -212,9 +229,14 @@ def callbacks(count: int, options: FinetuneOptions, lesson: Lesson, progress: Pr
 
 def steps_of(count: int, options: FinetuneOptions) -> tuple[int, int]:
     """Return how many steps are taken at most for ``count`` examples, and how many between two looks."""
-    a_epoch = max(1, -(-count // (options.batch_size * options.accumulate)))
+    a_epoch = steps_an_epoch(count, options)
     steps = max(1, round(a_epoch * (settled(options).epochs or 1)))
     return steps, min(steps, -(-a_epoch // -(-a_epoch // STEPS_AT_MOST)))
+
+
+def steps_an_epoch(count: int, options: FinetuneOptions) -> int:
+    """Return how many steps an epoch of ``count`` examples has."""
+    return max(1, -(-count // (options.batch_size * options.accumulate)))
 
 
 def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str) -> dict[str, Any]:
@@ -282,21 +304,21 @@ def learnt(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 class Order(torch.utils.data.Sampler[int]):
     """The order of the items in every epoch, decided by the seed: those of like lengths together, batches by chance."""
 
-    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
-        self.lengths, self.batch, self.seed, self.epoch = np.asarray(lengths), batch, seed, 0
+    def __init__(self, items: Sequence[Item], batch: int, seed: int) -> None:
+        self.items, self.batch, self.seed, self.epoch = items, batch, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.items)
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(len(self.lengths))
+        lengths, order = np.array([item.length for item in self.items]), rng.permutation(len(self.items))
         some = self.batch * TOGETHER
-        parts = [part[np.argsort(-self.lengths[part], kind="stable")] for part in np.split(order, range(some, len(order), some))]
+        parts = [part[np.argsort(-lengths[part], kind="stable")] for part in np.split(order, range(some, len(order), some))]
         batches = [batch for part in parts for batch in np.split(part, range(self.batch, len(part), self.batch))]
         short = [batch for batch in batches if len(batch) < self.batch]
         full = [batch for batch in batches if len(batch) == self.batch]

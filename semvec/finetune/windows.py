@@ -40,6 +40,16 @@ class Window:
         """How many rows its answer has: words that are tagged, or tokens."""
         return len(self.inputs["places"]) if "places" in self.inputs else self.length
 
+    @property
+    def kept(self) -> int:
+        """How many rows there are to keep of it, where a head does not read all tokens."""
+        return self.rows if "places" in self.inputs else 1
+
+    @property
+    def cost(self) -> int:
+        """How many tokens are run for it."""
+        return self.length
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -89,6 +99,19 @@ class Reader:
             body = second.ids[window.start : window.end]
             ids = np.concatenate([head, body, back]).astype(np.int64)
             yield ids, (np.arange(len(ids)) >= len(head)).astype(np.int64), window, len(head)
+
+    def joined(self, first: Tokens, second: Tokens) -> Iterator[tuple[Ints, Ints]]:
+        """Give the ids and types of all of ``first``, each window of it with the beginning of ``second`` behind it.
+
+        A quarter of ``max_tokens`` is left for the second text, and what the first one does not take.
+        """
+        front, middle, back = self._pair_frame
+        room = self.room(len(front) + len(middle) + len(back))
+        for window in self.ranges(len(first.ids), room - room // 4):
+            head = np.concatenate([front, first.ids[window.start : window.end], middle]).astype(np.int64)
+            body = second.ids[: room - (window.end - window.start)]
+            ids = np.concatenate([head, body, back]).astype(np.int64)
+            yield ids, (np.arange(len(ids)) >= len(head)).astype(np.int64)
 
     @cached_property
     def _pair_frame(self) -> tuple[list[int], list[int], list[int]]:

@@ -33,6 +33,11 @@ class BadRow:
     reason: str
 
 
+def is_text(its: object) -> bool:
+    """Whether ``its`` is a string that is Unicode text throughout."""
+    return flaw(its) is None
+
+
 def flaw(text: object) -> str | None:
     """Return why ``text`` cannot be encoded as it stands, or None where it can.
 

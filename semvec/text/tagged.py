@@ -58,7 +58,7 @@ def read_tagged(path: str | os.PathLike[str]) -> TaggedSentences:
                 found.tags.append(tags)
                 words, tags = [], []
             continue
-        if reason := flaw(cells[0]):
+        if reason := flaw(cells[0]) or flaw(cells[-1]):
             raise InputError(f"{where}: {reason}")
         words.append(cells[0])
         tags.append(cells[-1])
@@ -88,7 +88,7 @@ def read_tagged_rows(path: str | os.PathLike[str], columns: Columns = None) -> T
             raise InputError(f"{row.where}: {len(words)} words and {len(tags)} tags")
         if not all(tags):
             raise InputError(f"{row.where}: a tag is empty")
-        if reason := next(filter(None, map(flaw, words)), None):
+        if reason := next(filter(None, map(flaw, [*words, *tags])), None):
             raise InputError(f"{row.where}: {reason}")
         if words:
             found.words.append(words)

@@ -9,22 +9,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from semvec.augment.classifier import RetrievalAugmentedClassifier
 from semvec.augment.crossed import Bank, CrossAttentionHead
 from semvec.augment.examples import Looked, beside
-from semvec.augment.memory import Memory, Retrieval, new_memory
+from semvec.augment.kinds import open_model
+from semvec.augment.memory import Memory, Retrieval, label_of, new_memory
 from semvec.augment.report import ALONE, FOUND, compared
 from semvec.augment.train import train
 from semvec.augment.weigh import Weighing
 from semvec.encoders.catalog import load_encoder
 from semvec.errors import InputError, ModelError, ModelNotFound, OptionError, OutputExists, ResumeMismatch
+from semvec.finetune import trainer
 from semvec.finetune.heads import pooled
 from semvec.finetune.loading import load_model
 from semvec.finetune.train import finetune, read_data
 from semvec.results import Hit, Hits
 from semvec.text.examples import LabelledTexts
-from semvec.types import Step, Way
+from semvec.types import Dtype, Step, Way
 from tests import tiny
 from tests.finetune import small
 from tests.finetune.small import quick
@@ -211,7 +215,7 @@ def test_a_label_that_cannot_be_said_is_refused(made: Path) -> None:
             model.add(["a text"], ["new"])
         with pytest.raises(InputError, match="lists"):
             model.add("a text", ["pos"])
-        with pytest.raises(InputError, match="not one string"):
+        with pytest.raises(InputError, match="must be a list of texts"):
             model.predict("a text")
         assert model.predict([]) == []
 
@@ -239,11 +243,9 @@ def test_cross_attention_by_hand() -> None:
     head.bank = Bank(Encoded())  # type: ignore[arg-type]
     head.bank.add(["one", "two", "one"])
     assert head.bank.places == {"one": 1, "two": 2}
-    states = head.bank.states
-    head.bank.renew(Encoded())  # type: ignore[arg-type]
-    assert head.bank.places == {"one": 1, "two": 2}
-    assert head.bank.states is not states
-    np.testing.assert_array_equal(head.bank.states, states)
+    again = head.bank.by(Encoded())  # type: ignore[arg-type]
+    assert again.places == {"one": 1, "two": 2}
+    np.testing.assert_array_equal(again.states, head.bank.states)
     hidden, mask = torch.randn(2, 5, 12), torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]])
     batch = {"mask": mask, "found": torch.tensor([[1, 2], [0, 0]]), "marks": torch.tensor([[1, 0], [0, 0]])}
     with torch.inference_mode():
@@ -347,7 +349,7 @@ def test_a_weight_that_is_named_counts(base: Path, tmp_path: Path) -> None:
         model.add(["nothing of the kind"], ["brand new"])
         assert model.predict(["nothing of the kind"])[0]["label"] == "brand new"
     for wrong in ({"way": "concat", "weight": 0.5}, {"way": "knn", "weight": 1.5}):
-        with pytest.raises(OptionError, match="weight goes with the ways knn and gate"):
+        with pytest.raises(OptionError, match="weight goes with knn and gate"):
             train(base, data, tmp_path / "n", device="cpu", **wrong)  # type: ignore[arg-type]
 
 
@@ -367,13 +369,13 @@ def test_neighbours_are_read_by_the_encoder_as_it_is(made: Path, base: Path) -> 
 
 def test_neighbours_are_read_anew_as_the_encoder_learns(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, weights = small.write("classify", tmp_path), []
-    renew = Bank.renew
+    by = Bank.by
 
-    def spied(self: Bank, encoder: Any) -> None:
-        renew(self, encoder)
+    def spied(self: Bank, encoder: Any) -> Bank:
         weights.append(encoder.weights)
+        return by(self, encoder)
 
-    monkeypatch.setattr(Bank, "renew", spied)
+    monkeypatch.setattr(Bank, "by", spied)
     for strategy, times in (("full", 3), ("head", 0)):  # at each look, which is where the next epoch begins
         weights.clear()
         options = quick(strategy=strategy, epochs=3, max_tokens=48)
@@ -397,7 +399,8 @@ def test_a_memory_of_bytes_finds_the_same(base: Path, tmp_path: Path) -> None:
 def test_a_model_that_was_tuned_is_taken_as_it_is(base: Path, tmp_path: Path) -> None:
     data, options = small.write("classify", tmp_path), quick(max_tokens=48)
     finetune("classify", base, data, tmp_path / "tuned", options=options, before=False, device="cpu")
-    train(base, data, tmp_path / "m", way="knn", weight=0.4, retrieval=Retrieval(2), tuned=tmp_path / "tuned", device="cpu")
+    its = train(tmp_path / "tuned", data, tmp_path / "m", way="knn", weight=0.4, retrieval=Retrieval(2), as_is=True, device="cpu")
+    assert its.record["as is"] is True
     texts = [text for _, text in small.texts(6, 9)]
     own = load_model(tmp_path / "tuned", device="cpu").predict(LabelledTexts(texts, [""] * 6))
     with RetrievalAugmentedClassifier.open(tmp_path / "m", device="cpu") as model:
@@ -407,14 +410,154 @@ def test_a_model_that_was_tuned_is_taken_as_it_is(base: Path, tmp_path: Path) ->
             heat = np.exp(np.array([hit.score for hit in hits]) / 0.1)
             near = sum(h for h, hit in zip(heat, hits, strict=True) if hit.metadata["label"] == "pos") / heat.sum()
             assert its["scores"]["pos"] == pytest.approx(0.4 * near + 0.6 * one["scores"]["pos"], abs=1e-4)
-    with pytest.raises(InputError, match="has learnt from most of the validation examples"):
-        train(base, data, tmp_path / "n", way="knn", tuned=tmp_path / "tuned", validation=data, device="cpu")
-    with pytest.raises(OptionError, match="options of training do not go with it"):
-        train(base, data, tmp_path / "n", way="knn", tuned=tmp_path / "tuned", options=options, device="cpu")
+    with pytest.raises(InputError, match="has learnt from 43 of the 48 validation examples"):
+        train(tmp_path / "tuned", data, tmp_path / "n", way="knn", as_is=True, validation=data, device="cpu")
+    with pytest.raises(OptionError, match="has no use for options of training"):
+        train(tmp_path / "tuned", data, tmp_path / "n", way="knn", as_is=True, options=options, device="cpu")
     with pytest.raises(OptionError, match="the ways knn and gate"):
-        train(base, data, tmp_path / "n", way="concat", tuned=tmp_path / "tuned", device="cpu")
+        train(tmp_path / "tuned", data, tmp_path / "n", way="concat", as_is=True, device="cpu")
     with pytest.raises(ModelNotFound):
-        train(base, data, tmp_path / "n", way="knn", tuned=tmp_path / "nowhere", device="cpu")
+        train(tmp_path / "nowhere", data, tmp_path / "n", way="knn", as_is=True, device="cpu")
     finetune("tag", base, small.write("tag", tmp_path), tmp_path / "tagger", options=options, before=False, device="cpu")
     with pytest.raises(OptionError, match="one label a text"):
-        train(base, data, tmp_path / "o", way="knn", tuned=tmp_path / "tagger", device="cpu")
+        train(tmp_path / "tagger", data, tmp_path / "o", way="knn", as_is=True, device="cpu")
+
+
+@pytest.mark.parametrize("way", [Way.CROSS, Way.JOINT])
+def test_a_run_that_was_stopped_inside_an_epoch_goes_on_as_if_it_had_not(
+    way: Way, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, options = small.write("classify", tmp_path), quick(epochs=3, batch_size=8, max_tokens=48)
+    monkeypatch.setattr(trainer, "STEPS_AT_MOST", 2)  # looks, and checkpoints, inside the epochs of six steps
+
+    class Stopped(Exception):
+        pass
+
+    def stop(step: Step) -> None:
+        if step.stage == "training" and step.done == 11:
+            raise Stopped
+
+    how = {"way": way, "retrieval": Retrieval(3), "options": options, "device": "cpu"}
+    with pytest.raises(Stopped):
+        train(base, data, tmp_path / "m", progress=stop, **how)  # type: ignore[arg-type]
+    resumed = train(base, data, tmp_path / "m", resume=True, **how)  # type: ignore[arg-type]
+    unbroken = train(base, data, tmp_path / "n", **how)  # type: ignore[arg-type]
+    assert resumed.record["history"]["resumed at"] % 6
+    assert resumed.record["history"]["looks"] == unbroken.record["history"]["looks"]
+    weights = [load_file(tmp_path / one / "model" / "head.safetensors") for one in ("m", "n")]
+    for name, its in weights[0].items():
+        torch.testing.assert_close(its, weights[1][name])
+
+
+def test_a_memory_that_was_filled_in_part_is_filled_to_its_end(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, how = small.write("classify", tmp_path), {"way": "knn", "options": quick(max_tokens=48), "device": "cpu"}
+    add = Memory.add
+
+    def torn(self: Memory, ids: list[str], texts: list[str], labels: list[str] | None = None, **fields: object) -> int:
+        add(self, ids[:20], texts[:20], None if labels is None else labels[:20])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Memory, "add", torn)
+    with pytest.raises(KeyboardInterrupt):
+        train(base, data, tmp_path / "m", **how)  # type: ignore[arg-type]
+    monkeypatch.setattr(Memory, "add", add)
+    its = train(base, data, tmp_path / "m", resume=True, **how)  # type: ignore[arg-type]
+    assert its.record["cost"]["items"] == 43
+
+
+def test_what_an_item_says_of_itself_is_not_taken_for_what_was_found(base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+    rows = [text for _, text in small.texts(20)]
+    with new_memory(tmp_path / "mine", load_encoder(base, device="cpu"), Retrieval()) as memory:
+        odd = {"score": [5] * 20, "influence": ["high"] * 20, "id": ["X"] * 20, "document": [7] * 20}
+        memory.add([str(at) for at in range(20)], rows, **odd)  # type: ignore[arg-type]
+        memory.add(["n", "t", "l"], ["the law", "the right", "of all"], [1, True, [1]])  # type: ignore[list-item]
+        assert [label_of(its) for its in memory.neighbours(["the law the right of all"], k=23)[0] if its.id in "ntl"]
+        found = {its.id: label_of(its) for its in memory.neighbours(["the law"], k=23)[0]}
+        assert (found["n"], found["t"], found["l"]) == ("1", "true", None)
+        for its in memory.neighbours(rows, apart=True, documents=["7"] * 20):
+            assert not {one.id for one in its} & {str(at) for at in range(20)}
+    how = {"way": "knn", "weight": 0.5, "options": quick(max_tokens=48), "device": "cpu"}
+    train(base, data, tmp_path / "m", collection=tmp_path / "mine", **how)  # type: ignore[arg-type]
+    with RetrievalAugmentedClassifier.open(tmp_path / "m", device="cpu") as model:
+        [answer], [hits] = model.predict(["the law"], return_evidence=True), model.found(["the law"])
+        assert [one["id"] for one in answer["neighbours"]] == hits.ids
+        assert [one["score"] for one in answer["neighbours"]] == pytest.approx([hit.score for hit in hits])
+        assert all(isinstance(one["influence"], float) for one in answer["neighbours"])
+    with pytest.raises(OptionError, match="a collection keeps its own"):
+        train(base, data, tmp_path / "o", collection=tmp_path / "mine", retrieval=Retrieval(dtype=Dtype.INT8), device="cpu")
+
+
+def test_nothing_is_written_where_something_is_wrong(made: Path, tmp_path: Path) -> None:
+    copytree(made / "knn", tmp_path / "knn")
+    with RetrievalAugmentedClassifier.open(tmp_path / "knn", device="cpu") as model:
+        model.answering.weighing = Weighing(8, 0.1, 0.5)  # type: ignore[attr-defined]
+        before = model.memory.collection.count()
+        for texts, labels, ids, said in (
+            (["a law", "b\0"], ["pos", "pos"], None, "text 2: NUL"),
+            (["a law"], ["\ud800"], None, "text 1: "),
+            (["a law", "b law"], ["pos", "pos"], ["q", "q"], "given to two texts"),
+            (["a law"], ["pos"], "q", "not one string"),
+        ):
+            with pytest.raises(InputError, match=said):
+                model.add(texts, labels, ids)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="not one string"):
+            model.remove("train-1")  # type: ignore[arg-type]
+        assert model.memory.collection.count() == before
+        assert model.add(["  ", "a law"], ["pos", "pos"], ["blank", "law"]) == ["law"]
+
+
+def test_a_model_is_not_replaced_by_one_that_is_made_upon_it(made: Path, base: Path, tmp_path: Path) -> None:
+    copytree(made / "knn", tmp_path / "a")
+    how = {"options": quick(strategy="lora", max_tokens=48), "before": False, "device": "cpu"}
+    finetune("classify", tmp_path / "a" / "model", made / "classify.tsv", tmp_path / "b", **how)  # type: ignore[arg-type]
+    for given in ({"model": tmp_path / "b"}, {"model": base, "retriever": tmp_path / "b"}):
+        with pytest.raises(OptionError, match="it would be replaced"):
+            train(data=made / "classify.tsv", output=tmp_path / "a", way="knn", overwrite=True, device="cpu", **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (["way"], "concat"),
+        (["task"], "tag"),
+        (["task"], "qa"),
+        (["task"], None),
+        (["retrieval", "k"], 2.7),
+        (["retrieval", "k"], float("inf")),
+        (["retrieval", "hybrid"], "false"),
+        (["weighing", "gate"], [float("nan")] * 6),
+        (["weighing", "gate"], "123456"),
+        (["weighing", "temperature"], float("inf")),
+        (["weighing", "k"], True),
+        (["record"], "x"),
+        (["record", "cost"], 5),
+        (["record", "validation"], {"a": 1}),
+        (["record", "model"], 7),
+        (["collection"], 7),
+    ],
+)
+def test_what_was_changed_by_hand_is_told(place: list[str], value: object, made: Path, tmp_path: Path) -> None:
+    copytree(made / "knn", tmp_path / "m")
+    its = json.loads((tmp_path / "m" / "augment.json").read_text())
+    at = its
+    for name in place[:-1]:
+        at = at[name]
+    at[place[-1]] = value
+    (tmp_path / "m" / "augment.json").write_text(json.dumps(its))
+    with pytest.raises(ModelError):
+        open_model(tmp_path / "m", device="cpu")
+
+
+def test_a_damaged_list_of_what_was_seen_is_told(made: Path, tmp_path: Path) -> None:
+    copytree(made / "knn", tmp_path / "m")
+    with RetrievalAugmentedClassifier.open(tmp_path / "m", device="cpu") as model:
+        for content in (b"", b"\x93NUMPY", None):
+            if content is None:
+                np.save(tmp_path / "m" / "seen.npy", np.zeros(3))
+            else:
+                (tmp_path / "m" / "seen.npy").write_bytes(content)
+            with pytest.raises(ModelError, match=r"seen\.npy: is damaged"):
+                compared(model, made / "classify.tsv")

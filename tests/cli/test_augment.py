@@ -24,8 +24,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.exit_code == 0, done.output
     assert "accuracy" in done.stdout
     assert "where nothing is found" in done.stdout
-    assert "looks for" in done.stdout
-    assert "memory: in its folder (float32): 43 items" in done.stdout
+    assert "looks nothing up (way knn)" in done.stdout
+    assert "memory: in its folder, 43 items of float32, " in done.stdout
+    assert "upon model, strategy full, seed 0, on cpu" in done.stdout
     its = json.loads((folder / "m" / "augment.json").read_text())
     its["weighing"] |= {"k": 8, "temperature": 0.1, "weight": 0.5, "gate": []}  # so that it can be taught
     (folder / "m" / "augment.json").write_text(json.dumps(its))
@@ -52,11 +53,13 @@ def test_it_predicts_explains_and_reports(made: Path) -> None:
     assert "43 items, " in examined
     whole = CliRunner().invoke(main, ["inspect", str(made / "m")]).stdout
     assert "looks for 8 neighbours by vectors" in whole
-    assert "accuracy 0." in whole or "accuracy 1." in whole
+    its = json.loads((made / "m" / "augment.json").read_text())
+    accuracy = its["record"]["validation"]["accuracy"]["value"]
+    assert f"accuracy {accuracy:.3f} on the validation data of {its['record']['data']}" in whole
     assert json.loads(CliRunner().invoke(main, ["inspect", str(made / "m"), "--json"]).stdout)["way"] == "knn"
     card = (made / "m" / "README.md").read_text()
     assert "| accuracy |" in card
-    assert "to look things up" in card
+    assert "ms a text: looking up" in card
 
 
 def test_it_is_taught_and_untaught(made: Path) -> None:

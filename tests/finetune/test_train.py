@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from semvec.finetune.loading import load_model
 from semvec.finetune.model import FineTuned
 from semvec.finetune.report import report
 from semvec.finetune.train import finetune
-from semvec.text.examples import read_labelled
+from semvec.text.examples import LabelledTexts, read_labelled
 from semvec.types import Step, Strategy
 from tests import tiny
 from tests.finetune import small
@@ -488,3 +490,36 @@ def test_damaged_models_are_told(base: Path, data: dict[str, Path], tmp_path: Pa
 def test_a_word_model_has_no_transformer(data: dict[str, Path], tmp_path: Path, glove_file: Any) -> None:
     with pytest.raises(OptionError, match="is a word model"):
         finetune("classify", glove_file, data["classify"], tmp_path / "m", options=quick())
+
+
+def test_prefixes_take_positions_too(base: Path, tmp_path: Path) -> None:
+    long = " ".join(text for _, text in small.texts(20))
+    (tmp_path / "long.tsv").write_text("label\ttext\n" + "".join(f"{label}\t{long}\n" for label in ("pos", "neg") * 4))
+    made = finetune(
+        "classify",
+        base,
+        tmp_path / "long.tsv",
+        tmp_path / "m",
+        options=quick(strategy=Strategy.PREFIX),
+        before=False,
+        device="cpu",
+    )
+    assert made.model.config.max_tokens == tiny.POSITIONS - 3
+    assert len(made.model.predict(LabelledTexts([long], [""]))) == 1
+
+
+def test_a_full_disk_is_told(base: Path, tmp_path: Path) -> None:
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1)); "
+        "from semvec.finetune.train import finetune; from tests.finetune.small import quick; "
+        "finetune('classify', sys.argv[2], sys.argv[3], sys.argv[4], options=quick(epochs=2), before=False, device='cpu')"
+    )
+    data = small.write("classify", tmp_path)
+    for limit in (50_000, 150_000):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(limit), str(base), str(data), str(tmp_path / f"m{limit}")],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parent.parent.parent,
+        )
+        assert "semvec.errors.OutputError" in done.stderr.splitlines()[-1], done.stderr[-2000:]
