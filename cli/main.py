@@ -36,6 +36,7 @@ COMMANDS = {
     "convert": ("semvec_cli.convert", "Write word vectors of any format as a folder that opens at once."),
     "train": ("semvec_cli.train", "Train word2vec, fastText or Doc2Vec on your texts."),
     "finetune": ("semvec_cli.finetune", "Train an encoder and a head for a task, on labelled examples."),
+    "few-shot": ("semvec_cli.few_shot", "Make a classifier of a few labelled texts, or examine how good that is."),
     "classify": ("semvec_cli.classify", "Say labels of texts by what these are called, without an example."),
     "predict": ("semvec_cli.predict", "Print what a fine-tuned model says of texts."),
     "augment": ("semvec_cli.augment", "Train, ask and teach classifiers that look things up."),
@@ -60,7 +61,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[name][0]), name)
+        command = getattr(import_module(COMMANDS[name][0]), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -10,6 +10,7 @@ from semvec.finetune.card import shown
 from semvec.text.markdown import escaped, table
 from semvec.types import Level, Way
 
+NAMES = {"classify": "classifier", "tag": "tagger"}
 USES = {
     Way.KNN: "whose labels are weighed beside what the model says",
     Way.GATE: "whose labels are weighed beside what the model says, each text with a weight of its own",
@@ -26,7 +27,7 @@ def card(its: Described, name: str) -> str:
     how = "split off from the training data" if counts["split off"] else "examples of their own"
     rows = [[one, shown(found), shown(record["alone"][one])] for one, found in record["validation"].items()]
     parts = [
-        f"# A model for {its.task} that looks things up, learnt from {escaped(str(record['data']))}",
+        f"# A {NAMES[its.task]} that looks things up, learnt from {escaped(str(record['data']))}",
         f"It says {TASKS[its.task]}, with what it finds in a memory that can be added to and taken from without training.",
         "\n".join(f"- {line}" for line in facts(its)),
         f"- examples: {counts['train']:,} to learn from, {counts['validation']:,} to validate on ({how})\n"

@@ -72,6 +72,24 @@ def card(folder: Path, tuned: Tuned, found: Findings, name: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def write_few_shot_card(folder: Path, tuned: Tuned, name: str) -> None:
+    """Write the card of a classifier that was made of a few examples, and measured on none, into ``folder``."""
+    record, its, labels = tuned.record, tuned.record["few shot"], tuned.config.labels
+    parts = [
+        f"# {Path(its['model']).name}, a classifier of a few examples of {record['data']}",
+        "\n".join(
+            [
+                f"- {record['examples']['train']:,} examples of {len(labels):,} labels: {_some(labels)}",
+                f"- the encoder learnt by {its['pairs']:,} pairs of them (strategy {its['strategy']}), then a linear head did",
+                f"- seed {tuned.options.seed}, {record['seconds']:,.0f} seconds on {record['device']}",
+                "- it was not measured: all examples were learnt from. `semvec few-shot --shots` and `semvec report` do",
+            ]
+        ),
+        f"```sh\nsemvec predict {name} texts.txt\nsemvec report {name} --data test.tsv\n```",
+    ]
+    (folder / CARD).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
 def measures_table(record: JSON, earlier: str) -> str:
     """Return the measures after and, where that was measured, before (by what, ``earlier`` says), as Markdown."""
     before, after = record.get("before"), record["validation"]

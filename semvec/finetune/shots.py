@@ -1,0 +1,88 @@
+"""How good is a classifier of so many examples a label? Drawn several times over: a linear head alone, and few-shot learning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from semvec.errors import OptionError
+from semvec.finetune.classify import Classify
+from semvec.finetune.few_shot import PAIRS, fitted, shots_of
+from semvec.finetune.options import FinetuneOptions
+from semvec.finetune.report import SPLITS
+from semvec.finetune.task import take
+from semvec.finetune.tuned import Loading
+from semvec.text.columns import split_file
+from semvec.types import JSON, Progress, Step
+
+HEAD, FEW_SHOT = "linear head, frozen encoder", "few-shot"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The accuracies of every draw of ``shots`` examples a label, on ``test`` examples, by method."""
+
+    shots: int
+    labels: int
+    test: int
+    accuracies: Mapping[str, list[float]]
+
+    def spread(self, method: str) -> tuple[float, float]:
+        """Return the mean over the draws, and their standard deviation (0 of one draw)."""
+        its = np.array(self.accuracies[method])
+        return float(its.mean()), float(its.std(ddof=1)) if len(its) > 1 else 0.0
+
+    @property
+    def gain(self) -> tuple[float, float]:
+        """By how much few-shot learning is better than the head alone on the same draws: mean, and standard deviation."""
+        its = np.array(self.accuracies[FEW_SHOT]) - np.array(self.accuracies[HEAD])
+        return float(its.mean()), float(its.std(ddof=1)) if len(its) > 1 else 0.0
+
+    def to_json(self) -> JSON:
+        """Return this as JSON."""
+        return {"shots": self.shots, "labels": self.labels, "test": self.test, "accuracies": dict(self.accuracies)}
+
+
+def drawn_shots(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    *,
+    shots: int = 8,
+    repeats: int = 10,
+    pairs: int = PAIRS,
+    options: FinetuneOptions | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+    told: Callable[[Mapping[str, float]], None] | None = None,
+) -> Drawn:
+    """Return the accuracies of ``repeats`` draws of ``shots`` examples a label from train in the folder ``data``, on its test.
+
+    Every draw, and all chance in its training, is decided by the seed of ``options`` and its number; ``told`` hears of each.
+    Raises `OptionError` for fewer than one shot or draw, and what `few_shot` raises.
+    """
+    if shots < 1 or repeats < 1:
+        raise OptionError(f"shots and repeats must be at least 1, not {shots!r} and {repeats!r}")
+    options, task, loading = options or FinetuneOptions(), Classify(), Loading(device)
+    examples: Any = task.read(split_file(data, "train", suffixes=task.suffixes), options)
+    test: Any = task.read(split_file(data, *SPLITS, suffixes=task.suffixes), options)
+    config = task.config(examples, options)
+    task.check(test, config, "test data")
+    found: dict[str, list[float]] = {HEAD: [], FEW_SHOT: []}
+    for draw in range(repeats):
+        if progress:
+            progress(Step("drawing", draw, repeats, "draws"))
+        own = replace(options, seed=options.seed + draw)
+        some = take(examples, shots_of(examples.labels, shots, own.seed))
+        for method, count in ((HEAD, 0), (FEW_SHOT, pairs)):
+            with TemporaryDirectory() as work:
+                tuned, _ = fitted(model, some, Path(work), pairs=count, options=own, loading=loading)
+                found[method].append(task.findings(test, tuned.predict(test), config).values["accuracy"])
+        if told:
+            told({method: its[-1] for method, its in found.items()})
+    return Drawn(shots, len(config.labels), len(test), found)
