@@ -265,6 +265,30 @@ def _differences(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {way: _told(its) for way, its in zip(ways, differences(outcomes, [(way, NOTHING) for way in ways]), strict=True)}
 
 
+def few_labels(results: dict[str, Any]) -> list[str]:
+    """Labels without examples, and with eight each."""
+    rows = [{**row, "set": run["call"][1], "part": run["call"][0]} for run in results["runs"] for row in run["rows"]]
+    zero, few, lines = [row for row in rows if row["part"] == "zero"], [row for row in rows if row["part"] == "few"], list[str]()
+    if zero:
+        lines += ["| no examples (test) | always the commonest | by descriptions | calibrated |", "|---" * 4 + "|"]
+        for (name,), its in _by(zero, "set").items():
+            plain, calibrated = sorted(its, key=lambda row: row["calibrate"])
+            cells = [f"{100 * row['value']:.1f} ± {50 * (row['high'] - row['low']):.1f}" for row in (plain, calibrated)]
+            lines.append(f"| {name} ({plain['test']:,}) | {100 * plain['commonest']:.1f} | {' | '.join(cells)} |")
+        lines += ["", "MiniLM, accuracy, ± half of the 95 % intervals; the descriptions were written down once.", ""]
+    if few:
+        lines += [
+            "| eight examples a label (test) | linear head, frozen encoder | few-shot | more on the same draws |",
+            "|---" * 4 + "|",
+        ]
+        for row in few:
+            both = [np.array(its) for its in row["accuracies"].values()]
+            cells = [f"{100 * its.mean():.1f} ± {100 * its.std(ddof=1):.1f}" for its in (*both, both[1] - both[0])]
+            lines.append(f"| {row['set']} ({row['test']:,}) | {' | '.join(cells)} |")
+        lines += ["", f"MiniLM, accuracy, mean and standard deviation of {len(both[0])} draws.", ""]
+    return lines[:-1]
+
+
 def _told(its: Difference) -> str:
     if its.by is None or its.p is None:
         return "–"

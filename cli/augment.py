@@ -96,7 +96,7 @@ def train(**options: Any) -> None:
     if quiet:
         return
     from semvec.augment.card import facts
-    from semvec.augment.looks_up import Described
+    from semvec.augment.described import Described
     from semvec.finetune.card import shown
 
     its, counts = Described.read(made.path), made.record["examples"]
@@ -198,8 +198,8 @@ def report(model: str, data: str, column: tuple[str, ...], seed: int, retriever:
       semvec augment report intents --data banking77
       semvec augment report intents --data test.csv --column label=intent
     """
+    from semvec.augment.described import cost_in_words
     from semvec.augment.kinds import open_model
-    from semvec.augment.looks_up import cost_in_words
     from semvec.augment.report import compared
     from semvec.finetune.card import shown
     from semvec_cli.columns import columns

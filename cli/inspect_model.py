@@ -39,7 +39,7 @@ def inspect_model(name: str, found: Found, family: str, rows: int | None, as_jso
 def inspect_augmented(name: str, as_json: bool) -> None:
     """Print what the model that looks things up in the folder ``name`` is."""
     from semvec.augment.card import facts
-    from semvec.augment.looks_up import ABOUT, TASKS, Described
+    from semvec.augment.described import ABOUT, TASKS, Described
 
     its = Described.read(Path(name))
     if as_json:

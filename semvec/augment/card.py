@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from semvec.augment.looks_up import TASKS, Described, cost_in_words
+from semvec.augment.described import TASKS, Described, cost_in_words
 from semvec.finetune.card import shown
 from semvec.text.markdown import escaped, table
 from semvec.types import Level, Way

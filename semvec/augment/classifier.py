@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from typing_extensions import Self
 
+from semvec.augment.described import MODEL, Described
 from semvec.augment.examples import Looked
 from semvec.augment.joint import Joint, check_alike
-from semvec.augment.looks_up import MEMORY, MODEL, Described, LooksUp
-from semvec.augment.memory import Memory, as_evidence, label_of, open_memory, without
+from semvec.augment.looks_up import LooksUp, open_parts
+from semvec.augment.memory import Memory, as_evidence, label_of, without
 from semvec.augment.ways import READERS, Answering, Shares, Weighed, answering
-from semvec.encoders.tuned import read_about
 from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.classify import label_answer, label_findings
 from semvec.finetune.loading import load_model
@@ -46,31 +45,18 @@ class RetrievalAugmentedClassifier(LooksUp):
         Raises `ModelNotFound`, `ModelError` where it is damaged, `CollectionNotFound` where its memory is gone, and
         `FingerprintMismatch` where the memory was made by another encoder.
         """
-        place = Path(folder).expanduser()
-        its = Described.read(place)
-        if its.task != "classify":
-            raise ModelError(f"{place}: is for {its.task!r:.40}, and no classifier")
         with ExitStack() as held:
-            where = its.collection or place / MEMORY
-            memory = held.enter_context(open_memory(where, its.retrieval, encoder or its.encoder, device=device))
-            about, wanted = read_about(place / MODEL), "pairs" if its.way == Way.CONCAT else "classify"
-            if about.get("task") != wanted:
-                raise ModelError(
-                    f"{place / MODEL}: is for {about.get('task')!r:.40}, and the way {its.way} wants one for {wanted}"
-                )
-            reader = READERS.get(its.way)
-            model: Any = (
-                reader.load(Looked(), place / MODEL, about, Loading(device))
-                if reader
-                else load_model(place / MODEL, device=device)
-            )
+            its = open_parts(folder, "classify", held, encoder=encoder, device=device)
+            way, place = its.described.way, its.place / MODEL
+            reader, loading = READERS.get(way), Loading(device)
+            model: Any = reader.load(Looked(), place, its.about, loading) if reader else load_model(place, device=device)
             if not isinstance(model, FineTuned) or not model.config.labels:
-                raise ModelError(f"{place / MODEL}: is no model that says labels")
+                raise ModelError(f"{place}: is no model that says labels")
             if isinstance(model, Joint):
-                check_alike(memory.searcher.encoder, model.found_dim)
-                model.attend(memory)
-            made = cls(answering(its.way, model, its.weighing), memory, its, held.pop_all())
-        made.folder = place
+                check_alike(its.memory.searcher.encoder, model.found_dim)
+                model.attend(its.memory)
+            made = cls(answering(way, model, its.described.weighing), its.memory, its.described, held.pop_all())
+        made.folder = its.place
         return made
 
     @property

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from semvec.augment.classifier import RetrievalAugmentedClassifier
+from semvec.augment.described import Described
 from semvec.augment.examples import FoundSentences, FoundTexts, Looked, notes, sentences
-from semvec.augment.looks_up import Described
 from semvec.augment.tagger import Helped, RetrievalAugmentedTagger
 from semvec.augment.ways import READERS
 from semvec.errors import OptionError

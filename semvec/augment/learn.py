@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from semvec.augment.classifier import findings
+from semvec.augment.described import MODEL
 from semvec.augment.examples import beside
 from semvec.augment.joint import Joint
 from semvec.augment.kinds import Kind
-from semvec.augment.looks_up import MODEL
 from semvec.augment.memory import Memory, label_of
 from semvec.augment.ways import Weighed
 from semvec.augment.weigh import Weighing, chosen_gate, chosen_weight

@@ -1,121 +1,27 @@
-"""What all models that look things up have: what they are, in ``augment.json``, and a memory that is held while they are used."""
+"""What all models that look things up have: a memory that is held while they are used, and can be added to and taken from."""
 
 from __future__ import annotations
 
-import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from typing_extensions import Self
 
-from semvec.augment.memory import Memory, Retrieval
-from semvec.augment.weigh import Weighing
-from semvec.embeddings.files import written_whole
-from semvec.errors import InputError, ModelError, ModelNotFound
+from semvec.augment.described import MEMORY, MODEL, Described
+from semvec.augment.memory import Memory, open_memory
+from semvec.encoders.tuned import read_about
+from semvec.errors import InputError, ModelError
 from semvec.finetune.task import Findings
 from semvec.results import Hits
 from semvec.store.collection import Collection, check_ids
 from semvec.text.document import flaw
-from semvec.types import JSON, Dtype, Level, Way
-
-Kind = TypeVar("Kind")
-ABOUT, MODEL, MEMORY = "augment.json", "model", "memory"
-VERSION = 2
-TASKS = {"classify": "the label of a text", "tag": "the tags of the words of a sentence"}
-"""What models that look things up are for, and what they say."""
-
-COSTS = {"looking": "looking up", "answering": "answering with it", "alone": "answering alone"}
-"""What takes time, in words."""
-
-
-@dataclass(frozen=True)
-class Described:
-    """What ``augment.json`` says: ``task`` and ``way``, how neighbours are found, where (None: beside it), by which encoder."""
-
-    way: Way
-    retrieval: Retrieval
-    collection: str | None
-    encoder: str | None
-    weighing: Weighing = field(default_factory=Weighing)
-    record: JSON = None
-    task: str = "classify"
-
-    def write(self, folder: Path) -> None:
-        """Write this into ``folder``."""
-        its = {
-            "format": VERSION,
-            "task": self.task,
-            "way": str(self.way),
-            "retrieval": self.retrieval.to_json(),
-            "collection": self.collection,
-            "encoder": self.encoder,
-            "weighing": self.weighing.to_json(),
-            "record": self.record,
-        }
-        with written_whole(folder / ABOUT) as (stream,):
-            stream.write((json.dumps(its, indent=1, ensure_ascii=False) + "\n").encode())
-
-    @classmethod
-    def read(cls, folder: Path) -> Described:
-        """Return what stands in ``folder``; `ModelNotFound` or `ModelError` where there is no such model."""
-        if not folder.is_dir():
-            raise ModelNotFound(f"{folder}: no such folder, where a model of 'semvec augment train' should be")
-        try:
-            its = json.loads((folder / ABOUT).read_bytes())
-            if its["format"] != VERSION:
-                raise TypeError(f"format {its['format']!r:.40}, and this version of semvec reads {VERSION}")
-            how = its["retrieval"]
-            k, hybrid = _exactly(int, how["k"]), _exactly(bool, how["hybrid"])
-            retrieval = Retrieval(k, hybrid, Level(how["level"]), Dtype(how["dtype"]))
-            weighing, place = Weighing.from_json(its["weighing"]), its["collection"]
-            encoder = its["encoder"]
-            where, by, task = (one and _exactly(str, one) for one in (place, encoder, its["task"]))
-            if task not in TASKS:
-                raise ValueError(f"task {task!r:.40}")
-            if (record := its.get("record")) is not None:
-                _check_record(record)
-            return cls(Way(its["way"]), retrieval, where, by, weighing, record, task)
-        except FileNotFoundError:
-            raise ModelError(f"{folder}: no {ABOUT}, so this is no model of 'semvec augment train'") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-            raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error!s:.80})") from error
-
-
-def cost_in_words(cost: JSON, dtype: str | None = None) -> str:
-    """Return what looking up costs: items, bytes, and milliseconds a text."""
-    size = "" if cost["bytes"] is None else f", {cost['bytes'] / 1e6:,.1f} MB"
-    its = ", ".join(f"{what} {cost['ms'][part]:.2f}" for part, what in COSTS.items())
-    return f"{cost['items']:,} items{f' of {dtype}' if dtype else ''}{size}; ms a text: {its}"
-
-
-def _check_record(record: JSON) -> None:
-    """Raise where what came of a training is not as it was written; `KeyError`, `TypeError`, `ValueError` or `AttributeError`."""
-    for name in ("validation", "alone"):
-        for its in record[name].values():
-            its is None or float(its["value"])
-    for name in ("train", "validation"):
-        int(record["examples"][name])
-    for name in COSTS:
-        float(record["cost"]["ms"][name])
-    int(record["cost"]["items"]), record["cost"]["bytes"] is None or int(record["cost"]["bytes"])
-    float(record["seconds"]), int(record["seed"])
-    for name in ("data", "model", "strategy", "device", "dtype"):
-        if not isinstance(record[name], str):
-            raise TypeError(f"{name} is {record[name]!r:.40}")
-    _exactly(bool, record["as is"])
-
-
-def _exactly(kind: type[Kind], value: JSON) -> Kind:
-    """Return ``value``, which must be of ``kind``; `TypeError` where it is not."""
-    if type(value) is not kind:
-        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
-    return value
+from semvec.types import JSON, Way
 
 
 class LooksUp(ABC):
@@ -186,6 +92,33 @@ class LooksUp(ABC):
         )
         written = {its.id for its in self.memory.collection.get(list(places)) if its is not None}
         return [name for name in names if name in written]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a model is made of: the folder it is in, what it is, its memory, and what ``about`` says of the model that answers."""
+
+    place: Path
+    described: Described
+    memory: Memory
+    about: Mapping[str, JSON]
+
+
+def open_parts(
+    folder: str | os.PathLike[str], task: str, held: ExitStack, *, encoder: str | None = None, device: str | None = None
+) -> Parts:
+    """Return the parts of the model for ``task`` in ``folder``, whose memory is ``held`` (`RetrievalAugmentedClassifier`)."""
+    place = Path(folder).expanduser()
+    its = Described.read(place)
+    if its.task != task:
+        raise ModelError(f"{place}: is for {its.task}, not for {task}")
+    memory = held.enter_context(
+        open_memory(its.collection or place / MEMORY, its.retrieval, encoder or its.encoder, device=device)
+    )
+    about, wanted = read_about(place / MODEL), "pairs" if (task, its.way) == ("classify", Way.CONCAT) else task
+    if about.get("task") != wanted:
+        raise ModelError(f"{place / MODEL}: is for {about.get('task')!r:.40}, and the way {its.way} wants one for {wanted}")
+    return Parts(place, its, memory, about)
 
 
 def identity(text: str, label: str) -> str:

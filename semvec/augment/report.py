@@ -9,8 +9,9 @@ from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
+from semvec.augment.described import COSTS
 from semvec.augment.kinds import kind_of
-from semvec.augment.looks_up import COSTS, LooksUp
+from semvec.augment.looks_up import LooksUp
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.report import SPLITS
 from semvec.finetune.seen import seen_notes

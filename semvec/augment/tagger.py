@@ -9,17 +9,16 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from typing_extensions import Self
 
+from semvec.augment.described import MODEL, Described
 from semvec.augment.examples import FoundSentences, beside, notes, sentences
-from semvec.augment.looks_up import MEMORY, MODEL, Described, LooksUp
-from semvec.augment.memory import Memory, as_evidence, open_memory, without
-from semvec.encoders.tuned import read_about
-from semvec.errors import InputError, ModelError
+from semvec.augment.looks_up import LooksUp, open_parts
+from semvec.augment.memory import Memory, as_evidence, without
+from semvec.errors import InputError
 from semvec.finetune.model import FineTuned
 from semvec.finetune.tag import Tag
 from semvec.finetune.task import Answer, Findings
@@ -58,20 +57,11 @@ class RetrievalAugmentedTagger(LooksUp):
     @classmethod
     def open(cls, folder: str | os.PathLike[str], *, encoder: str | None = None, device: str | None = None) -> Self:
         """Return the tagger in ``folder``; see `RetrievalAugmentedClassifier.open`."""
-        place = Path(folder).expanduser()
-        its = Described.read(place)
-        if its.task != "tag":
-            raise ModelError(f"{place}: is for {its.task!r:.40}, and no tagger")
         with ExitStack() as held:
-            memory = held.enter_context(
-                open_memory(its.collection or place / MEMORY, its.retrieval, encoder or its.encoder, device=device)
-            )
-            about = read_about(place / MODEL)
-            if about.get("task") != "tag":
-                raise ModelError(f"{place / MODEL}: is for {about.get('task')!r:.40}, and a tagger wants one for tag")
-            model: Any = Helped.load(Tag(), place / MODEL, about, Loading(device))
-            made = cls(model, memory, its, held.pop_all())
-        made.folder = place
+            its = open_parts(folder, "tag", held, encoder=encoder, device=device)
+            model: Any = Helped.load(Tag(), its.place / MODEL, its.about, Loading(device))
+            made = cls(model, its.memory, its.described, held.pop_all())
+        made.folder = its.place
         return made
 
     def predict(self, words: Sequence[Sequence[str]], *, return_evidence: bool = False) -> list[Answer]:

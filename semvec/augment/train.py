@@ -15,10 +15,11 @@ from typing import Any
 
 from semvec.augment.card import card
 from semvec.augment.classifier import RetrievalAugmentedClassifier
+from semvec.augment.described import ABOUT, MEMORY, MODEL, Described
 from semvec.augment.joint import check_alike
 from semvec.augment.kinds import Kind, kind_of
 from semvec.augment.learn import FILLED, Learning, taken
-from semvec.augment.looks_up import ABOUT, MEMORY, MODEL, Described, LooksUp
+from semvec.augment.looks_up import LooksUp
 from semvec.augment.memory import DOCUMENT, Memory, Retrieval, new_memory, open_memory
 from semvec.augment.report import Examined, examined
 from semvec.augment.tagger import Helped, RetrievalAugmentedTagger
