@@ -93,5 +93,5 @@ def test_what_does_not_go(made: Path, base: Path, tmp_path: Path) -> None:
         train(base, data, tmp_path / "m", task="tag")
     with pytest.raises(OptionError, match="for classify and tag, not for 'qa'"):
         train(base, data, tmp_path / "m", task="qa")
-    with pytest.raises(ModelError, match="is for 'tag', and no classifier"):
+    with pytest.raises(ModelError, match="is for tag, not for classify"):
         RetrievalAugmentedClassifier.open(made / "m")
