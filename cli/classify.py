@@ -12,14 +12,13 @@ from semvec.types import ZeroShot
 from semvec_cli.choices import one_of
 from semvec_cli.column_names import column, columns_named, text_column
 
-SIZE = 4096
-
 
 @click.command(context_settings={"show_default": True})
 @click.argument("input", metavar="INPUT")
 @click.option(
-    "--labels", required=True, multiple=True, metavar="LABELS", help="Names, comma between; or name=description|another."
+    "--labels", multiple=True, metavar="LABELS", help="Names, comma between; or name=description|another, each for itself."
 )
+@click.option("--labels-file", metavar="FILE", help="A file of labels, each on a line of its own.")
 @click.option("-m", "--model", default="minilm", help="An encoder, or a checkpoint with a masked-LM head.")
 @click.option("--by", type=one_of(ZeroShot), help="similarity to the descriptions, or cloze.  [default: cloze where MODEL can]")
 @click.option("--template", multiple=True, help="similarity: what a description is put into, {} being its place.  [default: two]")
@@ -43,7 +42,7 @@ def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
     \b
     Examples:
       semvec classify news.txt --labels "sports, business, world news, science and technology"
-      semvec classify mails.txt --labels "complaint=the customer complains|something is broken" --labels "praise, question"
+      semvec classify mails.txt --labels "complaint=the customer complains|something is broken" --labels praise
       semvec classify test.tsv --labels "0=a bad film, 1=a good film" --report
       semvec classify reviews.txt -m bert-base-uncased --labels "pos=great|good, neg=terrible|bad" --pattern "{} It was [MASK]."
     """
@@ -61,7 +60,7 @@ def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
         raise click.UsageError("--overwrite does nothing without --output")
     if output is not None:
         check_outputs([output], [input], overwrite=options["overwrite"])
-    known = labels_named([one for given in labels for one in given.split(",") if one.strip()])
+    known = labels_named(_listed(labels, options["labels_file"]))
     examples = read_labelled(input, columns_named(options["column"])) if options["report"] else None
     texts = examples.texts if examples else read_texts(input, text_column(options["column"]))
     model = zero_shot(
@@ -79,6 +78,26 @@ def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
             click.echo(f"{name} {shown(its)}")
         return
     _write(texts, model.predict(texts), output, scores=options["scores"])
+
+
+def _listed(labels: tuple[str, ...], file: str | None) -> list[str]:
+    """Return the labels that are named, each for itself: a comma parts names alone, since descriptions may have one."""
+    from semvec.finetune.classify import read_texts
+
+    if bool(labels) == bool(file):
+        raise click.UsageError("name the labels by --labels, or a file of them by --labels-file")
+    if file:
+        return [line for line in read_texts(file) if line.strip()]
+    found = []
+    for given in labels:
+        parts = [part for part in given.split(",") if part.strip()]
+        described = ["=" in part for part in parts]
+        if any(described) and not all(described):
+            raise click.UsageError(
+                f"--labels {given!r:.80}: which comma parts labels? Give each label a --labels of its own, or --labels-file"
+            )
+        found += parts
+    return found
 
 
 def _write(texts: list[str], answers: list[Any], output: str | None, *, scores: bool) -> None:

@@ -12,15 +12,17 @@ from semvec_cli.bar import Bar
 from semvec_cli.choices import one_of
 from semvec_cli.column_names import column, columns_named
 
-ABLE = [its for its in Strategy if its != Strategy.HEAD]
+REPEATS = 10
+ABLE = (Strategy.FULL, Strategy.LAST_N, Strategy.LORA, Strategy.DORA, Strategy.IA3, Strategy.BITFIT)
+"""What can be stored whole."""
 
 
 @click.command("few-shot", context_settings={"show_default": True})
 @click.option("-m", "--model", default="minilm", help="The encoder: a name, a folder or a hub id.")
 @click.option("--data", required=True, metavar="DATA", help="A table of label and text, or a folder with train (and test).")
 @click.option("-o", "--output", metavar="MODEL", help="The folder to write.")
-@click.option("--shots", type=click.IntRange(1), help="Do not write a model, but draw so many examples a label, and examine.")
-@click.option("--repeats", type=click.IntRange(1), default=10, help="Draws, of --shots.")
+@click.option("--shots", type=click.IntRange(2), help="Do not write a model, but draw so many examples a label, and examine.")
+@click.option("--repeats", type=click.IntRange(1), default=REPEATS, help="Draws, of --shots.")
 @click.option("--pairs", type=click.IntRange(2), default=4000, help="Pairs of texts that the encoder learns by, at most.")
 @click.option("-s", "--strategy", type=one_of(ABLE), default="full", help="How much learns.")
 @click.option("--epochs", type=click.FloatRange(0.001), default=1.0, help="Times the pairs are read.")
@@ -53,8 +55,10 @@ def few_shot(**options: Any) -> None:
     shots, output, quiet = options["shots"], options["output"], options["quiet"]
     if (shots is None) == (output is None):
         raise click.UsageError("name --output, where the model is to be written, or --shots, to examine on draws")
-    if shots is None and options["as_json"]:
-        raise click.UsageError("--json goes with --shots")
+    if shots is None and (options["as_json"] or options["repeats"] != REPEATS):
+        raise click.UsageError("--json and --repeats go with --shots")
+    if shots is not None and options["overwrite"]:
+        raise click.UsageError("--overwrite goes with --output")
     own = {name: options[name] for name in ("strategy", "epochs", "batch_size", "learning_rate", "seed")}
     chosen = FinetuneOptions(**own, columns=columns_named(options["column"]))
     call = {"pairs": options["pairs"], "options": chosen, "device": options["device"]}
@@ -88,6 +92,8 @@ def _examine(options: dict[str, Any], call: dict[str, Any], *, quiet: bool) -> N
     click.echo(
         f"{its.shots} examples of each of {its.labels:,} labels, {options['repeats']} draws, {its.test:,} test examples: accuracy"
     )
+    if its.fewer:
+        click.echo(f"  {its.fewer:,} labels have fewer examples")
     for method in (HEAD, FEW_SHOT):
         mean, deviation = its.spread(method)
         click.echo(f"  {method}: {mean:.3f} ± {deviation:.3f}")

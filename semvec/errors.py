@@ -126,6 +126,15 @@ class TextsCut(UserWarning):
         return cls(f"{cut:,} of {texts:,} texts were cut, {100 * share:.1f} % of tokens{WHOLE}")
 
 
+class NotCalibrated(UserWarning):
+    """Texts were too few to make labels equally likely over them, so labels are said as they come."""
+
+    def __init__(self, texts: int, wanted: int) -> None:
+        super().__init__(
+            f"not calibrated: {texts:,} texts, where ten a label ({wanted:,}) are wanted to see how often each is said"
+        )
+
+
 class LettersMissing(UserWarning):
     """No font on this machine has some letters of a picture; boxes stand for them."""
 

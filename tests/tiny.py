@@ -71,6 +71,24 @@ def byte_level(*, roberta: bool) -> Any:
     )
 
 
+def byte_level_masked() -> Any:
+    """RoBERTa's tokenizer with a mask that takes the blank before it."""
+    from tokenizers import AddedToken
+
+    tokenizer = byte_level(roberta=True)
+    tokenizer.add_special_tokens({"mask_token": AddedToken("<mask>", lstrip=True)})
+    return tokenizer
+
+
+def metaspace_masked() -> Any:
+    """A SentencePiece-like tokenizer with a mask that takes the blank before it."""
+    from tokenizers import AddedToken
+
+    tokenizer = metaspace()
+    tokenizer.add_special_tokens({"mask_token": AddedToken("<mask>", lstrip=True)})
+    return tokenizer
+
+
 def metaspace() -> Any:
     """A SentencePiece-like tokenizer with a token before the text only, as Llama has, padding on the left."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors

@@ -191,9 +191,9 @@ class Joint(FineTuned):
             self.memory.bend = self.bent
         found = FoundTexts(examples.texts, examples.labels, hits, examples.documents)
         made = self.windows(found, labelled=labelled)
-        return self._read_once(made, None) if FEATURES in windows[0].inputs else made
+        return self.read_once(made, None) if FEATURES in windows[0].inputs else made
 
-    def _read_once(self, windows: Sequence[Window], progress: Progress | None) -> list[Window]:
+    def read_once(self, windows: Sequence[Window], progress: Progress | None) -> list[Window]:
         """Return ``windows`` with the head's features in the place of the tokens; of no pair the encoder reads twice."""
         if windows and FEATURES in windows[0].inputs:
             return list(windows)

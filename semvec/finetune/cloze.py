@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semvec.encoders.model_folder import first_line, read_config, weight_files
+from semvec.encoders.model_folder import check_folder, first_line, read_config
 from semvec.encoders.quiet import quiet_loading
 from semvec.encoders.tokens import Tokenizer
 from semvec.encoders.transformer import choose_device, model_limit, stated_limit
@@ -21,8 +21,9 @@ PATTERN = "{} It was [MASK]."
 """A text's place, and the gap."""
 
 GAP = "[MASK]"
-TOKENS = 1 << 13
-"""Tokens that are read together."""
+SAFE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+NUMBERS = 1 << 26
+"""How many numbers may come of a batch: one for every token and every piece of the vocabulary."""
 
 
 class Cloze:
@@ -40,7 +41,8 @@ class Cloze:
         self.reader = Tokenizer.of(tokenizer)
         self.most = min(model_limit(model.config), stated_limit(tokenizer))
         self.pattern = pattern
-        self.before, self.behind = self._framed(tokenizer.mask_token)
+        if len(self.ids("")) >= self.most:
+            raise OptionError(f"pattern {pattern!r:.80} leaves no room for a text: the model reads {self.most} tokens")
 
     @classmethod
     def load(cls, place: Path, pattern: str = PATTERN, *, device: str | None = None) -> Cloze:
@@ -49,63 +51,63 @@ class Cloze:
 
         if not fills_gaps(place):
             raise OptionError(f"{place}: has no masked-LM head, so it fills no gaps; similarity needs none")
-        if pickles := [file.name for file in weight_files(place) if file.suffix != ".safetensors"]:
-            raise ModelError(f"{place}: its weights ({pickles[0]}) are a pickle: save it as safetensors first")
+        check_folder(place, trust_pickle=False, trust_remote_code=False)
         try:
             with quiet_loading():
                 model = AutoModelForMaskedLM.from_pretrained(
                     place, local_files_only=True, use_safetensors=True, dtype=torch.float32
                 )
-                tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
+                tokenizer = AutoTokenizer.from_pretrained(place, **SAFE)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{place}: cannot be read as a masked language model ({first_line(error)})") from error
         return cls(model, tokenizer, pattern, choose_device(device))
 
-    def _framed(self, filled: str) -> tuple[list[int], list[int]]:
-        """Return the tokens before and behind the text where the gap is ``filled``, special tokens of the model included."""
-        first, second = self.pattern.replace(GAP, filled).split("{}")
-        before, behind = (self.reader([part], offsets=False)[0].ids.tolist() if part.strip() else [] for part in (first, second))
-        return [*self.reader.prefix, *before], [*behind, *self.reader.suffix]
-
     def word(self, word: str) -> int:
         """Return the id of ``word``, as it would stand in the gap; `OptionError` where it is several pieces."""
-        gaps, words = ([*before, *behind] for before, behind in map(self._framed, (self.tokenizer.mask_token, word)))
-        differs = [at for at, (gap, its) in enumerate(zip(gaps, words, strict=False)) if gap != its]
-        if len(words) != len(gaps) or len(differs) != 1 or words[differs[0]] == self.tokenizer.unk_token_id:
-            pieces = self.tokenizer.tokenize(word)
-            raise OptionError(f"{word!r:.40} is no single word of this model ({' '.join(pieces[:6])}): describe the label by one")
+        gaps, words = self.ids("a"), self.ids("a", word.replace("{}", "").strip() or None)
+        differs = np.flatnonzero(gaps != words) if len(gaps) == len(words) else np.arange(0)
+        if len(differs) != 1 or words[differs[0]] == self.tokenizer.unk_token_id:
+            pieces = " ".join(self.tokenizer.tokenize(word)[:6])
+            raise OptionError(f"{word!r:.40} is no single word of this model ({pieces}): describe the label by one")
         return int(words[differs[0]])
 
-    def ids(self, text: str) -> NDArray[np.int64]:
-        """Return the tokens of the pattern with ``text`` in it."""
-        room = max(0, self.most - len(self.before) - len(self.behind))
-        its = self.reader([text], offsets=False)[0].ids[:room]
-        return np.concatenate([self.before, its, self.behind]).astype(np.int64)
+    def ids(self, text: str, filled: str | None = None) -> NDArray[np.int64]:
+        """Return the tokens of the pattern with ``text`` in it, and a word ``filled`` in, or a gap; a long text is cut."""
+        first, second = self.pattern.replace(GAP, filled or self.tokenizer.mask_token).split("{}")
+        text = text.replace(self.tokenizer.mask_token, " ")  # there is one gap alone
+        its = self.reader([f"{first}{text}{second}"])[0]
+        over = len(its.ids) + len(self.reader.prefix) + len(self.reader.suffix) - self.most
+        kept = np.ones(len(its.ids), dtype=bool)
+        if over > 0:
+            end = len(first) + len(text)
+            own = np.flatnonzero((its.start >= len(first)) & (its.end <= end))
+            kept[own[max(0, len(own) - over) :]] = False
+        return np.concatenate([self.reader.prefix, its.ids[kept], self.reader.suffix]).astype(np.int64)
 
     def logs(self, texts: Sequence[str], words: Sequence[int]) -> NDArray[np.float64]:
         """Return the logarithm (texts, words) of how likely each of ``words``, ids of pieces, is in the gap behind each text."""
-        rows = [self.ids(text) for text in texts]
-        found = np.zeros((len(rows), len(words)), dtype=np.float64)
-        gap, pad = self.tokenizer.mask_token_id, self.reader.pad
+        rows, vocabulary = [self.ids(text) for text in texts], int(self.model.config.vocab_size)
+        found, gap = np.zeros((len(rows), len(words)), dtype=np.float64), self.tokenizer.mask_token_id
 
         def run(batch: Sequence[tuple[int, NDArray[np.int64]]]) -> None:
             longest = max(len(ids) for _, ids in batch)
-            ids = torch.full((len(batch), longest), pad)
+            ids = torch.full((len(batch), longest), self.reader.pad)
             mask = torch.zeros((len(batch), longest), dtype=torch.int64)
             for row, (_, its) in enumerate(batch):
                 ids[row, : len(its)], mask[row, : len(its)] = torch.from_numpy(its), 1
             logits = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).logits
-            for row, (at, its) in enumerate(batch):
-                place = len(its) - len(self.behind) + self.behind.index(gap) if gap in self.behind else self.before.index(gap)
-                found[at] = logits[row, place].double().log_softmax(dim=-1)[list(words)].cpu().numpy()
+            places = (ids == gap).int().argmax(dim=1)
+            at_gaps = logits[torch.arange(len(batch)), places].cpu().double().log_softmax(dim=-1)
+            found[[at for at, _ in batch]] = at_gaps[:, list(words)].numpy()
 
-        ask_all(self.model, list(enumerate(rows)), lambda pair: len(pair[1]), TOKENS, run, lambda _: None)
+        together = max(self.most, NUMBERS // vocabulary)
+        ask_all(self.model, list(enumerate(rows)), lambda pair: len(pair[1]), together, run, lambda _: None)
         return found
 
 
 def fills_gaps(place: Path) -> bool:
-    """Whether the checkpoint in the folder ``place`` says that it has a masked-LM head."""
-    if not (place / "config.json").is_file():
+    """Whether the checkpoint in the folder ``place`` says that it has a masked-LM head, and is no sentence encoder."""
+    if not (place / "config.json").is_file() or (place / "modules.json").is_file():
         return False
     architectures = read_config(place).get("architectures") or ()
     return any(str(name).endswith("ForMaskedLM") for name in architectures)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from semvec.embeddings.files import folder_written_whole, held
+from semvec.encoders.tuned import WHOLE
 from semvec.errors import InputError, OptionError
 from semvec.finetune.card import write_few_shot_card
 from semvec.finetune.classify import Classify
@@ -29,10 +28,12 @@ from semvec.finetune.options import FinetuneOptions, Loss
 from semvec.finetune.place import check_apart, check_model_replaceable, part_of
 from semvec.finetune.seen import save_seen
 from semvec.finetune.similarity import Similar, Similarity
+from semvec.finetune.stored import check_mergeable
 from semvec.finetune.strategies import counted
 from semvec.finetune.task import take
 from semvec.finetune.train import Trained
 from semvec.finetune.tuned import Lesson, Loading, named
+from semvec.finetune.windows import Window
 from semvec.text.columns import data_name, split_file
 from semvec.text.examples import LabelledTexts
 from semvec.text.similar import SimilarTexts
@@ -44,11 +45,11 @@ PAIRS = 4000
 A_TEXT = 20
 """Pairs of each kind, like and unlike, that are drawn a text, at most."""
 
-RATE = 1e-4
-"""The learning rate under full: few pairs are read once; the best of three on halves of TREC's and BANKING77's train."""
+RATES = {Strategy.FULL: 1e-4}
+"""Learning rates that differ from those of similarity; the best of three on halves of TREC's and BANKING77's train."""
 
-LOOKED_AT = 256
-"""Pairs that are looked at when an epoch is over."""
+IGNORED = ("many", "knn", "prune", "search", "balanced", "measure", "layers", "pooling", "max_tokens", "head", "loss")
+"""Options that do not go with learning of few examples."""
 
 STRENGTH = 10.0
 """The inverse of what the squares of the head's weights count for (scikit-learn's C), on vectors of length 1 on average.
@@ -70,14 +71,13 @@ def few_shot(
     """Train ``model`` on the few labelled texts of ``data`` (its train file), all of them, and write it to ``output``.
 
     First the encoder learns by at most ``pairs`` pairs of texts, as many of one label as of two, under the strategy of
-    ``options`` (any but head; 0 pairs leave it as it is), for ``epochs`` (1); then a logistic regression is fitted on its
-    vectors. No validation data are wanted. What is written is an ordinary model for classify, stored whole.
+    ``options`` (one that can be merged, as it is stored whole; 0 pairs leave it as it is), for ``epochs`` (1); then a logistic
+    regression is fitted on its pooled states. No validation data are wanted. What is written is an ordinary model for classify.
 
     Raises `InputError` for fewer than two labels, `OptionError`, `OutputExists` and what `load_encoder` raises.
     """
     options, target, started = options or FinetuneOptions(), Path(output), perf_counter()
-    if options.many or options.knn or options.prune or options.search:
-        raise OptionError("many, knn, prune and search do not go with few-shot learning")
+    check_options(options, pairs)
     task, loading = Classify(), Loading(device)
     check = partial(check_model_replaceable, target, overwrite)
     check()
@@ -103,6 +103,14 @@ def few_shot(
     return Trained(target, tuned, tuned.record)
 
 
+def check_options(options: FinetuneOptions, pairs: int) -> None:
+    """Raise `OptionError` for what does not go with few-shot learning."""
+    if named_too := next((name for name in IGNORED if getattr(options, name) != getattr(FinetuneOptions(), name)), None):
+        raise OptionError(f"{named_too} does not go with few-shot learning")
+    if pairs < 0 or pairs == 1:
+        raise OptionError(f"pairs must be 0, for none, or at least 2, not {pairs!r}")
+
+
 def fitted(
     model: str | os.PathLike[str],
     examples: LabelledTexts,
@@ -116,58 +124,76 @@ def fitted(
     """Return a classifier of ``examples``, made in the empty folder ``work``, and what of it learnt."""
     Classify().config(examples, options)  # two labels there must be
     learnt: dict[str, JSON] = {"pairs": 0, "learning": 0, "all": 0}
+    rate, epochs, origin = options.learning_rate or RATES.get(options.strategy), options.epochs or 1, None
     if pairs:
         drawn = drawn_pairs(examples, pairs, options.seed)
-        rate = options.learning_rate or (RATE if options.strategy == Strategy.FULL else None)
-        own = replace(options, loss=Loss.COSENT, epochs=options.epochs or 1, learning_rate=rate, columns={})
+        own = replace(options, loss=Loss.COSENT, epochs=epochs, learning_rate=rate, columns={})
         similar = Similar.start(Similarity(), model, drawn, own, loading)
+        check_mergeable(similar.body, similar.base)
         learning, everything = counted(similar.module)
-        learnt = {"pairs": len(drawn), "learning": learning, "all": everything}
-        some = take(drawn, np.random.default_rng(options.seed).permutation(len(drawn))[:LOOKED_AT].tolist())
-        similar.learn(Lesson(drawn, some, "average precision", work / "checkpoints"), progress)
+        learnt, origin = {"pairs": len(drawn), "learning": learning, "all": everything}, similar.base
+        similar.learn(Lesson(drawn, None, "looks", work / "checkpoints"), progress)
         model = work / "encoder"
         model.mkdir()
         similar.save(model, merge=True)
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
     plain = FinetuneOptions(strategy=Strategy.HEAD, seed=options.seed, columns=options.columns)
     tuned = FineTuned.start(Classify(), model, examples, plain, loading)
-    windows = tuned.windows(examples, labelled=True)
-    vectors = np.stack(features_of(tuned._read_once(windows, progress)))
-    _fit(tuned, vectors, np.array([int(its.inputs["labels"]) for its in windows]), options.seed)
+    _fit(tuned, tuned.read_once(tuned.windows(examples, labelled=True), progress), options.seed)
+    if origin is not None:
+        tuned.base = replace(origin, kind=WHOLE)
+    tuned.options = replace(options, epochs=epochs, learning_rate=rate)
     return tuned, learnt
 
 
 def drawn_pairs(examples: LabelledTexts, most: int, seed: int) -> SimilarTexts:
-    """Return at most ``most`` pairs of different texts, half of them of one label (score 1) and half of two (0), none twice.
+    """Return at most ``most`` pairs of different texts, half of them of one label (score 1) and half of two (0).
 
-    At most `A_TEXT` of each kind begin with the same text. Raises `InputError` where no label has two texts.
+    Of the kind of which there are fewer pairs (mostly that of one label) some come again, the other way round or as they are;
+    the other ones are drawn once each, at most `A_TEXT` a text. Raises `InputError` where no label has two different texts.
     """
-    rng, labels = np.random.default_rng(seed), np.array(examples.labels)
-    if max(Counter(examples.labels).values()) < 2:
-        raise InputError("no label has two examples, so there is nothing that belongs together")
-    each = max(1, min(A_TEXT, most // (2 * len(labels)) or 1))
-    found: dict[tuple[int, int], float] = {}
-    for score in (1.0, 0.0):
-        made: list[tuple[int, int]] = []
-        for at, label in enumerate(labels):
-            pool = np.flatnonzero((labels == label) == bool(score))
-            made += [(at, int(other)) for other in rng.permutation(pool[pool != at])[:each]]
-        order = [made[at] for at in rng.permutation(len(made))]
-        kept = dict.fromkeys((min(pair), max(pair)) for pair in order)
-        found |= dict.fromkeys(list(kept)[: max(1, most // 2)], score)
-    texts = examples.texts
-    return SimilarTexts(
-        [texts[one] for one, _ in found], [texts[other] for _, other in found], [[] for _ in found], list(found.values())
-    )
+    rng, texts = np.random.default_rng(seed), examples.texts
+    names, numbers = np.unique(np.array(examples.labels), return_inverse=True)
+    by_label = [np.flatnonzero(numbers == at) for at in range(len(names))]
+    wanted = max(1, min(most // 2, A_TEXT * len(texts)))
+    drawn: list[list[tuple[int, int]]] = []
+    for alike in (True, False):
+        pairs: dict[tuple[int, int], None] = {}
+        for at in rng.integers(0, len(texts), 4 * wanted).tolist():
+            pool = by_label[numbers[at]] if alike else np.arange(len(texts))
+            other = int(pool[rng.integers(len(pool))])
+            if texts[at] != texts[other] and (numbers[at] == numbers[other]) == alike:
+                pairs[min(at, other), max(at, other)] = None
+            if len(pairs) == wanted:
+                break
+        drawn.append(list(pairs))
+    like, unlike = drawn
+    if not like or not unlike:
+        raise InputError("no two different texts have the same label, or none have two, so nothing can be learnt of pairs")
+    both = [_again(its, max(len(like), len(unlike))) for its in (like, unlike)]
+    found = [*both[0], *both[1]]
+    scores = [1.0] * len(both[0]) + [0.0] * len(both[1])
+    return SimilarTexts([texts[one] for one, _ in found], [texts[other] for _, other in found], [[] for _ in found], scores)
 
 
-def _fit(tuned: FineTuned, vectors: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> None:
-    """Have the head of ``tuned`` say what a logistic regression of ``vectors`` (n, dim) says."""
+def _again(pairs: list[tuple[int, int]], wanted: int) -> list[tuple[int, int]]:
+    """Return ``pairs``, and from the first on again, every second time the other way round, until there are ``wanted``."""
+    ways = (pairs, [(other, one) for one, other in pairs])
+    rounds = -(-wanted // len(pairs))
+    return [pair for at in range(rounds) for pair in ways[at % 2]][:wanted]
+
+
+def _fit(tuned: FineTuned, windows: Sequence[Window], seed: int) -> None:
+    """Have the head of ``tuned`` say what a logistic regression of the pooled states of ``windows`` says; a text counts once."""
     from sklearn.linear_model import LogisticRegression
+
+    vectors, labels = np.stack(features_of(windows)), np.array([int(its.inputs["labels"]) for its in windows])
+    owners = np.array([its.owner for its in windows])
+    once = 1 / np.bincount(owners)[owners]
 
     mean = vectors.mean(axis=0)
     length = float(np.linalg.norm(vectors, axis=1).mean()) or 1.0
-    its = LogisticRegression(C=STRENGTH, max_iter=1000, random_state=seed).fit((vectors - mean) / length, labels)
+    its = LogisticRegression(C=STRENGTH, max_iter=1000, random_state=seed).fit((vectors - mean) / length, labels, once)
     weights, bias = its.coef_, its.intercept_
     if len(weights) == 1:  # of two labels there is the difference alone
         weights, bias = (np.concatenate([-one, one]) / 2 for one in (weights, bias))
@@ -178,7 +204,7 @@ def _fit(tuned: FineTuned, vectors: NDArray[np.float32], labels: NDArray[np.int6
         head.linear.bias.copy_(torch.from_numpy(np.asarray(bias, dtype=np.float32)))
 
 
-def shots_of(labels: Sequence[str], shots: int, seed: int) -> list[int]:
+def shots_of(labels: Sequence[str], shots: int, seed: int | tuple[int, int]) -> list[int]:
     """Return the rows of ``shots`` examples of every label, drawn by ``seed``, fewer where a label has fewer."""
     rng, rows = np.random.default_rng(seed), np.array(labels)
     return sorted(int(at) for label in dict.fromkeys(labels) for at in rng.permutation(np.flatnonzero(rows == label))[:shots])

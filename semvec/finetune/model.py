@@ -165,7 +165,7 @@ class FineTuned(Tuned):
             raise OptionError(NO_NEIGHBOURS)
         if its is None or not (its.weight or explain):
             return self._answers(self.logits(windows, progress), windows, examples)
-        read = self._read_once(windows, progress)
+        read = self.read_once(windows, progress)
         found = its.find(features_of(read), max(explain, its.k if its.weight else 1))
         answers = self._answers(its.mixed(self.logits(read), found), read, examples)
         return self._explained(answers, windows, its, (found[0][:, :explain], found[1][:, :explain])) if explain else answers
@@ -206,7 +206,7 @@ class FineTuned(Tuned):
             check_room(windows, self.network.head.dim)
         self._try(windows)
         if self.frozen and self._features_fit(windows):
-            windows, asked = self._read_once(windows, progress), self._read_once(asked, progress)
+            windows, asked = self.read_once(windows, progress), self.read_once(asked, progress)
             self._standardise(windows)
         windows = self.learned_from(windows, progress)
 
@@ -250,7 +250,7 @@ class FineTuned(Tuned):
     def _ask_neighbours(self, lesson: Lesson, windows: list[Window], asked: list[Window], progress: Progress | None) -> JSON:
         """Keep what the head reads of the training examples, choose on the validation data what it is to count, and say so."""
         say = progress or (lambda _: None)
-        read, asked = self._read_once(windows, progress), self._read_once(asked, progress)
+        read, asked = self.read_once(windows, progress), self.read_once(asked, progress)
         shown = [self.task.shown(lesson.examples, at) for at in range(len(lesson.examples))]
         its = Neighbours.of(read, features_of(read), shown)
         found = its.find(features_of(asked), max(COUNTS))
@@ -293,7 +293,7 @@ class FineTuned(Tuned):
         rows = sum(window.length if head.per_token else window.kept for window in windows)
         return rows * head.dim * 4 < MOST_BYTES
 
-    def _read_once(self, windows: Sequence[Window], progress: Progress | None) -> list[Window]:
+    def read_once(self, windows: Sequence[Window], progress: Progress | None) -> list[Window]:
         """Return ``windows`` with the head's features in the place of the tokens."""
         if windows and FEATURES in windows[0].inputs:
             return list(windows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,8 @@ import numpy as np
 
 from semvec.errors import OptionError
 from semvec.finetune.classify import Classify
-from semvec.finetune.few_shot import PAIRS, fitted, shots_of
+from semvec.finetune.few_shot import PAIRS, check_options, fitted, shots_of
 from semvec.finetune.options import FinetuneOptions
-from semvec.finetune.report import SPLITS
 from semvec.finetune.task import take
 from semvec.finetune.tuned import Loading
 from semvec.text.columns import split_file
@@ -26,10 +26,11 @@ HEAD, FEW_SHOT = "linear head, frozen encoder", "few-shot"
 
 @dataclass(frozen=True)
 class Drawn:
-    """The accuracies of every draw of ``shots`` examples a label, on ``test`` examples, by method."""
+    """Accuracies of every draw of ``shots`` examples a label (``fewer`` labels have fewer) on ``test`` examples, by method."""
 
     shots: int
     labels: int
+    fewer: int
     test: int
     accuracies: Mapping[str, list[float]]
 
@@ -46,7 +47,13 @@ class Drawn:
 
     def to_json(self) -> JSON:
         """Return this as JSON."""
-        return {"shots": self.shots, "labels": self.labels, "test": self.test, "accuracies": dict(self.accuracies)}
+        return {
+            "shots": self.shots,
+            "labels": self.labels,
+            "fewer": self.fewer,
+            "test": self.test,
+            "accuracies": dict(self.accuracies),
+        }
 
 
 def drawn_shots(
@@ -64,25 +71,29 @@ def drawn_shots(
     """Return the accuracies of ``repeats`` draws of ``shots`` examples a label from train in the folder ``data``, on its test.
 
     Every draw, and all chance in its training, is decided by the seed of ``options`` and its number; ``told`` hears of each.
-    Raises `OptionError` for fewer than one shot or draw, and what `few_shot` raises.
+    Raises `OptionError` for fewer than two shots or one draw, and for a file, and what `few_shot` raises.
     """
-    if shots < 1 or repeats < 1:
-        raise OptionError(f"shots and repeats must be at least 1, not {shots!r} and {repeats!r}")
+    if shots < 2 or repeats < 1:
+        raise OptionError(f"shots must be at least 2 and repeats 1, not {shots!r} and {repeats!r}")
     options, task, loading = options or FinetuneOptions(), Classify(), Loading(device)
+    check_options(options, pairs)
+    if not Path(data).is_dir():
+        raise OptionError(f"{data}: to draw and to examine a folder with train and test is wanted")
     examples: Any = task.read(split_file(data, "train", suffixes=task.suffixes), options)
-    test: Any = task.read(split_file(data, *SPLITS, suffixes=task.suffixes), options)
+    test: Any = task.read(split_file(data, "test", suffixes=task.suffixes), options)
     config = task.config(examples, options)
     task.check(test, config, "test data")
     found: dict[str, list[float]] = {HEAD: [], FEW_SHOT: []}
     for draw in range(repeats):
         if progress:
             progress(Step("drawing", draw, repeats, "draws"))
-        own = replace(options, seed=options.seed + draw)
-        some = take(examples, shots_of(examples.labels, shots, own.seed))
+        some = take(examples, shots_of(examples.labels, shots, (options.seed, draw)))
+        own = replace(options, seed=int(np.random.default_rng((options.seed, draw)).integers(2**31)))
         for method, count in ((HEAD, 0), (FEW_SHOT, pairs)):
             with TemporaryDirectory() as work:
                 tuned, _ = fitted(model, some, Path(work), pairs=count, options=own, loading=loading)
                 found[method].append(task.findings(test, tuned.predict(test), config).values["accuracy"])
         if told:
             told({method: its[-1] for method, its in found.items()})
-    return Drawn(shots, len(config.labels), len(test), found)
+    fewer = sum(count < shots for count in Counter(examples.labels).values())
+    return Drawn(shots, len(config.labels), fewer, len(test), found)

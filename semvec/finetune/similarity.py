@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,11 @@ class Similar(Tuned):
             def add_model_card_callback(self, default_args_dict: Any) -> None:
                 return
 
+        looks = count(1)
+
         def validate() -> Mapping[str, float]:
+            if lesson.validation is None:
+                return {lesson.measure: float(next(looks))}  # so that the last is the best
             was = self.live.training
             try:
                 return self.measured(lesson.validation).values
@@ -340,7 +345,7 @@ def _live(encoder: TransformerEncoder, folder: Path, options: FinetuneOptions, l
     with seeded(options.seed):
         live[0].model = prepare(live[0].model, options).to(encoder.device)
     for module in list(live)[1:]:
-        module.requires_grad_(options.strategy in (Strategy.FULL, Strategy.LAST_N))
+        module.requires_grad_(False)  # a Dense behind the pooling is stored as it was
     return live
 
 

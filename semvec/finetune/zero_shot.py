@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,7 +14,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.catalog import find_model, load_encoder
 from semvec.encoders.protocol import Encoder
-from semvec.errors import InputError, OptionError
+from semvec.errors import InputError, NotCalibrated, OptionError
 from semvec.finetune.classify import label_answer, label_findings
 from semvec.finetune.cloze import PATTERN, Cloze, fills_gaps
 from semvec.finetune.task import Answer, Findings
@@ -23,7 +24,10 @@ from semvec.types import Level, ZeroShot
 Logs = NDArray[np.float64]
 TEMPLATES = ("{}", "This text is about {}.")
 TEMPERATURE = 0.05
-"""Of cosines, so that shares come of them; which label is the likeliest does not hang on it."""
+"""Of cosines, so that shares come of them. Without calibration the likeliest label does not hang on it."""
+
+ROUNDS, EVEN = 1000, 1e-4
+"""Rounds at most, and how far from equal the labels' shares may be left, where they are made equally likely."""
 
 FEWEST = 10
 """Texts a label of which the labels' shares are taken for what they are on the whole."""
@@ -32,9 +36,9 @@ FEWEST = 10
 class ZeroShotClassifier(ABC):
     """Says ``labels`` of texts; with ``calibrate`` each is made as likely as the others over all texts that are asked about.
 
-    That is batch calibration (arXiv:2309.17249): what is said of a text is divided by what is said on the mean, so that a label
-    whose name suits any text has no advantage. It goes by labels that are about equally frequent, and is left out where there
-    are fewer than `FEWEST` texts a label.
+    A label whose name suits any text has no advantage then: each label's share is multiplied by a number, so that on the mean all
+    have as much (prior matching, Liusie and others, 2023). That goes by labels that are about equally frequent, and is left
+    out, which is warned of (`NotCalibrated`), where there are fewer than `FEWEST` texts a label.
     """
 
     def __init__(self, labels: Sequence[str], *, calibrate: bool = True) -> None:
@@ -47,8 +51,10 @@ class ZeroShotClassifier(ABC):
     def shares(self, texts: Sequence[str]) -> Logs:
         """Return how likely each label is (texts, labels)."""
         its = log_softmax(self.logs(texts), axis=1)
-        if self.calibrate and len(its) >= FEWEST * len(self.labels):
-            its = its - (logsumexp(its, axis=0) - np.log(len(its)))
+        if self.calibrate and len(its) < FEWEST * len(self.labels):
+            warnings.warn(NotCalibrated(len(its), FEWEST * len(self.labels)), stacklevel=2)
+        elif self.calibrate:
+            its = balanced(its)
         return np.asarray(softmax(its, axis=1))
 
     def predict(self, texts: Sequence[str]) -> list[Answer]:
@@ -64,6 +70,18 @@ class ZeroShotClassifier(ABC):
         return label_findings(examples.labels, self.predict(examples.texts), self.labels)
 
 
+def balanced(logs: Logs) -> Logs:
+    """Return ``logs`` (texts, labels) with a number added to each label, so that on the mean all labels are equally likely."""
+    n, labels = logs.shape
+    added = np.zeros(labels)
+    for _ in range(ROUNDS):
+        means = logsumexp(log_softmax(logs + added, axis=1), axis=0) - np.log(n) + np.log(labels)
+        added -= means
+        if np.abs(means).max() < EVEN:
+            break
+    return np.asarray(logs + added)
+
+
 class BySimilarity(ZeroShotClassifier):
     """The label whose descriptions, put into each of ``templates``, are nearest to the text by the cosine."""
 
@@ -76,12 +94,12 @@ class BySimilarity(ZeroShotClassifier):
         calibrate: bool = True,
     ) -> None:
         super().__init__(list(labels), calibrate=calibrate)
+        if isinstance(templates, str) or not templates:
+            raise OptionError("templates are a list of at least one")
         if wrong := next((one for one in templates if one.count("{}") != 1), None):
             raise OptionError(f"template {wrong!r:.80} has not one {{}}, where the label's description goes")
-        if not templates:
-            raise OptionError("there is no template")
         self.encoder = encoder.with_options(level=Level.TEXT)
-        said = [template.format(words) for its in labels.values() for words in its for template in templates]
+        said = [template.replace("{}", words) for its in labels.values() for words in its for template in templates]
         rows = np.repeat(np.arange(len(labels)), [len(its) * len(templates) for its in labels.values()])
         means = np.zeros((len(labels), self.encoder.dim), dtype=np.float64)
         np.add.at(means, rows, normalize(self.encoder.encode(said).floats()))
@@ -90,7 +108,10 @@ class BySimilarity(ZeroShotClassifier):
             raise InputError(f"the label {blank!r:.60} is described by nothing that the model knows")
 
     def logs(self, texts: Sequence[str]) -> Logs:
-        return np.asarray(normalize(self.encoder.encode(list(texts)).floats()) @ self.vectors.T / TEMPERATURE, dtype=np.float64)
+        return np.asarray(
+            normalize(self.encoder.encode(list(texts), overflow="windows").floats()) @ self.vectors.T / TEMPERATURE,
+            dtype=np.float64,
+        )
 
 
 class ByCloze(ZeroShotClassifier):
@@ -127,7 +148,11 @@ def zero_shot(
 
     Raises `OptionError` for fewer than two labels, for a way that the model cannot go, and a label of several pieces (cloze).
     """
+    if isinstance(labels, str):
+        raise OptionError("labels are a list of names, or names with lists of descriptions, not one string")
     known = labels if isinstance(labels, Mapping) else labels_named(labels)
+    if wrong := next((name for name, its in known.items() if isinstance(its, str) or not its), None):
+        raise OptionError(f"the label {wrong!r:.60} wants a list of descriptions, and at least one")
     if len(known) < 2:
         raise OptionError("two labels are needed to tell texts apart")
     place = find_model(model, trust_pickle=trust_pickle).path

@@ -30,9 +30,9 @@ EXAMPLES = LabelledTexts([text for _, text in ROWS], [label for label, _ in ROWS
 def test_pairs_are_of_one_label_or_of_two() -> None:
     label = dict(zip(EXAMPLES.texts, EXAMPLES.labels, strict=True))
     its = drawn_pairs(EXAMPLES, 60, 3)
-    assert len(its) <= 60
+    assert len(its) == 60
     assert its.kind == "labelled"
-    assert sum(its.scores) == pytest.approx(len(its) / 2, abs=2)
+    assert sum(its.scores) == 30
     for first, second, score in zip(its.first, its.second, its.scores, strict=True):
         assert first != second
         assert (label[first] == label[second]) == bool(score)
@@ -40,8 +40,67 @@ def test_pairs_are_of_one_label_or_of_two() -> None:
     assert len(set(pairs)) == len(pairs)
     assert drawn_pairs(EXAMPLES, 60, 3) == its != drawn_pairs(EXAMPLES, 60, 4)
     assert len(drawn_pairs(EXAMPLES, 10**9, 0)) <= 2 * A_TEXT * len(EXAMPLES)
-    with pytest.raises(InputError, match="no label has two examples"):
-        drawn_pairs(LabelledTexts(["a", "b"], ["x", "y"]), 10, 0)
+    many = LabelledTexts([f"text {at}" for at in range(154)], [str(at // 2) for at in range(154)])  # one like pair a label
+    its = drawn_pairs(many, 400, 0)
+    assert sum(its.scores) == len(its) / 2 == 200
+    assert (
+        len({frozenset(pair) for pair, score in zip(zip(its.first, its.second, strict=True), its.scores, strict=True) if score})
+        <= 77
+    )
+    for wrong in (LabelledTexts(["a", "b"], ["x", "y"]), LabelledTexts(["a", "a", "b"], ["x", "x", "y"])):
+        with pytest.raises(InputError, match="no two different texts have the same label"):
+            drawn_pairs(wrong, 10, 0)
+
+
+def test_the_same_seed_makes_the_same_model(base: Path, tmp_path: Path) -> None:
+    data, about = small.write("classify", tmp_path), []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        few_shot(base, data, tmp_path / name / "m", pairs=40, options=quick(), device="cpu")
+        its = json.loads((tmp_path / name / "m" / "semvec.json").read_text())
+        its["record"]["seconds"] = 0
+        about.append(its)
+        assert its["encoder"]["base"] == str(base.resolve())
+        assert its["options"]["epochs"] == 1
+    assert about[0] == about[1]
+    one, two = (
+        {file.name: file.read_bytes() for file in (tmp_path / name / "m").glob("*.safetensors")} for name in ("one", "two")
+    )
+    assert one == two
+
+
+@pytest.mark.parametrize("strategy", ["last-n", "lora", "dora", "ia3", "bitfit"])
+def test_what_a_strategy_learnt_is_stored(strategy: str, base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+    made: Any = few_shot(base, data, tmp_path / "m", pairs=40, options=quick(strategy=strategy, learning_rate=0.05), device="cpu")
+    its: Any = load_model(tmp_path / "m", device="cpu")
+    for one, other in zip(its.predict(EXAMPLES), made.model.predict(EXAMPLES), strict=True):
+        assert one["scores"] == pytest.approx(other["scores"], abs=1e-4)
+    before, after = (load_encoder(one, device="cpu").encode(["the law"]).floats() for one in (base, tmp_path / "m"))
+    assert np.abs(before - after).max() > 1e-4
+
+
+@pytest.mark.parametrize("strategy", ["adapter", "prefix", "prompt", "head"])
+def test_what_cannot_be_stored_whole_is_refused_before(strategy: str, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError):
+        few_shot(base, small.write("classify", tmp_path), tmp_path / "m", options=quick(strategy=strategy), device="cpu")
+    assert not [one for one in tmp_path.iterdir() if one.name != "classify.tsv"]
+
+
+def test_long_texts_count_once(base: Path, tmp_path: Path) -> None:
+    long = " ".join(EXAMPLES.texts)
+    examples = LabelledTexts([long, *EXAMPLES.texts[:6]], ["pos", *EXAMPLES.labels[:6]])
+    tuned, _ = fitted(base, examples, tmp_path, pairs=0, options=quick(), loading=Loading("cpu"))
+    windows: Any = tuned.read_once(tuned.windows(examples, labelled=True), None)
+    owners = np.array([its.owner for its in windows])
+    assert (owners == 0).sum() > 1
+    rows = np.stack([its.inputs["features"] for its in windows])
+    scaled = (rows - rows.mean(axis=0)) / np.linalg.norm(rows, axis=1).mean()
+    labels = [examples.labels[owner] for owner in owners]
+    its = LogisticRegression(C=10, max_iter=1000).fit(scaled, labels, 1 / np.bincount(owners)[owners])
+    wanted = its.decision_function(scaled)
+    logits = np.stack(tuned.logits(windows))
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], wanted, atol=0.02)
 
 
 @pytest.mark.parametrize("labels", [2, 3])
@@ -75,7 +134,7 @@ def test_what_is_made_is_a_model_like_any_other(base: Path, tmp_path: Path) -> N
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".m.")]
     with pytest.raises(OutputExists):
         few_shot(base, data, tmp_path / "m", device="cpu")
-    with pytest.raises(OptionError, match="do not go with few-shot"):
+    with pytest.raises(OptionError, match="knn does not go with few-shot"):
         few_shot(base, data, tmp_path / "n", options=quick(knn=True), device="cpu")
     (tmp_path / "one.tsv").write_text("label\ttext\na\tthe law\na\tfreedom\n")
     with pytest.raises(InputError, match="two are needed"):
@@ -92,7 +151,7 @@ def test_draws(base: Path, tmp_path: Path) -> None:
         lines = [f"{label}\t{text}" for label, text in small.texts(24, first)]
         (data / f"{name}.tsv").write_text("label\ttext\n" + "\n".join(lines) + "\n")
     its = drawn_shots(base, data, shots=4, repeats=2, pairs=20, options=quick(), device="cpu")
-    assert (its.shots, its.labels, its.test) == (4, 2, 24)
+    assert (its.shots, its.labels, its.fewer, its.test) == (4, 2, 0, 24)
     assert [len(one) for one in its.accuracies.values()] == [2, 2]
     assert its.spread(HEAD)[0] == np.mean(its.accuracies[HEAD])
     gaps = np.subtract(its.accuracies[FEW_SHOT], its.accuracies[HEAD])
@@ -100,5 +159,10 @@ def test_draws(base: Path, tmp_path: Path) -> None:
     how = ["few-shot", "-m", str(base), "--data", str(data), "--device", "cpu", "--pairs", "20", "--batch-size", "8", "-q"]
     shown = CliRunner().invoke(main, [*how, "--shots", "4", "--repeats", "1", "--json"])
     assert json.loads(shown.stdout)["accuracies"][HEAD] == pytest.approx(its.accuracies[HEAD][:1])
+    assert "few-shot: " in CliRunner().invoke(main, [*how, "--shots", "4", "--repeats", "1"]).stdout
+    made = CliRunner().invoke(main, [*how[:-1], "-o", str(tmp_path / "m")])
+    assert "24 examples, 20 pairs of them" in made.stdout
+    refused(CliRunner().invoke(main, [*how, "--shots", "4", "--data", str(data / "train.tsv")]), "a folder with train and test")
+    refused(CliRunner().invoke(main, [*how, "--shots", "4", "--overwrite"]), "--overwrite goes with --output")
     refused(CliRunner().invoke(main, how), "--output")
-    refused(CliRunner().invoke(main, [*how, "-o", str(tmp_path / "m"), "--json"]), "--json goes with --shots")
+    refused(CliRunner().invoke(main, [*how, "-o", str(tmp_path / "n"), "--json"]), "--json and --repeats go with --shots")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from click.testing import CliRunner
 from scipy.special import softmax
 
 from semvec.encoders.catalog import load_encoder
-from semvec.errors import InputError, OptionError
-from semvec.finetune.cloze import Cloze
+from semvec.errors import InputError, NotCalibrated, OptionError
+from semvec.finetune.cloze import Cloze, fills_gaps
 from semvec.finetune.zero_shot import FEWEST, TEMPERATURE, BySimilarity, ZeroShotClassifier, labels_named, zero_shot
 from semvec.text.examples import LabelledTexts
 from semvec_cli.main import main
@@ -67,9 +69,12 @@ def test_calibration_by_hand() -> None:
             return rows[: len(texts)]  # type: ignore[arg-type]
 
     its, shares = Given(["a", "b", "c"]), softmax(rows, axis=1)
-    by_hand = shares / shares.mean(axis=0)
-    np.testing.assert_allclose(its.shares([""] * len(rows)), by_hand / by_hand.sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(its.shares([""] * 29), shares[:29])  # too few to say
+    found = its.shares([""] * len(rows))
+    np.testing.assert_allclose(found.mean(axis=0), 1 / 3, atol=1e-3)  # all labels as likely as each other
+    ratios = found / shares  # by one number a label, and what makes a row sum to 1
+    np.testing.assert_allclose(ratios / ratios[:, :1], np.tile(ratios[0] / ratios[0, 0], (len(rows), 1)))
+    with pytest.warns(NotCalibrated, match="29 texts"):
+        np.testing.assert_allclose(its.shares([""] * 29), shares[:29])
     np.testing.assert_allclose(Given(["a", "b", "c"], calibrate=False).shares([""] * len(rows)), shares)
     assert its.predict([]) == []
     found = Given(["a", "b", "c"], calibrate=False).measured(LabelledTexts([""] * 30, ["a"] * 30))
@@ -85,6 +90,7 @@ def test_gaps_are_filled_as_transformers_fills_them(masked: Path) -> None:
     pattern, words = "{} is the [MASK] of all", {"x": ["right", "life"], "y": ["liberty"]}
     its = zero_shot(masked, words, pattern=pattern, calibrate=False, device="cpu")
     texts = ["no one shall be held", "everyone has the right to life , liberty and security of person", ""]
+    assert its.shares(["no [MASK] one"]) == pytest.approx(its.shares(["no   one"]))
     for text, shares in zip(texts, its.shares(texts), strict=True):
         ids = tokenizer(pattern.format(text), return_tensors="pt")
         place = ids["input_ids"][0].tolist().index(tokenizer.mask_token_id)
@@ -99,6 +105,20 @@ def test_gaps_are_filled_as_transformers_fills_them(masked: Path) -> None:
     assert len(cloze.logs([" ".join(TEXTS)], [5, 6])[0]) == 2
     with pytest.raises(OptionError, match="is no single word of this model"):
         cloze.word("incomprehensibilities")
+
+
+@pytest.mark.parametrize("make", [tiny.byte_level_masked, tiny.metaspace_masked])
+def test_gaps_of_other_tokenizers(make: Any) -> None:
+    tokenizer = make()
+
+    class Model(torch.nn.Module):
+        config = SimpleNamespace(max_position_embeddings=64, model_type="bert", vocab_size=len(tokenizer))
+
+    cloze = Cloze(Model(), tokenizer, "It says {} and is <mask>.".replace("<mask>", "[MASK]"))
+    for text in ("the right of all", "all human beings are born free"):
+        whole = tokenizer(f"It says {text} and is {tokenizer.mask_token}.")["input_ids"]
+        assert cloze.ids(text).tolist() == whole
+    assert len(cloze.ids("all human beings " * 40)) == 64
 
 
 def test_what_the_model_can_decides(masked: Path, base: Path) -> None:
@@ -119,6 +139,16 @@ def test_what_the_model_can_decides(masked: Path, base: Path) -> None:
         zero_shot(masked, ["right", "liberty"], pattern="{}", device="cpu")
     with pytest.raises(OptionError, match="two labels"):
         zero_shot(base, ["law"], device="cpu")
+    for labels in ("law, freedom", {"a": "the law", "b": ["freedom"]}, {"a": [], "b": ["freedom"]}):
+        with pytest.raises(OptionError, match="list"):
+            zero_shot(base, labels, device="cpu")  # type: ignore[arg-type]
+    braces = BySimilarity(load_encoder(base, device="cpu"), LABELS, templates=["{x} {}"], calibrate=False)
+    assert len(braces.vectors) == 3
+    (masked / "modules.json").write_text("[]")  # a sentence encoder that says so of its architecture
+    try:
+        assert not fills_gaps(masked)
+    finally:
+        (masked / "modules.json").unlink()
 
 
 def test_labels_in_a_line() -> None:
@@ -139,7 +169,7 @@ def test_the_command(base: Path, tmp_path: Path) -> None:
 
     (tmp_path / "texts.txt").write_text("the law\nfreedom of all\n")
     (tmp_path / "gold.tsv").write_text("label\ttext\nlaw\tthe law\nfreedom\tfreedom of all\n")
-    how = ["-m", base, "--device", "cpu", "--labels", "law=the law|a right, freedom", "--labels", "all of us"]
+    how = ["-m", base, "--device", "cpu", "--labels", "law=the law|a right", "--labels", "freedom, all of us", "--no-calibrate"]
     rows = [json.loads(line) for line in run(tmp_path / "texts.txt", *how, "--scores").stdout.splitlines()]  # type: ignore[attr-defined]
     assert [row["text"] for row in rows] == ["the law", "freedom of all"]
     assert set(rows[0]["scores"]) == {"law", "freedom", "all of us"}
@@ -149,4 +179,10 @@ def test_the_command(base: Path, tmp_path: Path) -> None:
     assert run(tmp_path / "gold.tsv", *how, "--report").stdout.startswith("accuracy ")  # type: ignore[attr-defined]
     refused(run(tmp_path / "texts.txt", *how, "-o", tmp_path / "out.jsonl"), "out.jsonl")
     refused(run(tmp_path / "texts.txt", "-m", base, "--labels", "law"), "two labels")
+    refused(run(tmp_path / "texts.txt", "-m", base, "--labels", "law=a, b"), "which comma parts labels")
+    refused(run(tmp_path / "texts.txt", "-m", base), "--labels-file")
+    refused(run(tmp_path / "gold.tsv", *how, "--column", "txt=x"), "no column is wanted as 'txt'")
+    (tmp_path / "labels.txt").write_text("law=the law, or a right\nfreedom\n")
+    by_file = run(tmp_path / "texts.txt", "-m", base, "--labels-file", tmp_path / "labels.txt", "--device", "cpu", "--scores")
+    assert set(json.loads(by_file.stdout.splitlines()[0])["scores"]) == {"law", "freedom"}  # type: ignore[attr-defined]
     refused(run(tmp_path / "gold.tsv", "-m", base, "--labels", "law,pos", "--report"), "'freedom' is none of those named")
