@@ -69,10 +69,11 @@ def finetune(results: dict[str, Any]) -> list[str]:
         cells = []
         for name in shown:
             its = [run for run in runs if run["set"] == name]
-            cells += [_over_seeds(its, TUNED), f"{sum(run['seconds'] for run in its) / len(its):.0f}", f"{max(run['peak_mb'] for run in its):,}"] if its else ["–"] * 3  # fmt: skip
+            cells += [_over_seeds(its, TUNED), _seconds(its), f"{max(run['peak_mb'] for run in its):,}"] if its else ["–"] * 3  # fmt: skip
         lines.append(f"| {strategy} | {runs[0]['learning']:,} | {runs[0]['stored_mb']:.2f} | {' | '.join(cells)} |")
     if shown:
-        lines += ["", "Parameters (the head's included) and what is stored: of the first set. Seconds: the whole run, loading and validation included. "
+        lines += ["", "Parameters (the head's included) and what is stored: of the first set. Seconds: the whole run, loading and validation included; "
+                  "none where it was interrupted. "
                   "MB: the most memory of the process."]  # fmt: skip
     near = _by(results.get("neighbours", []), "set", "strategy")
     if near:
@@ -89,6 +90,12 @@ def finetune(results: dict[str, Any]) -> list[str]:
             f"| {name} | {strategy} | {_over_seeds(runs, TUNED)} | {_over_seeds(alone, ALONE)} | {weights} | {'; '.join(told) or '–'} |"
         )
     return lines
+
+
+def _seconds(runs: list[dict[str, Any]]) -> str:
+    """Return the mean seconds of those of ``runs`` that were timed."""
+    timed = [run["seconds"] for run in runs if run["seconds"] is not None]
+    return f"{sum(timed) / len(timed):.0f}" if timed else "–"
 
 
 def selection(results: dict[str, Any]) -> list[str]:
