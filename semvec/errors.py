@@ -25,6 +25,7 @@
     WordsFlawed             a warning: a file of word vectors had words to pass over (UserWarning)
     FieldNotThere           a warning: no line has a field that was asked for     (UserWarning)
     LettersMissing          a warning: no font here has letters of a picture          (UserWarning)
+    NotCalibrated           a warning: texts were too few to make labels equally likely (UserWarning)
     FewTexts                a warning: SIF was fitted on too few texts            (UserWarning)
 
 Each also derives from the builtin in brackets, which is what a caller who knows nothing of semvec
