@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from semvec.measures.basic import mean
 from semvec.measures.intervals import NO_DIFFERENCE, Difference, Outcome, differences
 from semvec.measures.spans import span_f1
+from semvec.text.markdown import table
 
 TUNED, FROZEN, ALONE = "fine-tuned", "frozen encoder, linear head", "without its neighbours"
 NOTHING = "looking nothing up"
@@ -202,30 +204,54 @@ def augment(results: dict[str, Any]) -> list[str]:
                   f"Always saying the commonest: {100 * first['commonest']:.1f}.", ""]  # fmt: skip
     scale = [row for row in rows if row["call"][0] == "scale"]
     if scale:
-        lines += [
-            "| passages (int8) | index | MB | asked at once | ms a text: reading it, searching, both | searching to reading |",
-            "|---" * 6 + "|",
+        head = [
+            "passages (int8)",
+            "index",
+            "MB",
+            "asked at once",
+            "ms a text: reading it, searching, both",
+            "searching to reading",
         ]
-        for row in scale:
-            cost = ", ".join(f"{row[name]:.2f}" for name in ("reading_ms", "searching_ms", "looking_ms"))
-            lines.append(
-                f"| {row['items']:,} | {row['kind']} | {row['bytes'] / 1e6:,.0f} | {row['together']} | {cost} | {row['searching_ms'] / row['reading_ms']:.2f} |"
-            )
-        lines += ["", "MiniLM reads; 8 neighbours; 100,000 real sentences, and these with noise beyond.", ""]
+        cells = [
+            [
+                f"{row['items']:,}",
+                row["kind"],
+                f"{row['bytes'] / 1e6:,.0f}",
+                str(row["together"]),
+                _costs(row, ("reading_ms", "searching_ms", "looking_ms"), 2),
+                f"{row['searching_ms'] / row['reading_ms']:.2f}",
+            ]
+            for row in scale
+        ]
+        lines += [
+            table([head, *cells]),
+            "",
+            "MiniLM reads; 8 neighbours; 100,000 real sentences, and these with noise beyond.",
+            "",
+        ]
     squad = [row for row in rows if row["call"][0] == "squad"]
     if squad:
-        lines += [
-            "| SQuAD, open book | k | right paragraph found | F1 | exact | ms a question: looking, reading a passage |",
-            "|---" * 6 + "|",
+        head = ["SQuAD, open book", "k", "right paragraph found", "F1", "exact", "ms a question: looking, reading a passage"]
+        cells = [
+            [
+                row["retriever"],
+                str(row["k"]),
+                f"{100 * row['recall']:.1f} %",
+                f"{100 * row['f1']:.1f}",
+                f"{100 * row['exact']:.1f}",
+                _costs(row, ("looking_ms", "reading_ms"), 1),
+            ]
+            for row in squad
         ]
-        for row in squad:
-            cost = ", ".join(f"{row[name]:.1f}" if name in row else "–" for name in ("looking_ms", "reading_ms"))
-            lines.append(
-                f"| {row['retriever']} | {row['k']} | {100 * row['recall']:.1f} % | {100 * row['f1']:.1f} | {100 * row['exact']:.1f} | {cost} |"
-            )
+        lines.append(table([head, *cells]))
         sizes = next(row for row in squad if "paragraphs" in row)
         lines += ["", f"{sizes['questions']:,} questions of test articles over {sizes['paragraphs']:,} paragraphs of all articles; MiniLM finds and, fine-tuned on the other articles, reads.", ""]  # fmt: skip
     return lines[:-1]
+
+
+def _costs(row: dict[str, Any], names: Sequence[str], digits: int) -> str:
+    """Return the numbers of ``row`` that are called ``names``, a dash for one that is not there."""
+    return ", ".join(f"{row[name]:.{digits}f}" if name in row else "–" for name in names)
 
 
 def _ways(every: list[dict[str, Any]], said: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -101,14 +100,11 @@ def _listed(labels: tuple[str, ...], file: str | None) -> list[str]:
 
 
 def _write(texts: list[str], answers: list[Any], output: str | None, *, scores: bool) -> None:
-    from semvec.embeddings.files import written_whole
+    from semvec_cli.pages import written_or_printed
 
-    kept = ({name: value for name, value in answer.items() if name != "scores" or scores} for answer in answers)
-    lines = (json.dumps({"text": text, **its}, ensure_ascii=False) for text, its in zip(texts, kept, strict=True))
-    if output is None:
-        for line in lines:
-            click.echo(line)
-        return
-    with written_whole(Path(output)) as (stream,):
-        stream.writelines(f"{line}\n".encode("utf-8", "surrogatepass") for line in lines)
-    click.echo(f"{len(texts):,} answers in {output}", err=True)
+    with written_or_printed(output) as stream:
+        for text, answer in zip(texts, answers, strict=True):
+            kept = {name: value for name, value in answer.items() if name != "scores" or scores}
+            stream.write(json.dumps({"text": text, **kept}, ensure_ascii=False) + "\n")
+    if output is not None:
+        click.echo(f"{len(texts):,} answers in {output}", err=True)

@@ -1,10 +1,13 @@
-"""Where a command may write: checked before any work is done."""
+"""Where a command may write, checked before any work is done, and how."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def check_page(page: str | None, *, overwrite: bool) -> None:
@@ -42,3 +45,20 @@ def write_page(page: str, html: str) -> None:
 
     with written_whole(Path(page)) as (stream,):
         stream.write(html.encode("utf-8", "replace"))
+
+
+@contextmanager
+def written_or_printed(output: str | None) -> Iterator[IO[str]]:
+    """Give what to write text to: standard output, or a file that appears when all is written."""
+    from io import TextIOWrapper
+
+    from semvec.embeddings.files import written_whole
+
+    if output is None:
+        yield sys.stdout
+        return
+    with written_whole(Path(output)) as (stream,):
+        text = TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="\n")
+        yield text
+        text.flush()
+        text.detach()

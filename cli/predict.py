@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -60,7 +58,7 @@ def predict(model: str, input: str, **options: Any) -> None:
     from semvec.finetune.loading import load_model
     from semvec.finetune.task import take
     from semvec_cli.bar import Bar
-    from semvec_cli.pages import check_outputs
+    from semvec_cli.pages import check_outputs, written_or_printed
 
     output = options["output"]
     form = options["form"] or ("jsonl" if output is None else FORMS.get(Path(output).suffix.lower(), "jsonl"))
@@ -76,7 +74,7 @@ def predict(model: str, input: str, **options: Any) -> None:
         raise click.UsageError(f"--format conll is for tag, and {model} does {tuned.task.name}")
     options_of = tuned.options.changed({"columns": {**tuned.options.columns, **columns_named(options["column"])}})
     examples = tuned.task.read_inputs(input, options_of)
-    with _written(output) as stream, Bar(options["quiet"] or output is None) as bar:
+    with written_or_printed(output) as stream, Bar(options["quiet"] or output is None) as bar:
         if form == "tsv":
             stream.write("\t".join(_header(tuned)) + "\n")
         for start in range(0, len(examples), SIZE):
@@ -125,20 +123,3 @@ def _cell(name: str, row: dict[str, Any]) -> str:
     else:
         value = row.get(name, "")
     return " ".join((f"{value:.6g}" if isinstance(value, float) else str(value)).split())
-
-
-@contextmanager
-def _written(output: str | None) -> Iterator[IO[str]]:
-    """Give what to write text to: standard output, or a file that appears when all is written."""
-    from io import TextIOWrapper
-
-    from semvec.embeddings.files import written_whole
-
-    if output is None:
-        yield sys.stdout
-        return
-    with written_whole(Path(output)) as (stream,):
-        text = TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="\n")
-        yield text
-        text.flush()
-        text.detach()

@@ -47,16 +47,16 @@ def facts(its: Described) -> Sequence[str]:
     """Return what a model finds, by what and where, and what it makes of it, each in a line."""
     how, weighing = its.retrieval, its.weighing
     by = "late interaction" if how.level == Level.TOKEN else "vectors and words" if how.hybrid else "vectors"
-    weighed, many = its.way in (Way.KNN, Way.GATE), how.k
-    if weighed and not weighing.silent:
-        many = weighing.k
-    if weighed and weighing.silent:
+    if its.way not in (Way.KNN, Way.GATE):
+        lines = [f"looks for {how.k} neighbours by {by}, {USES[its.way]} (way {its.way})"]
+    elif weighing.silent:
         lines = [f"looks nothing up (way {its.way}): that did not help on the validation data"]
     else:
-        lines = [f"looks for {many} neighbours by {by}, {USES[its.way]} (way {its.way})"]
-    if weighed and not weighing.silent:
         weight = "" if weighing.gate else f", weight {weighing.weight:g}"
-        lines.append(f"what is found counts by exp(score / {weighing.temperature:g}){weight}")
+        lines = [
+            f"looks for {weighing.k} neighbours by {by}, {USES[its.way]} (way {its.way})",
+            f"what is found counts by exp(score / {weighing.temperature:g}){weight}",
+        ]
     if (record := its.record) is None:
         return lines
     where = "in its folder" if its.collection is None else escaped(its.collection)

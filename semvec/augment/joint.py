@@ -204,8 +204,7 @@ class Joint(FineTuned):
         for its in windows:
             features = np.zeros((its.rows, self.network.head.dim), dtype=np.float32)
             features[: len(its.known["pairs"])] = [self.known[pair] for pair in its.known["pairs"]]
-            rest = {name: value for name, value in its.inputs.items() if name not in ("ids", "types")}
-            kept.append(Window(its.owner, {FEATURES: features, **rest}, its.known))
+            kept.append(its.read(features))
         return kept
 
     def _standardise(self, windows: Sequence[Window]) -> None:

@@ -42,6 +42,10 @@ class Answering(ABC):
         """Return what there is to know of ``texts`` before their neighbours are."""
         return None
 
+    def said(self, examples: Any, labels: Mapping[str, int]) -> Shares:
+        """Return how likely the model says each of ``labels`` is of each of ``examples``."""
+        return _among(shares_in(self.model.predict(examples), self.own_labels), self.own_labels, labels)
+
     @abstractmethod
     def shares(self, texts: Sequence[str], hits: Sequence[Hits], labels: Mapping[str, int], begun: Any) -> Shares:
         """Return how likely each of ``labels`` is of each of ``texts`` (texts, labels), whose neighbours are ``hits``."""
@@ -68,16 +72,14 @@ class Concatenated(Answering):
     """A model of pairs, the first text being the neighbours' labels and beginnings."""
 
     def shares(self, texts: Sequence[str], hits: Sequence[Hits], labels: Mapping[str, int], begun: Any) -> Shares:
-        pairs = ClassedPairs([beside(its) for its in hits], list(texts), [""] * len(texts))
-        return _among(shares_in(self.model.predict(pairs), self.own_labels), self.own_labels, labels)
+        return self.said(ClassedPairs([beside(its) for its in hits], list(texts), [""] * len(texts)), labels)
 
 
 class Reading(Answering):
     """A model that reads the neighbours itself."""
 
     def shares(self, texts: Sequence[str], hits: Sequence[Hits], labels: Mapping[str, int], begun: Any) -> Shares:
-        found = self.model.predict(FoundTexts(list(texts), [""] * len(texts), hits))
-        return _among(shares_in(found, self.own_labels), self.own_labels, labels)
+        return self.said(FoundTexts(list(texts), [""] * len(texts), hits), labels)
 
 
 class Attending(Reading):

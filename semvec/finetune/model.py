@@ -297,11 +297,8 @@ class FineTuned(Tuned):
         """Return ``windows`` with the head's features in the place of the tokens."""
         if windows and FEATURES in windows[0].inputs:
             return list(windows)
-        kept = []
-        for window, its in zip(windows, self.features(windows, progress), strict=True):
-            rest = {name: value for name, value in window.inputs.items() if name not in ("ids", "types")}
-            kept.append(Window(window.owner, {FEATURES: np.asarray(its, np.float32), **rest}, window.known))
-        return kept
+        every = zip(windows, self.features(windows, progress), strict=True)
+        return [window.read(np.asarray(its, np.float32)) for window, its in every]
 
     def _standardise(self, windows: Sequence[Window]) -> None:
         spread = spread_of(np.concatenate([np.atleast_2d(its) for its in features_of(windows)]))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semvec.errors import OptionError
 from semvec.finetune.classify import Classify
@@ -36,24 +37,20 @@ class Drawn:
 
     def spread(self, method: str) -> tuple[float, float]:
         """Return the mean over the draws, and their standard deviation (0 of one draw)."""
-        its = np.array(self.accuracies[method])
-        return float(its.mean()), float(its.std(ddof=1)) if len(its) > 1 else 0.0
+        return _spread(np.array(self.accuracies[method]))
 
     @property
     def gain(self) -> tuple[float, float]:
         """By how much few-shot learning is better than the head alone on the same draws: mean, and standard deviation."""
-        its = np.array(self.accuracies[FEW_SHOT]) - np.array(self.accuracies[HEAD])
-        return float(its.mean()), float(its.std(ddof=1)) if len(its) > 1 else 0.0
+        return _spread(np.array(self.accuracies[FEW_SHOT]) - np.array(self.accuracies[HEAD]))
 
     def to_json(self) -> JSON:
         """Return this as JSON."""
-        return {
-            "shots": self.shots,
-            "labels": self.labels,
-            "fewer": self.fewer,
-            "test": self.test,
-            "accuracies": dict(self.accuracies),
-        }
+        return asdict(self)
+
+
+def _spread(its: NDArray[np.float64]) -> tuple[float, float]:
+    return float(its.mean()), float(its.std(ddof=1)) if len(its) > 1 else 0.0
 
 
 def drawn_shots(
@@ -66,11 +63,10 @@ def drawn_shots(
     options: FinetuneOptions | None = None,
     device: str | None = None,
     progress: Progress | None = None,
-    told: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Drawn:
     """Return the accuracies of ``repeats`` draws of ``shots`` examples a label from train in the folder ``data``, on its test.
 
-    Every draw, and all chance in its training, is decided by the seed of ``options`` and its number; ``told`` hears of each.
+    Every draw, and all chance in its training, is decided by the seed of ``options`` and its number.
     Raises `OptionError` for fewer than two shots or one draw, and for a file, and what `few_shot` raises.
     """
     if shots < 2 or repeats < 1:
@@ -93,7 +89,5 @@ def drawn_shots(
             with TemporaryDirectory() as work:
                 tuned, _ = fitted(model, some, Path(work), pairs=count, options=own, loading=loading)
                 found[method].append(task.findings(test, tuned.predict(test), config).values["accuracy"])
-        if told:
-            told({method: its[-1] for method, its in found.items()})
     fewer = sum(count < shots for count in Counter(examples.labels).values())
     return Drawn(shots, len(config.labels), fewer, len(test), found)

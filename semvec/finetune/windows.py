@@ -40,6 +40,11 @@ class Window:
         """How many rows its answer has: words that are tagged, or tokens."""
         return len(self.inputs["places"]) if "places" in self.inputs else self.length
 
+    def read(self, features: NDArray[np.float32]) -> Window:
+        """Return this with ``features``, what a head reads of it, in the place of its tokens."""
+        rest = {name: value for name, value in self.inputs.items() if name not in ("ids", "types")}
+        return Window(self.owner, {FEATURES: features, **rest}, self.known)
+
     @property
     def kept(self) -> int:
         """How many rows there are to keep of it, where a head does not read all tokens."""
