@@ -38,6 +38,7 @@ COMMANDS = {
     "finetune": ("semvec_cli.finetune", "Train an encoder and a head for a task, on labelled examples."),
     "few-shot": ("semvec_cli.few_shot", "Make a classifier of a few labelled texts, or examine how good that is."),
     "classify": ("semvec_cli.classify", "Say labels of texts by what these are called, without an example."),
+    "continual": ("semvec_cli.continual", "Teach a classifier one task after the other, and say what it forgets."),
     "predict": ("semvec_cli.predict", "Print what a fine-tuned model says of texts."),
     "augment": ("semvec_cli.augment", "Train, ask and teach classifiers that look things up."),
     "ask": ("semvec_cli.ask", "Answer questions from a collection, with the passages that the answers stand in."),

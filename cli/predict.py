@@ -35,13 +35,14 @@ SIZE = 512
     default=0,
     help="The nearest training examples (of --knn) with it; of tags, with words that have one.",
 )
+@click.option("--task", help="Which task the texts are of (of what 'semvec continual' made).")
 @click.option("--device", help="cpu, cuda, …  [default: the best there is]")
 @click.option("--trust-pickle", is_flag=True, help="Read an encoder that is a pickle, which can run any code.")
 @click.option("--trust-remote-code", is_flag=True, help="Run the Python code that the encoder brings along.")
 @click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def predict(model: str, input: str, **options: Any) -> None:
-    """Print what MODEL, which 'semvec finetune' made, says of every text in INPUT.
+    """Print what MODEL, which 'semvec finetune' or 'semvec continual' made, says of every text in INPUT.
 
     INPUT is, for classify and tag, a file of lines or a table with the column text; for tag also CoNLL columns; for pairs and
     similarity a table with sentence1 and sentence2; for relation one with text, e1 and e2; for qa SQuAD's .json, or a table
@@ -69,7 +70,10 @@ def predict(model: str, input: str, **options: Any) -> None:
         raise click.UsageError("--overwrite does nothing without --output")
     if output is not None:
         check_outputs([output], [input], overwrite=options["overwrite"])
-    tuned = load_model(model, **{name: options[name] for name in ("device", "trust_pickle", "trust_remote_code")})
+    loading = {name: options[name] for name in ("device", "trust_pickle", "trust_remote_code")}
+    tuned = _learner(model, options["task"], loading) if (Path(model) / LEARNER).is_file() else load_model(model, **loading)
+    if options["task"] is not None and not (Path(model) / LEARNER).is_file():
+        raise click.UsageError("--task goes with what 'semvec continual' made")
     if form == "conll" and tuned.task.name != "tag":
         raise click.UsageError(f"--format conll is for tag, and {model} does {tuned.task.name}")
     options_of = tuned.options.changed({"columns": {**tuned.options.columns, **columns_named(options["column"])}})
@@ -86,6 +90,15 @@ def predict(model: str, input: str, **options: Any) -> None:
         click.echo(f"{len(examples):,} answers in {output}", err=True)
 
 
+def _learner(model: str, task: str | None, loading: dict[str, Any]) -> Any:
+    """Return the continual learner in the folder ``model``, to be asked of texts of ``task``."""
+    from semvec.continual.asked import Asked
+    from semvec.continual.learner import ContinualLearner
+
+    return Asked(ContinualLearner.load(model, **loading), task)
+
+
+LEARNER = "continual.json"
 FORMS = {".tsv": "tsv", ".conll": "conll", ".iob2": "conll", ".bio": "conll"}
 HEADERS = {
     "classify": ("label", "score", "text"),

@@ -2,8 +2,10 @@
 
     SemvecError
     ├── InputError          a text, a row or a source that cannot be encoded      (ValueError)
+    │   └── LabelRepeated       a label that was learnt before comes in a new task
     ├── OptionError         an option or a choice that does not exist or fit      (ValueError)
-    │   └── LevelError      a level this encoder cannot give
+    │   ├── LevelError      a level this encoder cannot give
+    │   └── MemoryTooLarge      a memory that holds more than there is to learn from
     ├── OverflowRefused     a text longer than the model, under overflow="error"  (ValueError)
     ├── ModelNotFound       no model of that name anywhere we may look            (LookupError)
     ├── ModelError          a model that is broken or not one we can run          (ValueError)
@@ -43,12 +45,20 @@ class InputError(SemvecError, ValueError):
     """A text, a row or a source that cannot be encoded."""
 
 
+class LabelRepeated(InputError):
+    """A label that was learnt before, in a task that is to bring new ones."""
+
+
 class OptionError(SemvecError, ValueError):
     """An option or a choice that does not exist or does not fit the others."""
 
 
 class LevelError(OptionError):
     """A level this encoder cannot give."""
+
+
+class MemoryTooLarge(OptionError):
+    """A memory of examples that would hold all there is to learn from."""
 
 
 class OverflowRefused(SemvecError, ValueError):

@@ -13,13 +13,13 @@ LAYERS = {
     "semvec.text": 1, "semvec.embeddings": 1,
     "semvec.encoders": 2, "semvec.selection": 2, "semvec.index": 2, "semvec.visualise": 2, "semvec.measures": 2,
     "semvec.store": 3, "semvec.finetune": 3,
-    "semvec.search": 4,
+    "semvec.search": 4, "semvec.continual": 4,
     "semvec.evaluate": 5, "semvec.explore": 5, "semvec.augment": 5,
     "semvec_cli": 6,
 }  # fmt: skip
 HOMES = {
     "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "skeletoken": "semvec/encoders/pieces.py", "umap": "semvec/visualise/umap.py", "matplotlib": ("semvec/visualise/draw.py", "semvec/visualise/curves.py"), "adjustText": "semvec/visualise/draw.py", "openTSNE": "semvec/visualise/tsne.py", "pacmap": "semvec/visualise/pacmap.py", "click": "cli/", "tqdm": "cli/",
-    "sentence_transformers": ("semvec/encoders/", "semvec/finetune/"), "transformers": ("semvec/encoders/", "semvec/finetune/"), "torch": ("semvec/encoders/", "semvec/finetune/", "semvec/selection/", "semvec/augment/crossed.py", "semvec/augment/joint.py"),
+    "sentence_transformers": ("semvec/encoders/", "semvec/finetune/"), "transformers": ("semvec/encoders/", "semvec/finetune/"), "torch": ("semvec/encoders/", "semvec/finetune/", "semvec/selection/", "semvec/augment/crossed.py", "semvec/augment/joint.py", "semvec/continual/"),
     "peft": ("semvec/encoders/tuned.py", "semvec/finetune/strategies.py"), "optuna": "semvec/finetune/search.py", "sacrebleu": "semvec/measures/translation.py",
     "chromadb": "semvec/store/chroma", "lancedb": "semvec/store/lance", "qdrant_client": "semvec/store/qdrant.py", "qdrant_edge": "semvec/store/qdrant_edge",
     "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": ("semvec/evaluate/mteb", "semvec/finetune/similarity.py"),

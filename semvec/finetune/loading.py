@@ -35,6 +35,8 @@ def load_model(
         raise ModelError(f"{folder}: is a file, and a fine-tuned model is a folder")
     if (folder / "augment.json").is_file():
         raise ModelError(f"{folder}: looks things up: 'semvec augment predict' and 'semvec augment report' ask it")
+    if (folder / "continual.json").is_file():
+        raise ModelError(f"{folder}: learns one task after the other: 'semvec predict' and ContinualLearner.load ask it")
     about = read_about(folder)
     try:
         made, name = about["format"], str(about["task"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -190,11 +189,7 @@ class Similar(Tuned):
             def add_model_card_callback(self, default_args_dict: Any) -> None:
                 return
 
-        looks = count(1)
-
         def validate() -> Mapping[str, float]:
-            if lesson.validation is None:
-                return {lesson.measure: float(next(looks))}  # so that the last is the best
             was = self.live.training
             try:
                 return self.measured(lesson.validation).values

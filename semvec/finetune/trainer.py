@@ -66,7 +66,7 @@ class Validated(Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = False
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        found = self.validate()
+        found = self.validate() if self.lesson.validation is not None else {self.lesson.measure: float(self.state.global_step)}
         metrics = {f"eval_{name}": value for name, value in found.items()}
         if self.lesson.told:
             self.lesson.told(found[self.lesson.measure])

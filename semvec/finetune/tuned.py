@@ -45,6 +45,7 @@ class Loading:
 class Lesson:
     """What is learnt from, and by which ``measure`` on ``validation``; ``folder`` is where checkpoints go.
 
+    Without ``validation`` the last step is kept.
     With ``resume`` the last checkpoint there is gone on from. ``told`` hears the measure at every look.
     """
 

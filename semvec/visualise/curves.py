@@ -115,6 +115,28 @@ def routing_picture(
     return _png(figure)
 
 
+def accuracies_picture(accuracies: NDArray[np.float64], tasks: Sequence[str], title: str) -> bytes:
+    """Return a PNG of how many answers were right on every one of ``tasks`` (a column) after every one (a row).
+
+    NaN cells are left white. Raises `MissingExtra` without matplotlib.
+    """
+    n = len(tasks)
+    side = max(3.2, 0.6 * n + 1.6)
+    figure, axis = _figure((side + 1, side))
+    image = axis.imshow(100 * accuracies, cmap="Blues", vmin=0, vmax=100)
+    names = [_short(name) for name in tasks]
+    axis.set_xticks(range(n), names, rotation=45, ha="right", fontsize=7)
+    axis.set_yticks(range(n), [f"after {name}" for name in names], fontsize=7)
+    axis.set_title(_short(title), fontsize=9)
+    if n <= WRITTEN:
+        for (row, column), share in np.ndenumerate(accuracies):
+            if not np.isnan(share):
+                ink = "white" if share > 0.5 else "#202124"
+                axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=ink)
+    figure.colorbar(image, ax=axis, shrink=0.7, label="right (%)")
+    return _png(figure)
+
+
 def _most_confused(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
     if len(confusion) <= MANY:
         return np.arange(len(confusion))
