@@ -24,8 +24,10 @@ ABLE = (Strategy.FULL, Strategy.LAST_N, Strategy.LORA, Strategy.DORA, Strategy.I
 @click.option("--shots", type=click.IntRange(2), help="Do not write a model, but draw so many examples a label, and examine.")
 @click.option("--repeats", type=click.IntRange(1), default=REPEATS, help="Draws, of --shots.")
 @click.option("--pairs", type=click.IntRange(2), default=4000, help="Pairs of texts that the encoder learns by, at most.")
+@click.option("--labels", multiple=True, metavar="LABEL=WORD|WORD", help="By cloze: the words that stand for each label.")
+@click.option("--pattern", help="By cloze: what is read, {} being the text, [MASK] the word.  [default: {} It was [MASK].]")
 @click.option("-s", "--strategy", type=one_of(ABLE), default="full", help="How much learns.")
-@click.option("--epochs", type=click.FloatRange(0.001), default=1.0, help="Times the pairs are read.")
+@click.option("--epochs", type=click.FloatRange(0.001), help="Times the pairs are read, or the texts.  [default: 1; cloze 20]")
 @click.option("--batch-size", type=click.IntRange(1), default=32, help="Pairs a step.")
 @click.option(
     "--learning-rate", type=click.FloatRange(0, 10, min_open=True), help="Of the encoder.  [default: 0.0001 under full]"
@@ -41,6 +43,8 @@ def few_shot(**options: Any) -> None:
 
     The encoder learns which of the texts belong together, by pairs that are drawn of them, then a linear head is fitted on its
     vectors (SetFit). All examples are learnt from; what comes of it is a model for 'semvec predict' and 'semvec report'.
+    With --labels, words for the labels, MODEL is a checkpoint with a masked-LM head, and learns which word fits into the gap of
+    --pattern behind a text (PET), under the strategies full, last-n and bitfit.
     With --shots nothing is written: so many examples a label are drawn from train, --repeats times, and the classifiers are
     examined on test, beside a linear head on the encoder as it is.
 
@@ -49,6 +53,7 @@ def few_shot(**options: Any) -> None:
       semvec few-shot --data few.tsv -o intents
       semvec few-shot --data banking77 --shots 8 --repeats 10
       semvec few-shot --data few.tsv --strategy lora --pairs 1000 -o intents
+      semvec few-shot --data few.tsv -m bert-base-uncased --labels pos=great --labels neg=terrible -o moods
     """
     from semvec.finetune.options import FinetuneOptions
 
@@ -59,9 +64,17 @@ def few_shot(**options: Any) -> None:
         raise click.UsageError("--json and --repeats go with --shots")
     if shots is not None and options["overwrite"]:
         raise click.UsageError("--overwrite goes with --output")
+    if options["pattern"] is not None and not options["labels"]:
+        raise click.UsageError("--pattern goes with --labels, the words that stand for labels")
     own = {name: options[name] for name in ("strategy", "epochs", "batch_size", "learning_rate", "seed")}
     chosen = FinetuneOptions(**own, columns=columns_named(options["column"]))
     call = {"pairs": options["pairs"], "options": chosen, "device": options["device"]}
+    if options["labels"]:
+        from semvec.finetune.cloze import PATTERN
+        from semvec.finetune.zero_shot import labels_named
+
+        parts = [part for given in options["labels"] for part in given.split(",") if part.strip()]
+        call |= {"words": labels_named(parts), "pattern": options["pattern"] or PATTERN}
     if shots is None:
         _make(options, call, quiet=quiet)
     else:
@@ -75,7 +88,8 @@ def _make(options: dict[str, Any], call: dict[str, Any], *, quiet: bool) -> None
         made = make(options["model"], options["data"], options["output"], overwrite=options["overwrite"], progress=bar.to, **call)
     if not quiet:
         its = made.record
-        click.echo(f"{its['examples']['train']:,} examples, {its['few shot']['pairs']:,} pairs of them, {its['seconds']:,.0f} s")
+        pairs = f", {its['few shot']['pairs']:,} pairs of them" if its["few shot"]["pattern"] is None else ""
+        click.echo(f"{its['examples']['train']:,} examples{pairs}, {its['seconds']:,.0f} s")
         click.echo(f"{made.path}: semvec predict {made.path} FILE, semvec report {made.path} --data TEST")
 
 

@@ -22,7 +22,7 @@ from semvec.finetune.heads import Batch, Head, LabelHead, pooled
 from semvec.finetune.model import FineTuned
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import HeadConfig, HeadTask
-from semvec.finetune.tuned import Lesson
+from semvec.finetune.tuned import Lesson, encoder_now
 from semvec.finetune.windows import Window
 from semvec.types import JSON, Level, Oov, Progress
 
@@ -131,7 +131,7 @@ class Crossed(FineTuned):
         was = self.network.training
         try:
             self.network.eval()
-            encoder = self._encoder_now()
+            encoder = encoder_now(self.encoder, self.body, self.plain_body)
             if encoder.weights != head.bank.encoder.weights:
                 head.bank = head.bank.by(as_tokens(encoder))
         finally:

@@ -80,7 +80,7 @@ def write_few_shot_card(folder: Path, tuned: Tuned, name: str) -> None:
         "\n".join(
             [
                 f"- {record['examples']['train']:,} examples of {len(labels):,} labels: {_some(labels)}",
-                f"- the encoder learnt by {its['pairs']:,} pairs of them (strategy {its['strategy']}), then a linear head did",
+                _how(its),
                 f"- seed {tuned.options.seed}, {record['seconds']:,.0f} seconds on {record['device']}",
                 "- it was not measured: all examples were learnt from. `semvec few-shot --shots` and `semvec report` do",
             ]
@@ -88,6 +88,13 @@ def write_few_shot_card(folder: Path, tuned: Tuned, name: str) -> None:
         f"```sh\nsemvec predict {name} texts.txt\nsemvec report {name} --data test.tsv\n```",
     ]
     (folder / CARD).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _how(its: JSON) -> str:
+    """Return how a classifier of a few examples learnt."""
+    if its["pattern"] is not None:
+        return f"- it learnt which words stand for labels in {its['pattern']!r} (strategy {its['strategy']})"
+    return f"- the encoder learnt by {its['pairs']:,} pairs of them (strategy {its['strategy']}), then a linear head did"
 
 
 def measures_table(record: JSON, earlier: str) -> str:

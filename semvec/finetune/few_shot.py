@@ -23,6 +23,8 @@ from semvec.encoders.tuned import WHOLE
 from semvec.errors import InputError, OptionError
 from semvec.finetune.card import write_few_shot_card
 from semvec.finetune.classify import Classify
+from semvec.finetune.cloze import PATTERN
+from semvec.finetune.cloze_tuned import Words, learnt_cloze
 from semvec.finetune.model import FineTuned, features_of
 from semvec.finetune.options import FinetuneOptions, Loss
 from semvec.finetune.place import check_apart, check_model_replaceable, part_of
@@ -32,7 +34,7 @@ from semvec.finetune.stored import check_mergeable
 from semvec.finetune.strategies import counted
 from semvec.finetune.task import take
 from semvec.finetune.train import Trained
-from semvec.finetune.tuned import Lesson, Loading, named
+from semvec.finetune.tuned import Lesson, Loading, Tuned, named
 from semvec.finetune.windows import Window
 from semvec.text.columns import data_name, split_file
 from semvec.text.examples import LabelledTexts
@@ -63,6 +65,8 @@ def few_shot(
     output: str | os.PathLike[str],
     *,
     pairs: int = PAIRS,
+    words: Words | None = None,
+    pattern: str = PATTERN,
     options: FinetuneOptions | None = None,
     overwrite: bool = False,
     device: str | None = None,
@@ -74,10 +78,15 @@ def few_shot(
     ``options`` (one that can be merged, as it is stored whole; 0 pairs leave it as it is), for ``epochs`` (1); then a logistic
     regression is fitted on its pooled states. No validation data are wanted. What is written is an ordinary model for classify.
 
+    With ``words`` for every label ``model`` is a checkpoint with a masked-LM head, and learns which of them fits into the gap of
+    ``pattern`` (PET, arXiv:2001.07676), under the strategy full, last-n or bitfit, for ``epochs`` (20); there are no pairs then.
+
     Raises `InputError` for fewer than two labels, `OptionError`, `OutputExists` and what `load_encoder` raises.
     """
     options, target, started = options or FinetuneOptions(), Path(output), perf_counter()
     check_options(options, pairs)
+    if words is None and pattern != PATTERN:
+        raise OptionError("a pattern goes with words for the labels")
     task, loading = Classify(), Loading(device)
     check = partial(check_model_replaceable, target, overwrite)
     check()
@@ -85,12 +94,18 @@ def few_shot(
     file = split_file(data, "train", suffixes=task.suffixes)
     examples: Any = task.read(file, options)
     with held(part_of(target)), TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
-        tuned, about = fitted(model, examples, Path(work), pairs=pairs, options=options, loading=loading, progress=progress)
+        how: Any = {"options": options, "loading": loading, "progress": progress}
+        tuned, about = fitted(model, examples, Path(work), pairs=pairs, words=words, pattern=pattern, **how)
         tuned.record = {
             "data": data_name(data),
             "examples": {"train": len(examples), "validation": 0, "split off": False},
             "parameters": about,
-            "few shot": {"pairs": about["pairs"], "model": named(model), "strategy": str(options.strategy)},
+            "few shot": {
+                "pairs": about["pairs"],
+                "model": named(model),
+                "strategy": str(options.strategy),
+                "pattern": None if words is None else pattern,
+            },
             "seconds": round(perf_counter() - started, 1),
             "device": tuned.device,
             "validation": {},
@@ -117,12 +132,18 @@ def fitted(
     work: Path,
     *,
     pairs: int,
+    words: Words | None = None,
+    pattern: str = PATTERN,
     options: FinetuneOptions,
     loading: Loading,
     progress: Progress | None = None,
-) -> tuple[FineTuned, dict[str, JSON]]:
+) -> tuple[Tuned, dict[str, JSON]]:
     """Return a classifier of ``examples``, made in the empty folder ``work``, and what of it learnt."""
     Classify().config(examples, options)  # two labels there must be
+    if words is not None:
+        how: Any = {"pattern": pattern, "options": options, "loading": loading, "work": work, "progress": progress}
+        filling = learnt_cloze(model, Classify(), examples, words, **how)
+        return filling, {"pairs": 0, **dict(zip(("learning", "all"), counted(filling.module), strict=True))}
     learnt: dict[str, JSON] = {"pairs": 0, "learning": 0, "all": 0}
     rate, epochs, origin = options.learning_rate or RATES.get(options.strategy), options.epochs or 1, None
     if pairs:

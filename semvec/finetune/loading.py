@@ -46,6 +46,8 @@ def load_model(
     if made != VERSION:
         raise ModelError(f"{folder}: is of the format {made!r:.40}, and this version of semvec reads {VERSION}")
     head = about.get("head")
-    pruned = isinstance(head, Mapping) and bool(head.get("prune"))
-    found: Tuned = model_of(name, pruned=pruned).load(task, folder, about, Loading(device, trust_pickle, trust_remote_code))
+    pruned, cloze = (isinstance(head, Mapping) and bool(head.get(key)) for key in ("prune", "cloze"))
+    found: Tuned = model_of(name, pruned=pruned, cloze=cloze).load(
+        task, folder, about, Loading(device, trust_pickle, trust_remote_code)
+    )
     return found

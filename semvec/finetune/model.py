@@ -6,14 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from semvec.encoders.transformer import Transformer
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import Grown, read_grown
 from semvec.errors import InputError, ModelError, OptionError
@@ -27,7 +25,7 @@ from semvec.finetune.strategies import PLANS, prepare, settled
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
 from semvec.finetune.tasks import USES
 from semvec.finetune.trainer import train
-from semvec.finetune.tuned import NO_NEIGHBOURS, Lesson, Loading, Tuned, damage_told, named
+from semvec.finetune.tuned import NO_NEIGHBOURS, Lesson, Loading, Tuned, damage_told, encoder_now, named
 from semvec.finetune.windows import Reader, Window, collate
 from semvec.measures.intervals import Outcome
 from semvec.text.tagged import OUTSIDE
@@ -223,18 +221,10 @@ class FineTuned(Tuned):
         )
         self.network.eval()
         if not self.frozen:
-            self.encoder = self._encoder_now()
+            self.encoder = encoder_now(self.encoder, self.body, self.plain_body)
         if self.options.knn:
             history["neighbours"] = self._ask_neighbours(lesson, windows, asked, progress)
         return history
-
-    def _encoder_now(self) -> TransformerEncoder:
-        """Return the encoder as it has become; what was read of its weights before is of no use any more."""
-        was, digest = self.encoder.transformer, sha256()
-        for tensor in self.body.state_dict().values():
-            digest.update(tensor.detach().float().cpu().numpy().tobytes())
-        its = Transformer.of(was.tokenizer.inner, self.plain_body, was.device, was.max_tokens, live=True)
-        return self.encoder.with_transformer(its, model=self.encoder.model, weights=digest.hexdigest())
 
     def renewed(self, examples: Any, windows: list[Window], *, labelled: bool, inside: bool = False) -> list[Window]:
         """Return ``windows`` of ``examples`` as they are to be read now: of most models as they are.

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from semvec.errors import OptionError
 from semvec.finetune.classify import Classify
+from semvec.finetune.cloze import PATTERN
+from semvec.finetune.cloze_tuned import Words, check_words
 from semvec.finetune.few_shot import PAIRS, check_options, fitted, shots_of
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import take
@@ -60,13 +62,16 @@ def drawn_shots(
     shots: int = 8,
     repeats: int = 10,
     pairs: int = PAIRS,
+    words: Words | None = None,
+    pattern: str = PATTERN,
     options: FinetuneOptions | None = None,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Drawn:
     """Return the accuracies of ``repeats`` draws of ``shots`` examples a label from train in the folder ``data``, on its test.
 
-    Every draw, and all chance in its training, is decided by the seed of ``options`` and its number.
+    With ``words`` few-shot learning is by cloze, as in `few_shot`. Every draw, and all chance in its training, is decided by the
+    seed of ``options`` and its number.
     Raises `OptionError` for fewer than two shots or one draw, and for a file, and what `few_shot` raises.
     """
     if shots < 2 or repeats < 1:
@@ -79,15 +84,18 @@ def drawn_shots(
     test: Any = task.read(split_file(data, "test", suffixes=task.suffixes), options)
     config = task.config(examples, options)
     task.check(test, config, "test data")
+    if words is not None:
+        check_words(words, examples)
     found: dict[str, list[float]] = {HEAD: [], FEW_SHOT: []}
     for draw in range(repeats):
         if progress:
             progress(Step("drawing", draw, repeats, "draws"))
         some = take(examples, shots_of(examples.labels, shots, (options.seed, draw)))
         own = replace(options, seed=int(np.random.default_rng((options.seed, draw)).integers(2**31)))
-        for method, count in ((HEAD, 0), (FEW_SHOT, pairs)):
+        ways: dict[str, Any] = {HEAD: {"pairs": 0}, FEW_SHOT: {"pairs": pairs, "words": words, "pattern": pattern}}
+        for method, way in ways.items():
             with TemporaryDirectory() as work:
-                tuned, _ = fitted(model, some, Path(work), pairs=count, options=own, loading=loading)
+                tuned, _ = fitted(model, some, Path(work), **way, options=own, loading=loading)
                 found[method].append(task.findings(test, tuned.predict(test), config).values["accuracy"])
     fewer = sum(count < shots for count in Counter(examples.labels).values())
     return Drawn(shots, len(config.labels), fewer, len(test), found)

@@ -10,6 +10,7 @@ from semvec.finetune.options import ROUTED
 from semvec.types import did_you_mean
 
 PRUNED = "semvec.finetune.prune:PrunedModel"
+CLOZE = "semvec.finetune.cloze_tuned:ClozeTuned"
 WITH_HEAD = "semvec.finetune.model:FineTuned"
 TASKS = {
     "classify": ("semvec.finetune.classify:Classify", WITH_HEAD),
@@ -63,9 +64,10 @@ def task_named(name: str) -> Any:
     return _loaded(TASKS[name][0])()
 
 
-def model_of(name: str, *, pruned: bool = False) -> Any:
-    """Return the class of models (`semvec.finetune.tuned.Tuned`) that do the task ``name``, of ``pruned`` ones their own."""
-    return _loaded(PRUNED if pruned else TASKS[name][1])
+def model_of(name: str, *, pruned: bool = False, cloze: bool = False) -> Any:
+    """Return the class of models (`semvec.finetune.tuned.Tuned`) that do the task ``name``; ``pruned`` ones, and those that fill
+    gaps (``cloze``), have their own."""
+    return _loaded(PRUNED if pruned else CLOZE if cloze else TASKS[name][1])
 
 
 def _loaded(place: str) -> Any:

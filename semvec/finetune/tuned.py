@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.model_folder import ABOUT
+from semvec.encoders.transformer import Transformer
 from semvec.encoders.transformer_encoder import TransformerEncoder
 from semvec.encoders.tuned import Grown
 from semvec.errors import ModelError, OptionError
@@ -163,6 +165,15 @@ def damage_told(folder: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder}: {ABOUT} is damaged ({type(error).__name__}: {error})") from error
+
+
+def encoder_now(was: TransformerEncoder, body: Any, plain: Any = None) -> TransformerEncoder:
+    """Return ``was`` with ``body`` as it has become, in which ``plain`` is the encoder's own model; none of its caches stays."""
+    digest, its = sha256(), was.transformer
+    for tensor in body.state_dict().values():
+        digest.update(tensor.detach().float().cpu().numpy().tobytes())
+    now = Transformer.of(its.tokenizer.inner, body if plain is None else plain, its.device, its.max_tokens, live=True)
+    return was.with_transformer(now, model=was.model, weights=digest.hexdigest())
 
 
 def named(model: str | os.PathLike[str]) -> str:
