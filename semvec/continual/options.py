@@ -64,7 +64,7 @@ REMEMBERING = (ContinualStrategy.NCM, ContinualStrategy.KNN)
 """Strategies that train nothing."""
 
 CONSOLIDATING = (ContinualStrategy.EWC, ContinualStrategy.ONLINE_EWC)
-STRENGTHS = {ContinualStrategy.EWC: 1e4, ContinualStrategy.ONLINE_EWC: 1e4, ContinualStrategy.LWF: 1.0}
+STRENGTHS = {ContinualStrategy.EWC: 1e5, ContinualStrategy.ONLINE_EWC: 1e5, ContinualStrategy.LWF: 1.0}
 """What keeps earlier tasks counts for, where nobody says."""
 
 APART = (Strategy.FULL, Strategy.LAST_N, Strategy.LORA, Strategy.DORA, Strategy.IA3, Strategy.ADAPTER, Strategy.BITFIT)
