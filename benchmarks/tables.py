@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tables_learning import augment, few_labels, finetune, selection
+from tables_learning import augment, continual, few_labels, finetune, selection
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -388,6 +388,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "selection": ("Fewer tokens: what do they keep, and what do they cost?", selection),
     "augment": ("Does looking things up help?", augment),
     "few_labels": ("How far do few labels go, or none?", few_labels),
+    "continual": ("One task after the other: what is forgotten, and what helps?", continual),
     "quality": ("How good are the bundled models?", quality),
     "evaluators": ("Does semvec evaluate as others do on the same files?", evaluators),
     "mteb_check": ("Does MTEB find the same through the adapter as through its own wrapper?", mteb_check),

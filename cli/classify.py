@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from semvec.types import ZeroShot
+from semvec_cli.bar import Bar
 from semvec_cli.choices import one_of
 from semvec_cli.column_names import column, columns_named, text_column
 
@@ -21,6 +23,7 @@ from semvec_cli.column_names import column, columns_named, text_column
 @click.option("-m", "--model", default="minilm", help="An encoder, or a checkpoint with a masked-LM head.")
 @click.option("--by", type=one_of(ZeroShot), help="similarity to the descriptions, or cloze.  [default: cloze where MODEL can]")
 @click.option("--template", multiple=True, help="similarity: what a description is put into, {} being its place.  [default: two]")
+@click.option("--prompt", help="similarity: what MODEL wants before texts, e.g. 'query: ' of E5.  [default: nothing]")
 @click.option("--pattern", default="{} It was [MASK].", help="cloze: what is read, {} being the text and [MASK] the word.")
 @click.option("--calibrate/--no-calibrate", default=True, help="Make all labels equally likely over the whole of INPUT.")
 @column  # type: ignore[untyped-decorator]
@@ -68,6 +71,7 @@ def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
         by=options["by"],
         templates=options["template"] or TEMPLATES,
         pattern=options["pattern"],
+        prompt=options["prompt"],
         calibrate=options["calibrate"],
         device=options["device"],
         trust_pickle=options["trust_pickle"],
@@ -76,7 +80,9 @@ def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
         for name, its in measures_of(model.measured(examples), 0).items():
             click.echo(f"{name} {shown(its)}")
         return
-    _write(texts, model.predict(texts), output, scores=options["scores"])
+    with Bar(output is None) as bar:
+        answers = model.answers(texts, bar.to)
+    _write(texts, answers, output, scores=options["scores"])
 
 
 def _listed(labels: tuple[str, ...], file: str | None) -> list[str]:
@@ -99,7 +105,7 @@ def _listed(labels: tuple[str, ...], file: str | None) -> list[str]:
     return found
 
 
-def _write(texts: list[str], answers: list[Any], output: str | None, *, scores: bool) -> None:
+def _write(texts: list[str], answers: Iterable[Any], output: str | None, *, scores: bool) -> None:
     from semvec_cli.pages import written_or_printed
 
     with written_or_printed(output) as stream:

@@ -113,3 +113,5 @@ def _examine(options: dict[str, Any], call: dict[str, Any], *, quiet: bool) -> N
         click.echo(f"  {method}: {mean:.3f} ± {deviation:.3f}")
     gain, deviation = its.gain
     click.echo(f"  more on the same draws: {gain:+.3f} ± {deviation:.3f} (standard deviations over the draws)")
+    if between := its.gain_interval:
+        click.echo(f"  the mean of that lies between {between[0]:+.3f} and {between[1]:+.3f} (95 %)")

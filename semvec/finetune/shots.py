@@ -46,6 +46,17 @@ class Drawn:
         """By how much few-shot learning is better than the head alone on the same draws: mean, and standard deviation."""
         return _spread(np.array(self.accuracies[FEW_SHOT]) - np.array(self.accuracies[HEAD]))
 
+    @property
+    def gain_interval(self) -> tuple[float, float] | None:
+        """Between what the mean gain lies with 95 % confidence (Student's t over the draws); None of one draw."""
+        from scipy.stats import t
+
+        gains = np.array(self.accuracies[FEW_SHOT]) - np.array(self.accuracies[HEAD])
+        if (n := len(gains)) < 2:
+            return None
+        width = float(t.ppf(0.975, n - 1) * gains.std(ddof=1) / np.sqrt(n))
+        return float(gains.mean()) - width, float(gains.mean()) + width
+
     def to_json(self) -> JSON:
         """Return this as JSON."""
         return asdict(self)

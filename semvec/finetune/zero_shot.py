@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,14 @@ from semvec.finetune.classify import label_answer, label_findings
 from semvec.finetune.cloze import PATTERN, Cloze, fills_gaps
 from semvec.finetune.task import Answer, Findings
 from semvec.text.examples import LabelledTexts
-from semvec.types import Level, ZeroShot
+from semvec.types import Level, Progress, Step, ZeroShot
 
 Logs = NDArray[np.float64]
 TEMPLATES = ("{}", "This text is about {}.")
 TEMPERATURE = 0.05
 """Of cosines, so that shares come of them. Without calibration the likeliest label does not hang on it."""
 
+AT_ONCE = 1024
 ROUNDS, EVEN = 1000, 1e-4
 """Rounds at most, and how far from equal the labels' shares may be left, where they are made equally likely."""
 
@@ -48,20 +49,29 @@ class ZeroShotClassifier(ABC):
     def logs(self, texts: Sequence[str]) -> Logs:
         """Return the logarithms (texts, labels) of how likely each label is, as they come."""
 
-    def shares(self, texts: Sequence[str]) -> Logs:
+    def shares(self, texts: Sequence[str], progress: Progress | None = None) -> Logs:
         """Return how likely each label is (texts, labels)."""
-        its = log_softmax(self.logs(texts), axis=1)
+        parts = []
+        for start in range(0, len(texts), AT_ONCE):
+            parts.append(self.logs(texts[start : start + AT_ONCE]))
+            if progress:
+                progress(Step("reading", min(start + AT_ONCE, len(texts)), len(texts), "texts"))
+        its = log_softmax(np.concatenate(parts), axis=1) if parts else np.zeros((0, len(self.labels)))
         if self.calibrate and len(its) < FEWEST * len(self.labels):
             warnings.warn(NotCalibrated(len(its), FEWEST * len(self.labels)), stacklevel=2)
         elif self.calibrate:
             its = balanced(its)
         return np.asarray(softmax(its, axis=1))
 
-    def predict(self, texts: Sequence[str]) -> list[Answer]:
+    def predict(self, texts: Sequence[str], progress: Progress | None = None) -> list[Answer]:
         """Return the likeliest label of each of ``texts``, and how likely all are."""
+        return list(self.answers(texts, progress)) if len(texts) else []
+
+    def answers(self, texts: Sequence[str], progress: Progress | None = None) -> Iterator[Answer]:
+        """Give the answer to each of ``texts``, one after the other; all are read before the first."""
         if isinstance(texts, str):
             raise InputError("texts must be a list of texts, not one string: predict([text])")
-        return [label_answer(row.astype(np.float32), self.labels) for row in self.shares(texts)] if len(texts) else []
+        return (label_answer(row.astype(np.float32), self.labels) for row in self.shares(texts, progress))
 
     def measured(self, examples: LabelledTexts) -> Findings:
         """Return what the answers to labelled ``examples`` are worth; `InputError` for a label that cannot be said."""
@@ -83,7 +93,10 @@ def balanced(logs: Logs) -> Logs:
 
 
 class BySimilarity(ZeroShotClassifier):
-    """The label whose descriptions, put into each of ``templates``, are nearest to the text by the cosine."""
+    """The label whose descriptions, put into each of ``templates``, are nearest to the text by the cosine.
+
+    ``prompt`` is put before both, where the encoder wants one for texts that are compared with each other.
+    """
 
     def __init__(
         self,
@@ -91,6 +104,7 @@ class BySimilarity(ZeroShotClassifier):
         labels: Mapping[str, Sequence[str]],
         *,
         templates: Sequence[str] = TEMPLATES,
+        prompt: str | None = None,
         calibrate: bool = True,
     ) -> None:
         super().__init__(list(labels), calibrate=calibrate)
@@ -98,7 +112,7 @@ class BySimilarity(ZeroShotClassifier):
             raise OptionError("templates are a list of at least one")
         if wrong := next((one for one in templates if one.count("{}") != 1), None):
             raise OptionError(f"template {wrong!r:.80} has not one {{}}, where the label's description goes")
-        self.encoder = encoder.with_options(level=Level.TEXT)
+        self.encoder = encoder.with_options(level=Level.TEXT, prompt=encoder.options.prompt if prompt is None else prompt)
         said = [template.replace("{}", words) for its in labels.values() for words in its for template in templates]
         rows = np.repeat(np.arange(len(labels)), [len(its) * len(templates) for its in labels.values()])
         means = np.zeros((len(labels), self.encoder.dim), dtype=np.float64)
@@ -135,6 +149,7 @@ def zero_shot(
     by: ZeroShot | str | None = None,
     templates: Sequence[str] = TEMPLATES,
     pattern: str = PATTERN,
+    prompt: str | None = None,
     calibrate: bool = True,
     device: str | None = None,
     trust_pickle: bool = False,
@@ -144,7 +159,8 @@ def zero_shot(
     ``labels`` are names, or names with descriptions (`labels_named` reads both from a line). ``by`` similarity any encoder does:
     the label is the one whose descriptions in ``templates`` are nearest. ``by`` cloze a checkpoint with a masked-LM head does:
     descriptions are single words of its vocabulary, which are put into ``pattern`` in the place of ``[MASK]``. None: cloze
-    where the checkpoint has such a head, else similarity.
+    where the checkpoint has such a head, else similarity. ``prompt`` is what the encoder wants before texts that are compared,
+    of E5 "query: ".
 
     Raises `OptionError` for fewer than two labels, for a way that the model cannot go, and a label of several pieces (cloze).
     """
@@ -157,12 +173,19 @@ def zero_shot(
         raise OptionError("two labels are needed to tell texts apart")
     place = find_model(model, trust_pickle=trust_pickle).path
     way = ZeroShot(by) if by else ZeroShot.CLOZE if fills_gaps(place) else ZeroShot.SIMILARITY
-    unused = ("pattern", pattern, PATTERN) if way == ZeroShot.SIMILARITY else ("template", tuple(templates), TEMPLATES)
-    if unused[1] != unused[2]:
-        raise OptionError(f"a {unused[0]} does nothing by {way}, which is how {model} says labels here")
+    of_the_other = {
+        ZeroShot.SIMILARITY: (("pattern", pattern != PATTERN),),
+        ZeroShot.CLOZE: (("template", tuple(templates) != TEMPLATES), ("prompt", prompt is not None)),
+    }
+    if unused := next((name for name, named_there in of_the_other[way] if named_there), None):
+        raise OptionError(f"a {unused} does nothing by {way}, which is how {model} says labels here")
     ways: dict[ZeroShot, Callable[[], ZeroShotClassifier]] = {
         ZeroShot.SIMILARITY: lambda: BySimilarity(
-            load_encoder(model, device=device, trust_pickle=trust_pickle), known, templates=templates, calibrate=calibrate
+            load_encoder(model, device=device, trust_pickle=trust_pickle),
+            known,
+            templates=templates,
+            prompt=prompt,
+            calibrate=calibrate,
         ),
         ZeroShot.CLOZE: lambda: ByCloze(Cloze.load(place, pattern, device=device), known, calibrate=calibrate),
     }

@@ -166,3 +166,15 @@ def test_draws(base: Path, tmp_path: Path) -> None:
     refused(CliRunner().invoke(main, [*how, "--shots", "4", "--overwrite"]), "--overwrite goes with --output")
     refused(CliRunner().invoke(main, how), "--output")
     refused(CliRunner().invoke(main, [*how, "-o", str(tmp_path / "n"), "--json"]), "--json and --repeats go with --shots")
+
+
+def test_the_gain_has_an_interval() -> None:
+    from scipy.stats import ttest_rel
+
+    from semvec.finetune.shots import Drawn
+
+    accuracies = {HEAD: [0.5, 0.6, 0.55, 0.52], FEW_SHOT: [0.7, 0.65, 0.72, 0.6]}
+    its = Drawn(8, 2, 0, 100, accuracies)
+    wanted = ttest_rel(accuracies[FEW_SHOT], accuracies[HEAD]).confidence_interval()
+    assert its.gain_interval == pytest.approx((wanted.low, wanted.high))
+    assert Drawn(8, 2, 0, 100, {HEAD: [0.5], FEW_SHOT: [0.6]}).gain_interval is None

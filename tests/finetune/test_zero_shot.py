@@ -186,3 +186,13 @@ def test_the_command(base: Path, tmp_path: Path) -> None:
     by_file = run(tmp_path / "texts.txt", "-m", base, "--labels-file", tmp_path / "labels.txt", "--device", "cpu", "--scores")
     assert set(json.loads(by_file.stdout.splitlines()[0])["scores"]) == {"law", "freedom"}  # type: ignore[attr-defined]
     refused(run(tmp_path / "gold.tsv", "-m", base, "--labels", "law,pos", "--report"), "'freedom' is none of those named")
+
+
+def test_a_prompt_is_put_before_descriptions_and_texts(base: Path) -> None:
+    encoder = load_encoder(base, device="cpu")
+    its = BySimilarity(encoder, LABELS, templates=("{}",), prompt="right: ", calibrate=False)
+    asked = BySimilarity(encoder, {name: [f"right: {one}" for one in some] for name, some in LABELS.items()}, templates=("{}",))
+    np.testing.assert_allclose(its.vectors, asked.vectors, atol=1e-5)
+    np.testing.assert_allclose(its.logs(TEXTS[:3]), asked.logs([f"right: {text}" for text in TEXTS[:3]]), atol=1e-3)
+    with pytest.raises(OptionError, match="a prompt does nothing by cloze"):
+        zero_shot("minilm", ["a", "b"], by="cloze", prompt="query: ")
