@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from semvec.types import Strategy
+from semvec.types import FewShot, Strategy
 from semvec_cli.bar import Bar
 from semvec_cli.choices import one_of
 from semvec_cli.column_names import column, columns_named
@@ -23,14 +23,19 @@ ABLE = (Strategy.FULL, Strategy.LAST_N, Strategy.LORA, Strategy.DORA, Strategy.I
 @click.option("-o", "--output", metavar="MODEL", help="The folder to write.")
 @click.option("--shots", type=click.IntRange(2), help="Do not write a model, but draw so many examples a label, and examine.")
 @click.option("--repeats", type=click.IntRange(1), default=REPEATS, help="Draws, of --shots.")
+@click.option("--by", type=one_of(FewShot), default="auto", help="pairs of texts, or labels.  [auto: labels from 257 texts on]")
 @click.option("--pairs", type=click.IntRange(2), default=4000, help="Pairs of texts that the encoder learns by, at most.")
 @click.option("--labels", multiple=True, metavar="LABEL=WORD|WORD", help="By cloze: the words that stand for each label.")
 @click.option("--pattern", help="By cloze: what is read, {} being the text, [MASK] the word.  [default: {} It was [MASK].]")
 @click.option("-s", "--strategy", type=one_of(ABLE), default="full", help="How much learns.")
-@click.option("--epochs", type=click.FloatRange(0.001), help="Times the pairs are read, or the texts.  [default: 1; cloze 20]")
+@click.option(
+    "--epochs", type=click.FloatRange(0.001), help="Times pairs or texts are read.  [default: 1; by labels 5, by cloze 20]"
+)
 @click.option("--batch-size", type=click.IntRange(1), default=32, help="Pairs a step.")
 @click.option(
-    "--learning-rate", type=click.FloatRange(0, 10, min_open=True), help="Of the encoder.  [default: 0.0001 under full]"
+    "--learning-rate",
+    type=click.FloatRange(0, 10, min_open=True),
+    help="Of the encoder.  [default: 0.0001 under full, by labels 0.00005]",
 )
 @column  # type: ignore[untyped-decorator]
 @click.option("--seed", type=click.IntRange(0), default=0, help="Decides the draws, the pairs, the order, the dropout.")
@@ -41,8 +46,9 @@ ABLE = (Strategy.FULL, Strategy.LAST_N, Strategy.LORA, Strategy.DORA, Strategy.I
 def few_shot(**options: Any) -> None:
     """Make a classifier of a few labelled texts: eight a label may do.
 
-    The encoder learns which of the texts belong together, by pairs that are drawn of them, then a linear head is fitted on its
-    vectors (SetFit). All examples are learnt from; what comes of it is a model for 'semvec predict' and 'semvec report'.
+    By pairs the encoder learns which of the texts belong together, then a linear head is fitted on its vectors (SetFit); by
+    labels the head is fitted first, then both learn on together (LP-FT). All examples are learnt from; what comes of it is a
+    model for 'semvec predict' and 'semvec report'.
     With --labels, words for the labels, MODEL is a checkpoint with a masked-LM head, and learns which word fits into the gap of
     --pattern behind a text (PET), under the strategies full, last-n and bitfit.
     With --shots nothing is written: so many examples a label are drawn from train, --repeats times, and the classifiers are
@@ -68,7 +74,7 @@ def few_shot(**options: Any) -> None:
         raise click.UsageError("--pattern goes with --labels, the words that stand for labels")
     own = {name: options[name] for name in ("strategy", "epochs", "batch_size", "learning_rate", "seed")}
     chosen = FinetuneOptions(**own, columns=columns_named(options["column"]))
-    call = {"pairs": options["pairs"], "options": chosen, "device": options["device"]}
+    call = {"by": options["by"], "pairs": options["pairs"], "options": chosen, "device": options["device"]}
     if options["labels"]:
         from semvec.finetune.cloze import PATTERN
         from semvec.finetune.zero_shot import labels_named
@@ -88,7 +94,7 @@ def _make(options: dict[str, Any], call: dict[str, Any], *, quiet: bool) -> None
         made = make(options["model"], options["data"], options["output"], overwrite=options["overwrite"], progress=bar.to, **call)
     if not quiet:
         its = made.record
-        pairs = f", {its['few shot']['pairs']:,} pairs of them" if its["few shot"]["pattern"] is None else ""
+        pairs = f", {its['few shot']['pairs']:,} pairs of them" if its["few shot"]["by"] == "pairs" else ""
         click.echo(f"{its['examples']['train']:,} examples{pairs}, {its['seconds']:,.0f} s")
         click.echo(f"{made.path}: semvec predict {made.path} FILE, semvec report {made.path} --data TEST")
 

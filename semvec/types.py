@@ -212,6 +212,18 @@ class Way(Choice):
     CROSS = "cross-attention"
 
 
+class FewShot(Choice):
+    """What few labelled texts are learnt by.
+
+    ``pairs``: of like and unlike texts, then a linear head. ``labels``: a linear head, then head and encoder together. ``auto``:
+    labels of more than 256 texts, else pairs.
+    """
+
+    AUTO = "auto"
+    PAIRS = "pairs"
+    LABELS = "labels"
+
+
 class ZeroShot(Choice):
     """By what labels are said that were never learnt: how near their descriptions are, or what fills the gap of a pattern."""
 

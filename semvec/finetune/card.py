@@ -94,6 +94,8 @@ def _how(its: JSON) -> str:
     """Return how a classifier of a few examples learnt."""
     if its["pattern"] is not None:
         return f"- it learnt which words stand for labels in {its['pattern']!r} (strategy {its['strategy']})"
+    if its["by"] == "labels":
+        return f"- a linear head was fitted on them, then learnt on with the encoder (strategy {its['strategy']})"
     return f"- the encoder learnt by {its['pairs']:,} pairs of them (strategy {its['strategy']}), then a linear head did"
 
 

@@ -226,6 +226,19 @@ class FineTuned(Tuned):
             history["neighbours"] = self._ask_neighbours(lesson, windows, asked, progress)
         return history
 
+    def taught(self, windows: list[Window], lesson: Lesson, progress: Progress | None = None) -> JSON:
+        """Learn labelled ``windows`` of a lesson without validation from what it is now, and return the history."""
+
+        def never() -> Mapping[str, float]:
+            raise AssertionError("nothing is validated: the last step is kept")
+
+        together = partial(collate, pad=self.pad)
+        history = train(self.network, windows, self.options, lesson, never, self.device, collate=together, progress=progress)
+        self.network.eval()
+        if not self.frozen:
+            self.encoder = encoder_now(self.encoder, self.body, self.plain_body)
+        return history
+
     def renewed(self, examples: Any, windows: list[Window], *, labelled: bool, inside: bool = False) -> list[Window]:
         """Return ``windows`` of ``examples`` as they are to be read now: of most models as they are.
 

@@ -22,7 +22,7 @@ from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.task import take
 from semvec.finetune.tuned import Loading
 from semvec.text.columns import split_file
-from semvec.types import JSON, Progress, Step
+from semvec.types import JSON, FewShot, Progress, Step
 
 HEAD, FEW_SHOT = "linear head, frozen encoder", "few-shot"
 
@@ -72,6 +72,7 @@ def drawn_shots(
     *,
     shots: int = 8,
     repeats: int = 10,
+    by: FewShot | str = FewShot.AUTO,
     pairs: int = PAIRS,
     words: Words | None = None,
     pattern: str = PATTERN,
@@ -103,7 +104,10 @@ def drawn_shots(
             progress(Step("drawing", draw, repeats, "draws"))
         some = take(examples, shots_of(examples.labels, shots, (options.seed, draw)))
         own = replace(options, seed=int(np.random.default_rng((options.seed, draw)).integers(2**31)))
-        ways: dict[str, Any] = {HEAD: {"pairs": 0}, FEW_SHOT: {"pairs": pairs, "words": words, "pattern": pattern}}
+        ways: dict[str, Any] = {
+            HEAD: {"by": FewShot.PAIRS, "pairs": 0},
+            FEW_SHOT: {"by": by, "pairs": pairs, "words": words, "pattern": pattern},
+        }
         for method, way in ways.items():
             with TemporaryDirectory() as work:
                 tuned, _ = fitted(model, some, Path(work), **way, options=own, loading=loading)

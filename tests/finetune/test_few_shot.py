@@ -13,11 +13,11 @@ from sklearn.linear_model import LogisticRegression
 
 from semvec.encoders.catalog import load_encoder
 from semvec.errors import InputError, OptionError, OutputExists
-from semvec.finetune.few_shot import A_TEXT, drawn_pairs, few_shot, fitted, shots_of
+from semvec.finetune.few_shot import A_TEXT, MANY, drawn_pairs, few_shot, fitted, shots_of
 from semvec.finetune.loading import load_model
 from semvec.finetune.shots import FEW_SHOT, HEAD, drawn_shots
 from semvec.finetune.tuned import Loading
-from semvec.text.examples import LabelledTexts
+from semvec.text.examples import LabelledTexts, read_labelled
 from semvec_cli.main import main
 from tests.cli.test_encode import refused
 from tests.finetune import small
@@ -107,7 +107,7 @@ def test_long_texts_count_once(base: Path, tmp_path: Path) -> None:
 def test_the_head_is_a_logistic_regression(labels: int, base: Path, tmp_path: Path) -> None:
     examples = LabelledTexts(EXAMPLES.texts, [f"{label} {at % (labels - 1)}" for at, label in enumerate(EXAMPLES.labels)])
     tuned, learnt = fitted(base, examples, tmp_path, pairs=0, options=quick(), loading=Loading("cpu"))
-    assert learnt == {"pairs": 0, "learning": 0, "all": 0}
+    assert learnt == {"pairs": 0, "by": "pairs", "learning": 0, "all": 0}
     hidden = [
         its.floats()
         for its in load_encoder(base, device="cpu").encode(examples.texts, level="token", special=True, normalize=False)
@@ -178,3 +178,33 @@ def test_the_gain_has_an_interval() -> None:
     wanted = ttest_rel(accuracies[FEW_SHOT], accuracies[HEAD]).confidence_interval()
     assert its.gain_interval == pytest.approx((wanted.low, wanted.high))
     assert Drawn(8, 2, 0, 100, {HEAD: [0.5], FEW_SHOT: [0.6]}).gain_interval is None
+
+
+def test_by_labels_the_fitted_head_learns_on_with_the_encoder(base: Path, tmp_path: Path) -> None:
+    data = small.write("classify", tmp_path)
+    options = quick(learning_rate=1e-9, head_learning_rate=1e-9, epochs=1, dropout=0.0, weight_decay=0.0)
+    still = few_shot(base, data, tmp_path / "still", by="labels", options=options, device="cpu")
+    fitted_alone = few_shot(base, data, tmp_path / "fitted", pairs=0, device="cpu")
+    for one, other in zip(still.model.predict(EXAMPLES), fitted_alone.model.predict(EXAMPLES), strict=True):
+        assert one["scores"] == pytest.approx(other["scores"], abs=1e-3)  # nothing moved: the head is the logistic regression
+    learnt = few_shot(base, data, tmp_path / "m", by="labels", options=quick(learning_rate=1e-3, epochs=8), device="cpu")
+    assert learnt.record["few shot"]["by"] == "labels"
+    assert learnt.record["parameters"]["learning"] == learnt.record["parameters"]["all"] > 0
+    again = load_model(tmp_path / "m", device="cpu")
+    for one, other in zip(learnt.model.predict(EXAMPLES), again.predict(EXAMPLES), strict=True):
+        assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
+    gold = [row[0] for row in small.texts(48)]
+    right = np.mean([one["label"] == label for one, label in zip(again.predict(read_labelled(data)), gold, strict=True)])
+    assert right > 0.9
+    before, now = (load_encoder(its, device="cpu").encode(["the law"]).vectors for its in (base, tmp_path / "m"))
+    assert not np.allclose(before, now, atol=1e-3)
+    assert "learnt on with the encoder" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_many_texts_are_learnt_by_labels_and_few_by_pairs(base: Path, tmp_path: Path) -> None:
+    for count, way in ((MANY + 1, "labels"), (24, "pairs")):
+        rows = small.texts(count)
+        some = LabelledTexts([text for _, text in rows], [label for label, _ in rows])
+        (tmp_path / way).mkdir()
+        _, about = fitted(base, some, tmp_path / way, pairs=20, options=quick(epochs=0.1), loading=Loading("cpu"))
+        assert about["by"] == way
