@@ -43,6 +43,7 @@ COMMANDS = {
     "augment": ("semvec_cli.augment", "Train, ask and teach classifiers that look things up."),
     "ask": ("semvec_cli.ask", "Answer questions from a collection, with the passages that the answers stand in."),
     "report": ("semvec_cli.report", "Examine a fine-tuned model on test data."),
+    "serve": ("semvec_cli.serve", "Serve a model and a collection over HTTP, as OpenAI's clients ask."),
     "distill": ("semvec_cli.distill", "Make a static model of a sentence encoder, which is far faster on a CPU."),
     "trim": ("semvec_cli.trim", "Leave out the pieces of words that your texts never have: a smaller model."),
     "models": ("semvec_cli.models", "List the models that are installed, cached and known."),
