@@ -373,7 +373,7 @@ def continual(results: dict[str, Any]) -> list[str]:
         lines.append("")
     return [
         *lines,
-        "MiniLM, in %, mean ± standard deviation over seeds, which decide the examples, the split and the training; s: all tasks, examining included, of the quickest seed; "
+        "MiniLM, in %, mean ± standard deviation over seeds, which decide the examples, the split and the training; s: learning all tasks, of the quickest seed; "
         "kept: beside the model. joint learns all tasks at once. Strengths of ewc, online-ewc and lwf were chosen on train of BANKING77.",
     ]
 

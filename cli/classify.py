@@ -61,7 +61,7 @@ def classify(input: str, labels: tuple[str, ...], **options: Any) -> None:
     if options["overwrite"] and output is None:
         raise click.UsageError("--overwrite does nothing without --output")
     if output is not None:
-        check_outputs([output], [input], overwrite=options["overwrite"])
+        check_outputs([output], [input, *filter(None, [options["labels_file"]])], overwrite=options["overwrite"])
     known = labels_named(_listed(labels, options["labels_file"]))
     examples = read_labelled(input, columns_named(options["column"])) if options["report"] else None
     texts = examples.texts if examples else read_texts(input, text_column(options["column"]))

@@ -86,7 +86,7 @@ class LazyGroup(click.Group):
         except SemvecError as error:
             _fail(str(error) if not isinstance(error, OSError) else str(error.args[-1]))
         except KeyboardInterrupt as error:
-            hint = "; it goes on with --resume" if ctx.invoked_subcommand == "encode" else ""
+            hint = "; it goes on with --resume" if ctx.invoked_subcommand in ("encode", "continual") else ""
             hint = f"; {error}" if error.args else hint
             _fail(INTERRUPTED + hint, 130)
         except OSError as error:

@@ -61,9 +61,9 @@ class Apart(Method):
             raise InputError("nothing was learnt yet")
         return self.tuned
 
-    def _start(self, labels: Sequence[str]) -> FineTuned:
+    def _start(self) -> FineTuned:
         if self.tuned is None:
-            self.tuned = started(self.model, labels, self.options, self.loading)
+            self.tuned = started(self.model, self.labels, self.options, self.loading)
             self.untaught = {name: its for name, its in state_of(self.tuned.network).items() if not name.startswith("head.")}
         return self.tuned
 
@@ -75,9 +75,13 @@ class Apart(Method):
             head = Classify().head(config, tuned.network.head.dim, tuned.options)
         tuned.network.head, tuned.config, self.current = head.to(tuned.device), config, -1
 
+    def check(self, labels: Sequence[str]) -> None:
+        started(self.model, labels, self.options, self.loading)
+
     def learn(self, part: Part) -> JSON:
+        self.know(part.new, part.number)
         mine = tuple(sorted(set(part.examples.labels)))
-        tuned = self._start(mine)
+        tuned = self._start()
         tuned.network.load_state_dict(self.untaught, strict=False)
         self._remember(part)
         self._with_head(mine, seed_of(tuned.options.seed, part.number))
@@ -162,7 +166,7 @@ class Apart(Method):
                 raise ValueError("it is not of these tasks")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder}: {MEANS} or {ABOUT} is missing or damaged ({error!s:.80})") from error
-        self._start(self.spoken[0])
+        self._start()
         for at in range(len(parts)):
             file = folder / f"task-{at}.safetensors"
             self._with_head(self.spoken[at], 0)

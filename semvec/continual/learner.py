@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -22,18 +24,20 @@ from semvec.continual.options import REMEMBERING as TRAIN_NOTHING
 from semvec.continual.options import ContinualOptions, ContinualStrategy
 from semvec.continual.remembering import REMEMBERING, Remembering
 from semvec.continual.report import ContinualReport
-from semvec.continual.task import ContinualTask, Scenario, check_test, named_labels, new_labels
+from semvec.continual.task import ContinualTask, Scenario, check_examples, check_test, named_labels, new_labels
 from semvec.continual.tuning import Tuning
 from semvec.embeddings.files import check_replaceable, folder_written_whole
-from semvec.errors import InputError, ModelError, OptionError
+from semvec.encoders.tuned import WHOLE
+from semvec.errors import InputError, ModelError, OptionError, OutputExists, ResumeMismatch
 from semvec.finetune.classify import label_answer
+from semvec.finetune.place import CHECKPOINTS, check_apart, check_model_replaceable
 from semvec.finetune.task import Answer
 from semvec.finetune.tuned import Loading, named
 from semvec.text.document import flaw
 from semvec.text.examples import LabelledTexts
 from semvec.types import JSON, Progress
 
-ABOUT, VERSION = "continual.json", 1
+ABOUT, MARK, VERSION = "continual.json", "task.json", 1
 
 
 class ContinualLearner:
@@ -64,6 +68,7 @@ class ContinualLearner:
         self.method: Method = _method(self.options, self.model, Loading(device, trust_pickle, trust_remote_code))
         self.tasks: list[JSON] = []
         self.tests: dict[str, LabelledTexts] = {}
+        self._untaught: dict[str, float] = {}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -71,8 +76,16 @@ class ContinualLearner:
         return self.method.labels
 
     def expect(self, tasks: Iterable[ContinualTask]) -> None:
-        """Take note of what tasks, learnt already or to come, are examined on: with every task that is learnt, all are asked."""
-        self.tests |= {task.name: task.test for task in tasks if task.test is not None}
+        """Take note of what tasks, learnt already or to come, are examined on: with every task that is learnt, all are asked.
+
+        Tests are not stored: after `load` those of earlier tasks are to be expected again, where there is to be a report.
+        """
+        for task in tasks:
+            if task.test is not None:
+                check_examples(task.test.texts, task.test.labels, f"task {task.name!r:.60}, its test")
+                self.tests[task.name] = task.test
+                commonest = Counter(task.train.labels).most_common(1)
+                self._untaught[task.name] = task.test.labels.count(commonest[0][0]) / len(task.test) if commonest else 0.0
 
     def learn(
         self,
@@ -86,35 +99,59 @@ class ContinualLearner:
         """Learn ``task``, examine on all tests that are known, and return what came of it.
 
         ``repeats`` says that labels which were learnt before mean what they meant. ``checkpoints`` is a folder in which the
-        training is kept while it lasts, and from which ``resume`` goes on. Raises `InputError` for a task that does not fit.
+        training is kept while it lasts, and from which ``resume`` goes on; what is left of it is the caller's. Raises
+        `InputError` for a task that does not fit, `ResumeMismatch` where what is in ``checkpoints`` is of another one.
         """
         scenario, number, started = self.options.scenario, len(self.tasks), perf_counter()
+        if not isinstance(task.name, str) or not task.name.strip() or flaw(task.name):
+            raise InputError(f"{task.name!r:.40} is no name for a task")
         if any(one["name"] == task.name for one in self.tasks):
             raise InputError(f"task {task.name!r:.60} was learnt before: give this one another name")
         new = new_labels(task, self.labels, scenario, repeats=repeats)
         check_test(task, (*self.labels, *new), scenario)
-        self.method.know(new, number)
+        self.expect([task])
         examples = LabelledTexts(task.train.texts, named_labels(task.name, task.train.labels, scenario))
         with TemporaryDirectory() as spare:
             folder = Path(checkpoints) if checkpoints is not None else Path(spare)
-            about = self.method.learn(Part(task.name, number, examples, new, folder / "checkpoints", resume, progress))
+            self._begin(folder, task, resume)
+            about = self.method.learn(Part(task.name, number, examples, new, folder / CHECKPOINTS, resume, progress))
         record: JSON = {
             "name": task.name,
             "digest": digest_of(task),
             "examples": len(task.train),
             "labels": sorted(set(task.train.labels)),
             "seconds": round(perf_counter() - started, 2),
+            "resumed": resume,
             "bytes": self.method.bytes,
             **about,
         }
-        self.tasks.append(record)
-        self.expect([task])
-        record["accuracies"] = self.examine(progress)
-        record["tested"] = {name: len(self.tests[name]) for name in record["accuracies"]}
-        record["untaught"] = {
-            name: max(Counter(self.tests[name].labels).values()) / len(self.tests[name]) for name in record["accuracies"]
+        self.tasks.append({**record, "accuracies": {}, "tested": {}, "untaught": {}})
+        found = self.examine(progress)
+        self.tasks[-1] |= {
+            "accuracies": found,
+            "tested": {name: len(self.tests[name]) for name in found},
+            "untaught": {name: self._untaught[name] for name in found},
         }
-        return record
+        return self.tasks[-1]
+
+    def _begin(self, folder: Path, task: ContinualTask, resume: bool) -> None:
+        """Mark ``folder`` as that of the training of ``task``; `ResumeMismatch` where it is gone on with and was another's."""
+        mark, about = folder / MARK, {"task": digest_of(task), "learnt": len(self.tasks), "options": self.options.to_json()}
+        said = json.loads(json.dumps(about))
+        if resume:
+            try:
+                known = json.loads(mark.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                known = None
+            if known != said:
+                raise ResumeMismatch(f"{folder}: what was begun there was another task, or with other options")
+            return
+        if (folder / CHECKPOINTS).exists():
+            if not mark.is_file():
+                raise OutputExists(f"{folder / CHECKPOINTS}: exists, and is of no training of tasks; name another folder")
+            shutil.rmtree(folder / CHECKPOINTS)
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps(said), encoding="utf-8")
 
     def examine(self, progress: Progress | None = None) -> dict[str, float]:
         """Return the accuracy on every test that can be asked now: in a stream of domains also those of tasks to come."""
@@ -135,6 +172,10 @@ class ContinualLearner:
         In the scenario task ``task`` says which one the texts are of; under adapters it may be left open in every scenario:
         which it is said to be is the answer's ``task``. In the scenarios class and domain other strategies have no use for it.
         """
+        if isinstance(texts, str) or not isinstance(texts, Sequence):
+            raise InputError(
+                "texts must be a list of texts, not one string" if isinstance(texts, str) else "texts must be a list"
+            )
         for at, text in enumerate(texts):
             if not isinstance(text, str) or flaw(text):
                 raise InputError(f"text {at}: {flaw(text) or 'is no text'}")
@@ -179,10 +220,7 @@ class ContinualLearner:
         """
         if not self.method.can_add:
             raise OptionError(f"{self.options.strategy} is trained: learn a task; ncm and knn take examples in without training")
-        if not len(texts) or len(texts) != len(labels):
-            raise InputError(
-                f"there are {len(texts):,} texts and {len(labels):,} labels: as many of both are wanted, one at least"
-            )
+        check_examples(texts, labels, "what is added")
         if not self.tasks:
             raise InputError("nothing was learnt yet: learn a first task")
         own = self.options.scenario == Scenario.TASK
@@ -193,7 +231,6 @@ class ContinualLearner:
         new = sorted(set(names) - set(self.labels))
         if new and self.options.scenario == Scenario.DOMAIN:
             raise InputError(f"the label {new[0]!r:.60} is new, but in a stream of domains all tasks have the same labels")
-        self.method.know(new, number)
         self.method.learn(
             Part(self.tasks[number]["name"], number, LabelledTexts(list(texts), names), tuple(new), Path(), progress=progress)
         )
@@ -204,7 +241,7 @@ class ContinualLearner:
         Raises `InputError` where a task was not examined with every one that was learnt since.
         """
         if not self._examined:
-            raise InputError("there is no report without a test of every task: expect them before the first one is learnt")
+            raise InputError(f"there is no report: {self._why_not()}")
         names = [one["name"] for one in self.tasks]
         cells = [[one["accuracies"].get(name, np.nan) for name in names] for one in self.tasks]
         last = self.tasks[-1]
@@ -224,6 +261,15 @@ class ContinualLearner:
         """Whether after every task all tasks so far were asked."""
         names = [one["name"] for one in self.tasks]
         return bool(names) and all(set(names[: at + 1]) <= set(one["accuracies"]) for at, one in enumerate(self.tasks))
+
+    def _why_not(self) -> str:
+        """Return what a report wants that is not there."""
+        for at, one in enumerate(self.tasks):
+            if missing := next((its["name"] for its in self.tasks[: at + 1] if its["name"] not in one["accuracies"]), None):
+                return (
+                    f"after task {one['name']!r:.60} task {missing!r:.60} was not examined: it has no test, or was not expected"
+                )
+        return "nothing was learnt yet"
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the learner to ``folder``: `load` reads it, and it goes on learning.
@@ -278,9 +324,11 @@ class ContinualLearner:
                 trust_pickle=trust_pickle,
                 trust_remote_code=trust_remote_code,
             )
+            if not isinstance(about["labels"], list) or not isinstance(about["origin"], list):
+                raise ValueError("labels or origin is no list")
             its.method.labels = tuple(map(str, about["labels"]))
             its.method.origin = dict(zip(its.method.labels, map(int, about["origin"]), strict=True))
-            its.tasks = [dict(one) for one in about["tasks"]]
+            its.tasks = [_checked(dict(one)) for one in about["tasks"]]
             names = [str(one["name"]) for one in its.tasks]
             if (
                 len(set(its.labels)) < len(about["labels"])
@@ -300,13 +348,19 @@ class ContinualLearner:
     def export(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the classifier, as it is now, to ``folder`` as a model for 'semvec predict' and `load_model`.
 
-        Raises `OptionError` for strategies that are no single network: adapters, ncm, knn.
+        Raises `OptionError` for strategies that are no single network (adapters, ncm, knn), in the scenario task, where labels of
+        different tasks were never told apart, and where the encoder that it is made upon would be replaced.
         """
-        from semvec.finetune.place import check_model_replaceable
-
         if not isinstance(self.method, Tuning):
             raise OptionError(f"{self.options.strategy} is no single network: save the learner, and load it")
+        if self.options.scenario == Scenario.TASK:
+            raise OptionError(
+                "in the scenario task labels of different tasks were never told apart: save the learner, and load it"
+            )
         target = Path(folder)
+        check_apart(target, self.model, self.method.taught.base.kind == WHOLE)
+        if self.model and Path(self.model).exists() and target.resolve() == Path(self.model).resolve():
+            raise OptionError(f"{target}: is the encoder that this learner is made upon; write to another folder")
         check = partial(check_model_replaceable, target, overwrite)
         check()
         with folder_written_whole(target, check) as spare:
@@ -320,6 +374,18 @@ class ContinualLearner:
 
     def _names(self) -> str:
         return ", ".join(repr(one["name"]) for one in self.tasks)
+
+
+def _checked(record: JSON) -> JSON:
+    """Return what is known of a task; `KeyError`, `TypeError` or `ValueError` where it cannot have been written."""
+    if not isinstance(record["name"], str) or not isinstance(record["digest"], str):
+        raise ValueError("a task has no name, or no digest")
+    for name in ("accuracies", "tested", "untaught"):
+        record[name] = {str(key): value for key, value in record[name].items()}
+        if not all(isinstance(value, int | float) and isfinite(value) for value in record[name].values()):
+            raise ValueError(f"the {name} of task {record['name']!r:.40} are no numbers")
+    record["seconds"], record["bytes"] = float(record["seconds"]), int(record["bytes"])
+    return record
 
 
 def digest_of(task: ContinualTask) -> str:

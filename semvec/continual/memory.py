@@ -53,7 +53,7 @@ class Memory:
         return place if place < self.size else None
 
     def _evenly(self, one: Remembered, rng: np.random.Generator) -> int | None:
-        """Return whose place an example takes: one of the label with most, or its own if that is full (arXiv:1909.12926)."""
+        """Return whose place an example takes: of the label with most, or its own if that is full (Chrysakis and Moens, 2020)."""
         counts = Counter(its.label for its in self.kept)
         most = max(counts.values())
         self.full |= {label for label, count in counts.items() if count == most}

@@ -52,8 +52,12 @@ class Method(ABC):
         self.origin |= dict.fromkeys(labels, number)
 
     @abstractmethod
+    def check(self, labels: Sequence[str]) -> None:
+        """Raise what beginning with a task of ``labels`` would raise: where the model, the device or the options do not go."""
+
+    @abstractmethod
     def learn(self, part: Part) -> JSON:
-        """Learn a task, whose new labels are known, and return what is to be said of that."""
+        """Learn a task, its new labels among all, and return what is to be said of that."""
 
     @abstractmethod
     def shares(self, texts: Sequence[str], task: int | None, among: Sequence[int], progress: Progress | None = None) -> Shares:

@@ -8,7 +8,7 @@ from typing import Any
 
 from semvec.continual.task import Scenario
 from semvec.errors import OptionError
-from semvec.finetune.options import FinetuneOptions, HeadKind
+from semvec.finetune.options import FinetuneOptions
 from semvec.types import JSON, Choice, Strategy, check_names
 
 
@@ -70,22 +70,31 @@ STRENGTHS = {ContinualStrategy.EWC: 1e5, ContinualStrategy.ONLINE_EWC: 1e5, Cont
 APART = (Strategy.FULL, Strategy.LAST_N, Strategy.LORA, Strategy.DORA, Strategy.IA3, Strategy.ADAPTER, Strategy.BITFIT)
 """Strategies of fine-tuning under which the encoder without what learnt is the encoder as it was."""
 
-IGNORED = ("many", "knn", "prune", "search", "balanced", "measure", "label_smoothing", "crf", "matryoshka", "hard_negatives")
-"""Options of fine-tuning that do not go with one task after the other."""
+MEMORY = 500
+"""Examples that are remembered, where nobody says how many."""
+
+HEEDED = (
+    *("strategy", "epochs", "batch_size", "learning_rate", "head_learning_rate", "optimizer", "schedule", "warmup"),
+    *("weight_decay", "dropout", "clip", "accumulate", "precision", "seed", "max_tokens", "layers", "pooling"),
+    *("rank", "last_layers", "virtual_tokens", "reduction"),
+)
+"""Options of fine-tuning that a classifier heeds which is not validated, and whose head is linear, as it grows."""
 
 
 @dataclass(frozen=True)
 class ContinualOptions:
     """How a learner goes from task to task.
 
-    ``among`` says which labels a new example is told apart from; None is all seen so far, and those of its task under lwf, ewc
-    and online-ewc, which otherwise unlearn the old ones by being told that no new text has them. ``strength`` is what staying
-    as it was counts for under ewc, online-ewc (λ) and lwf; None is the strategy's own.
+    ``among`` says, in the scenario class, which labels a new example is told apart from; None is all seen so far, and those of
+    its task under lwf, ewc and online-ewc, which otherwise unlearn the old ones by being told that no new text has them. A task
+    of one label is always told apart from all. ``strength`` is what staying as it was counts for under ewc, online-ewc (λ) and
+    lwf; None is the strategy's own.
 
-    ``memory`` is how many examples replay and der remember, by ``selection``. Under der what was said of them (their logits)
-    counts ``alpha`` and their labels ``beta`` (0 is plain DER, more DER++). ``fisher`` says whose labels the Fisher information
-    is of, taken of ``fisher_samples`` examples a task; under online-ewc the earlier one counts ``decay`` of what it did.
-    ``temperature`` softens what was said, under lwf. ``k`` is how many neighbours knn asks.
+    ``memory`` is how many examples replay and der remember, by ``selection``; None is 500, and of a stream in a file a fifth of
+    the first task's examples, where that is less. Under der what was said of them (their logits) counts ``alpha`` and their
+    labels ``beta`` (0 is plain DER, more DER++). ``fisher`` says whose labels the Fisher information is of, taken of
+    ``fisher_samples`` examples a task; under online-ewc the earlier one counts ``decay`` of what it did. ``temperature`` softens
+    what was said, under lwf. ``k`` is how many neighbours knn asks.
 
     ``finetune`` says how a network learns each task: its strategy under adapters is lora where it is left at full.
     """
@@ -94,7 +103,7 @@ class ContinualOptions:
     scenario: Scenario = Scenario.CLASS
     among: Among | None = None
     strength: float | None = None
-    memory: int = 500
+    memory: int | None = None
     selection: Selection = Selection.BALANCED
     alpha: float = 0.5
     beta: float = 0.5
@@ -114,26 +123,35 @@ class ContinualOptions:
             if value is not None and (isinstance(value, bool) or not (isinstance(value, int | float) and low <= value <= high)):
                 raise OptionError(f"{name} must be from {low:g} to {high:g}, not {value!r:.40}")
         for name in ("memory", "fisher_samples", "k"):
-            if not isinstance(getattr(self, name), int):
+            if not isinstance(getattr(self, name), int | None):
                 raise OptionError(f"{name} must be a whole number, not {getattr(self, name)!r:.40}")
         its, plain = self.finetune, FinetuneOptions()
-        if other := next((name for name in IGNORED if getattr(its, name) != getattr(plain, name)), None):
-            raise OptionError(f"{other} does not go with one task after the other")
-        if its.head != HeadKind.LINEAR:
-            raise OptionError("the head of one task after the other is linear: it grows")
-        if self.strategy == ContinualStrategy.ADAPTERS:
-            if its.strategy == Strategy.FULL:
-                object.__setattr__(self, "finetune", replace(its, strategy=Strategy.LORA))
-            elif its.strategy not in APART:
-                raise OptionError(f"adapters: a task's own weights are by {', '.join(APART[1:])}, not by {its.strategy}")
+        others = (one.name for one in fields(its) if one.name not in HEEDED)
+        if other := next((name for name in others if getattr(its, name) != getattr(plain, name)), None):
+            raise OptionError(f"{other} does nothing, or does not go, with one task after the other")
+        if self.among is not None and self.scenario != Scenario.CLASS:
+            raise OptionError(f"among is of the scenario class; in {self.scenario} it is settled")
+        if self.strategy == ContinualStrategy.ADAPTERS and its.strategy not in APART:
+            raise OptionError(f"adapters: a task's own weights are by {', '.join(APART[1:])}, not by {its.strategy}")
 
     @property
     def told_apart(self) -> Among:
         """Which labels a new example is told apart from."""
-        if self.scenario == Scenario.TASK:
-            return Among.TASK
+        if self.scenario != Scenario.CLASS:
+            return Among.TASK if self.scenario == Scenario.TASK else Among.SEEN
         keeps = (*CONSOLIDATING, ContinualStrategy.LWF)
         return self.among or (Among.TASK if self.strategy in keeps else Among.SEEN)
+
+    @property
+    def remembers(self) -> int:
+        """How many examples replay and der remember."""
+        return MEMORY if self.memory is None else self.memory
+
+    @property
+    def taught_by(self) -> FinetuneOptions:
+        """How a network learns a task: under adapters by LoRA where nobody says otherwise."""
+        lora = self.strategy == ContinualStrategy.ADAPTERS and self.finetune.strategy == Strategy.FULL
+        return replace(self.finetune, strategy=Strategy.LORA) if lora else self.finetune
 
     @property
     def counts(self) -> float:

@@ -58,7 +58,9 @@ class Remembering(Method):
         found = []
         for start in range(0, len(texts), AT_ONCE):
             some = list(texts[start : start + AT_ONCE])
-            found.append(normalize(np.asarray(self.encoder.encode(some, level="text").vectors, dtype=np.float32)))
+            found.append(
+                normalize(np.asarray(self.encoder.encode(some, level="text", overflow="windows").vectors, dtype=np.float32))
+            )
             if progress:
                 progress(Step("reading", start + len(some), len(texts), "texts"))
         return np.concatenate(found) if found else np.zeros((0, self.encoder.dim), dtype=np.float32)
@@ -68,8 +70,13 @@ class Remembering(Method):
         place = {label: at for at, label in enumerate(self.labels)}
         return np.array([place[label] for label in labels], dtype=np.int64)
 
+    def check(self, labels: Sequence[str]) -> None:
+        self.encoder.dim  # noqa: B018 (it is loaded)
+
     def learn(self, part: Part) -> JSON:
-        self.take(self.vectors(part.examples.texts, part.progress), self.numbers(part.examples.labels))
+        vectors = self.vectors(part.examples.texts, part.progress)
+        self.know(part.new, part.number)
+        self.take(vectors, self.numbers(part.examples.labels))
         return {"learning": 0}
 
     def take(self, vectors: Rows, numbers: NDArray[np.int64]) -> None:
@@ -150,9 +157,11 @@ class NearestExamples(Remembering):
         able = np.flatnonzero(np.isin(self.owners, list(among)))
         found = np.zeros((len(texts), len(self.labels)))
         if len(texts):
-            places, cosines = nearest(self.vectors(texts, progress), self.kept[able], min(self.options.k, len(able)), "dot")
+            asked = self.vectors(texts, progress)
+            places, cosines = nearest(asked, self.kept[able], min(self.options.k, len(able)), "dot")
             weights = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / SHARP)
             np.add.at(found, (np.arange(len(texts))[:, None], self.owners[able][places]), weights)
+            found[~asked.any(axis=1)] = np.isin(np.arange(len(self.labels)), list(among))  # of nothing nothing can be said
         return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
     def save(self, folder: Path) -> None:

@@ -123,7 +123,14 @@ class ContinualReport:
             return
 
 
-MEASURES = ("average accuracy", "average incremental accuracy", "learning accuracy", "forgetting", "forward transfer")
+MEASURES = (
+    "average accuracy",
+    "average incremental accuracy",
+    "learning accuracy",
+    "forgetting",
+    "backward transfer",
+    "forward transfer",
+)
 
 
 def measures_table(reports: Mapping[str, Sequence[ContinualReport]]) -> str:

@@ -6,13 +6,15 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from semvec.continual.learner import digest_of
-from semvec.continual.options import REPLAYING, ContinualOptions, ContinualStrategy
-from semvec.continual.task import ContinualTask, Scenario, check_test, named_labels, new_labels, split_by_labels
+from semvec.continual.options import MEMORY, REPLAYING, STRENGTHS, ContinualOptions, ContinualStrategy
+from semvec.continual.task import ContinualTask, Scenario, check_test, new_labels, split_by_labels
 from semvec.errors import InputError, MemoryTooLarge, OptionError
+from semvec.finetune.options import FinetuneOptions
 from semvec.text.columns import has_split, split_file
 from semvec.text.examples import read_labelled
 from semvec.types import check_names
@@ -57,7 +59,7 @@ class Stream:
         """Return how ``strategy`` learns with ``seed``."""
         return replace(self.options, strategy=strategy, finetune=self.options.finetune.changed({"seed": seed}))
 
-    @property
+    @cached_property
     def digests(self) -> list[str]:
         """What tells each task from another one."""
         return [digest_of(task) for task in self.tasks]
@@ -88,9 +90,13 @@ def read_stream(file: str | os.PathLike[str]) -> Stream:
         strategies = tuple(ContinualStrategy(one) for one in _several(its, "strategy", "strategies", "replay"))
         seeds = tuple(_seed(one) for one in _several(its, "seed", "seeds", 0))
         tasks = tuple(_tasks(its, place.parent))
+        if options.memory is None:
+            options = replace(options, memory=min(MEMORY, max(1, len(tasks[0].train) // 5)))
         stream = Stream(_model(its, place.parent), tasks, strategies, seeds, options, _flag(its, "repeats"))
         for strategy in strategies:
             stream.options_of(strategy, seeds[0])
+        if options.strength is not None and len({STRENGTHS[one] for one in strategies if one in STRENGTHS}) > 1:
+            raise OptionError("[options] strength: is of another scale for ewc than for lwf; give each a stream of its own")
     except OptionError as error:
         raise type(error)(f"{place}: {error}") from error
     _check(stream, place)
@@ -104,7 +110,14 @@ def _options(its: Mapping[str, Any]) -> ContinualOptions:
             raise OptionError(f"[options] {name}: is said as {elsewhere}, not there")
     if "seed" in finetune:
         raise OptionError("[finetune] seed: is said as seed or seeds, not there")
-    return ContinualOptions.from_json({"scenario": its.get("scenario", "class"), **own, "finetune": finetune})
+    try:
+        FinetuneOptions().changed(finetune)
+    except OptionError as error:
+        raise OptionError(f"[finetune] {error}") from error
+    try:
+        return ContinualOptions.from_json({"scenario": its.get("scenario", "class"), **own, "finetune": finetune})
+    except TypeError as error:
+        raise OptionError(f"[options] {error}") from error
 
 
 def _table(its: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -207,10 +220,8 @@ def _check(stream: Stream, place: Path) -> None:
         except InputError as error:
             raise type(error)(f"{place}: {error}") from error
     examples = sum(len(task.train) for task in stream.tasks)
-    if any(strategy in REPLAYING for strategy in stream.strategies) and stream.options.memory >= examples:
+    if any(strategy in REPLAYING for strategy in stream.strategies) and stream.options.remembers >= examples:
         raise MemoryTooLarge(
-            f"{place}: a memory of {stream.options.memory:,} would hold all {examples:,} examples there are, which is joint"
+            f"{place}: a memory of {stream.options.remembers:,} would hold all {examples:,} examples there are, which is joint"
             " training: take a smaller memory, or the strategy joint"
         )
-    if len(set(named_labels("", known, Scenario.CLASS))) < 2:
-        raise InputError(f"{place}: there are fewer than two labels")

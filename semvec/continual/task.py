@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semvec.errors import InputError, LabelRepeated, OptionError
+from semvec.text.document import flaw
 from semvec.text.examples import LabelledTexts
 from semvec.types import Choice
 
@@ -47,8 +48,11 @@ def new_labels(task: ContinualTask, known: Sequence[str], scenario: Scenario, *,
     Raises `LabelRepeated` where a label comes again in a stream of new labels (unless it ``repeats``, meaning the same),
     `InputError` where one is new in a stream of domains, or there is nothing to learn from.
     """
-    if not len(task.train):
-        raise InputError(f"task {task.name!r:.60}: there is nothing to learn from")
+    check_examples(task.train.texts, task.train.labels, f"task {task.name!r:.60}")
+    if scenario == Scenario.TASK and BETWEEN in task.name:
+        raise InputError(
+            f"task {task.name!r:.60}: in the scenario task its name must not have {BETWEEN!r} in it, which parts it from labels"
+        )
     names = set(named_labels(task.name, task.train.labels, scenario))
     new = tuple(sorted(names - set(known)))
     if not known:
@@ -68,12 +72,29 @@ def new_labels(task: ContinualTask, known: Sequence[str], scenario: Scenario, *,
     return new
 
 
+def check_examples(texts: Sequence[object], labels: Sequence[object], what: str) -> None:
+    """Raise `InputError`, beginning with ``what``, where ``texts`` and ``labels`` are not as many, and texts, all of them."""
+    if isinstance(texts, str) or isinstance(labels, str):
+        raise InputError(f"{what}: lists of texts and of labels are wanted, not a string")
+    if not len(texts):
+        raise InputError(f"{what}: there is nothing in it")
+    if len(texts) != len(labels):
+        raise InputError(f"{what}: there are {len(texts):,} texts and {len(labels):,} labels, and as many of both are wanted")
+    for kind, some in (("text", texts), ("label", labels)):
+        for at, one in enumerate(some):
+            if not isinstance(one, str) or flaw(one):
+                raise InputError(f"{what}: {kind} {at}: {flaw(one) or f'{one!r:.40} is no text'}")
+            if kind == "label" and not one.strip():
+                raise InputError(f"{what}: label {at} is empty")
+    if not any(str(one).strip() for one in texts):
+        raise InputError(f"{what}: its texts are blank, all of them")
+
+
 def check_test(task: ContinualTask, known: Sequence[str], scenario: Scenario) -> None:
     """Raise `InputError` where a label of the test of ``task`` is none of its own, nor (of domains) of those ``known``."""
     if task.test is None:
         return
-    if not len(task.test):
-        raise InputError(f"task {task.name!r:.60}: its test holds nothing")
+    check_examples(task.test.texts, task.test.labels, f"task {task.name!r:.60}, its test")
     able = set(known) if scenario == Scenario.DOMAIN else set(named_labels(task.name, task.train.labels, scenario))
     if unknown := sorted(set(named_labels(task.name, task.test.labels, scenario)) - able):
         raise InputError(f"task {task.name!r:.60}: the label {unknown[0]!r:.60} of its test is in none of its training examples")

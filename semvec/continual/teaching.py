@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,7 +48,8 @@ def widen(tuned: FineTuned, labels: tuple[str, ...], seed: int) -> None:
 def read(tuned: FineTuned, examples: LabelledTexts, part: Part, *, first: bool = False) -> list[Window]:
     """Return what is read of ``examples``; of a frozen encoder what it made of them, standardised by the ``first`` task."""
     windows = tuned.windows(examples, labelled=True)
-    if not tuned.frozen:
+    tuned.check_runs(windows)
+    if not (tuned.frozen and tuned.features_fit(windows)):
         return windows
     windows = tuned.read_once(windows, part.progress)
     if first:
@@ -77,13 +77,13 @@ def noted(
 
 def teach(tuned: FineTuned, windows: list[Window], terms: Terms, part: Part, memory: Sequence[Window] = ()) -> JSON:
     """Teach ``tuned`` what is in ``windows``, with as much of ``memory`` in every batch, and return the history."""
-    seed = seed_of(tuned.options.seed, part.number)
+    seed, epoch = seed_of(tuned.options.seed, part.number), [0]
     options = replace(tuned.options, seed=seed)
 
     def together(some: Sequence[Any]) -> Batch:
         drawn: list[Window] = []
         if memory:
-            rng = np.random.default_rng([seed, *(window.owner for window in some)])
+            rng = np.random.default_rng([seed, epoch[0], *(window.owner for window in some)])
             drawn = [memory[at] for at in rng.permutation(len(memory))[: len(some)]]
         return collate([*some, *drawn], tuned.pad)
 
@@ -92,11 +92,14 @@ def teach(tuned: FineTuned, windows: list[Window], terms: Terms, part: Part, mem
     def never() -> Mapping[str, float]:
         raise AssertionError("nothing is validated: the last step is kept")
 
+    def begins(at: int) -> None:
+        epoch[0] = at
+
+    taught = Taught(tuned.network, terms)
     history = train(
-        Taught(tuned.network, terms), windows, options, lesson, never, tuned.device, collate=together, progress=part.progress
+        taught, windows, options, lesson, never, tuned.device, collate=together, at_epoch=begins, progress=part.progress
     )
     tuned.network.eval()
-    shutil.rmtree(part.folder, ignore_errors=True)
     return {"steps": history["steps"], "losses": history["losses"]}
 
 

@@ -47,7 +47,9 @@ class Tuning(Method):
         self.importance: Importance | None = None
         joint, seed = options.strategy == ContinualStrategy.JOINT, options.finetune.seed
         self.memory = (
-            Memory(ALL if joint else options.memory, options.selection, seed) if joint or options.strategy in REPLAYING else None
+            Memory(ALL if joint else options.remembers, options.selection, seed)
+            if joint or options.strategy in REPLAYING
+            else None
         )
 
     @property
@@ -65,7 +67,11 @@ class Tuning(Method):
             raise InputError("nothing was learnt yet")
         return self.tuned
 
+    def check(self, labels: Sequence[str]) -> None:
+        started(self.model, labels, self.options, self.loading)
+
     def learn(self, part: Part) -> JSON:
+        self.know(part.new, part.number)
         strategy, examples = self.options.strategy, part.examples
         before, said = self.tuned, None
         if strategy == ContinualStrategy.JOINT and self.memory is not None:
@@ -98,7 +104,7 @@ class Tuning(Method):
         return Terms(
             torch.tensor([self.origin[label] for label in self.labels], device=device),
             torch.tensor([label in here for label in self.labels], device=device),
-            apart=its.told_apart == Among.TASK and its.strategy != ContinualStrategy.JOINT,
+            apart=its.told_apart == Among.TASK and its.strategy != ContinualStrategy.JOINT and len(here) > 1,
             own=its.scenario == Scenario.TASK,
             alpha=its.alpha if its.strategy == ContinualStrategy.DER else 0.0,
             beta=its.beta if its.strategy == ContinualStrategy.DER else 1.0,
@@ -171,6 +177,11 @@ class Tuning(Method):
         if self.memory is not None:
             try:
                 self.memory.restore(json.loads((folder / MEMORY).read_text(encoding="utf-8")))
+                if not all(
+                    one.label in self.labels and (one.said is None or len(one.said) <= len(self.labels))
+                    for one in self.memory.kept
+                ):
+                    raise ValueError("it remembers labels that there are not")
             except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
                 raise ModelError(f"{folder / MEMORY}: is missing or damaged ({error!s:.80})") from error
         if self.options.strategy in CONSOLIDATING:
@@ -183,12 +194,10 @@ class Tuning(Method):
                 raise ModelError(f"{folder / IMPORTANCE}: is damaged, or of another network")
 
 
-def started(
-    model: str | os.PathLike[str], labels: Sequence[str], options: ContinualOptions, loading: Loading, *, least: int = 2
-) -> FineTuned:
-    """Return ``model`` with a new head for ``labels``, in their order."""
-    names = [*labels, *(f"{labels[0]} {at}" for at in range(least - len(labels)))]  # a head of one label is made for two
-    tuned = FineTuned.start(Classify(), model, LabelledTexts([""] * len(names), list(names)), options.finetune, loading)
+def started(model: str | os.PathLike[str], labels: Sequence[str], options: ContinualOptions, loading: Loading) -> FineTuned:
+    """Return ``model`` with a new head for ``labels``, of which there are two at least, in their order."""
+    examples = LabelledTexts([""] * len(labels), list(labels))
+    tuned = FineTuned.start(Classify(), model, examples, options.taught_by, loading)
     tuned.config = replace(tuned.config, labels=tuple(labels))
     return tuned
 
@@ -198,7 +207,10 @@ def tensors_of(file: Path, device: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return dict(load_file(file, device=device))
+        found = dict(load_file(file, device=device))
+        if wrong := next((name for name, its in found.items() if its.is_floating_point() and not its.isfinite().all()), None):
+            raise ValueError(f"{wrong} holds numbers that are not finite")
+        return found
     except Exception as error:  # whatever safetensors and torch say of a file that is none
         raise ModelError(f"{file}: is missing or damaged ({str(error).splitlines()[0]:.120})") from error
 

@@ -186,7 +186,13 @@ def _shared(place: Path, model: str | os.PathLike[str], pattern: str, loading: L
 
 
 def check_words(words: Words, examples: LabelledTexts) -> None:
-    """Raise `InputError` where a label of ``examples`` has no words."""
+    """Raise `InputError` where a label of ``examples`` has no words, `OptionError` for words that tell no labels apart."""
+    for label, some in words.items():
+        if isinstance(some, str) or not some:
+            raise OptionError(f"the label {label!r:.60} wants a list of words, and at least one")
+    every = [word for some in words.values() for word in some]
+    if twice := next((word for word in every if every.count(word) > 1), None):
+        raise OptionError(f"the word {twice!r:.60} stands for two labels, or twice for one")
     if without := sorted(set(examples.labels) - set(words)):
         raise InputError(f"the label {without[0]!r:.60} has no words: describe it by labels, as {without[0]}=word")
 

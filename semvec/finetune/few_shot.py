@@ -152,6 +152,8 @@ def fitted(
     """Return a classifier of ``examples``, made in the empty folder ``work``, and what of it learnt."""
     Classify().config(examples, options)  # two labels there must be
     if words is not None:
+        if FewShot(by) != FewShot.AUTO or pairs != PAIRS:
+            raise OptionError("by and pairs do nothing with words for the labels, which are learnt by cloze")
         how: Any = {"pattern": pattern, "options": options, "loading": loading, "work": work, "progress": progress}
         filling = learnt_cloze(model, Classify(), examples, words, **how)
         return filling, {"pairs": 0, "by": "cloze", **dict(zip(("learning", "all"), counted(filling.module), strict=True))}
@@ -183,11 +185,13 @@ def fitted(
 
 
 def _way(by: FewShot | str, texts: int, pairs: int) -> FewShot:
-    """Return what ``texts`` texts are learnt by; without pairs the encoder stays as it is."""
+    """Return what ``texts`` texts are learnt by; where somebody says how many pairs, by these."""
     way = FewShot(by)
+    if way == FewShot.LABELS and pairs != PAIRS:
+        raise OptionError("pairs do nothing by labels: leave them out, or learn by pairs")
     if way != FewShot.AUTO:
         return way
-    return FewShot.LABELS if texts > MANY and pairs else FewShot.PAIRS
+    return FewShot.LABELS if texts > MANY and pairs == PAIRS else FewShot.PAIRS
 
 
 def _by_labels(
@@ -200,7 +204,13 @@ def _by_labels(
     progress: Progress | None,
 ) -> tuple[FineTuned, dict[str, JSON]]:
     """Return a classifier of ``examples`` whose head was fitted, and then learnt on with the encoder."""
-    tuned = FineTuned.start(Classify(), model, examples, replace(options, head_learning_rate=options.learning_rate), loading)
+    tuned = FineTuned.start(
+        Classify(),
+        model,
+        examples,
+        replace(options, head_learning_rate=options.head_learning_rate or options.learning_rate),
+        loading,
+    )
     check_mergeable(tuned.body, tuned.base)
     learning, everything = counted(tuned.module)
     windows = tuned.windows(examples, labelled=True)
@@ -232,7 +242,9 @@ def drawn_pairs(examples: LabelledTexts, most: int, seed: int) -> SimilarTexts:
         drawn.append(list(pairs))
     like, unlike = drawn
     if not like or not unlike:
-        raise InputError("no two different texts have the same label, or none have two, so nothing can be learnt of pairs")
+        raise InputError(
+            "no two different texts have the same label, or none have two, so nothing is learnt of pairs; by labels it is"
+        )
     both = [_again(its, max(len(like), len(unlike))) for its in (like, unlike)]
     found = [*both[0], *both[1]]
     scores = [1.0] * len(both[0]) + [0.0] * len(both[1])

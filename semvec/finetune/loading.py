@@ -37,6 +37,9 @@ def load_model(
         raise ModelError(f"{folder}: looks things up: 'semvec augment predict' and 'semvec augment report' ask it")
     if (folder / "continual.json").is_file():
         raise ModelError(f"{folder}: learns one task after the other: 'semvec predict' and ContinualLearner.load ask it")
+    if (folder / "stream.json").is_file():
+        some = next((path for path in sorted(folder.iterdir()) if (path / "continual.json").is_file()), folder)
+        raise ModelError(f"{folder}: holds the learners of a stream: name one of them, {some}")
     about = read_about(folder)
     try:
         made, name = about["format"], str(about["task"])

@@ -202,8 +202,8 @@ class FineTuned(Tuned):
             raise InputError("the training examples have no token to learn from")
         if self.options.knn:
             check_room(windows, self.network.head.dim)
-        self._try(windows)
-        if self.frozen and self._features_fit(windows):
+        self.check_runs(windows)
+        if self.frozen and self.features_fit(windows):
             windows, asked = self.read_once(windows, progress), self.read_once(asked, progress)
             self._standardise(windows)
         windows = self.learned_from(windows, progress)
@@ -280,7 +280,7 @@ class FineTuned(Tuned):
         progress: Progress | None = None,
     ) -> FineTuned | None:
         probe = cls.start(task, model, lesson.examples, options, loading)
-        if not probe._features_fit(probe.windows(lesson.examples, labelled=False)):
+        if not probe.features_fit(probe.windows(lesson.examples, labelled=False)):
             return None
         probe.learn(lesson, progress)
         return probe
@@ -290,7 +290,7 @@ class FineTuned(Tuned):
         """Whether nothing of the encoder learns."""
         return not any(weight.requires_grad for weight in self.body.parameters())
 
-    def _features_fit(self, windows: Sequence[Window]) -> bool:
+    def features_fit(self, windows: Sequence[Window]) -> bool:
         """Whether what the head reads of ``windows`` can be kept in memory."""
         head = self.network.head
         rows = sum(window.length if head.per_token else window.kept for window in windows)
@@ -307,7 +307,7 @@ class FineTuned(Tuned):
         spread = spread_of(np.concatenate([np.atleast_2d(its) for its in features_of(windows)]))
         self.network.head.standardise(*(torch.from_numpy(its).to(self.device) for its in spread))
 
-    def _try(self, windows: Sequence[Window]) -> None:
+    def check_runs(self, windows: Sequence[Window]) -> None:
         """Raise `OptionError` where the strategy's parts do not fit the model, which only running it says."""
         try:
             self.logits(sorted(windows, key=lambda window: window.length)[:2])

@@ -165,7 +165,7 @@ class FinetuneOptions:
                 check_range(name, getattr(self, name))
         for name in ("layers", "matryoshka"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+                object.__setattr__(self, name, _whole_numbers(name, getattr(self, name)))
         object.__setattr__(self, "prune", schedule_of(self.prune))
         if self.prune and (self.knn or self.strategy != Strategy.FULL):
             raise OptionError("prune: the whole encoder learns to do with fewer tokens (strategy full), and keeps no neighbours")
@@ -184,6 +184,13 @@ class FinetuneOptions:
         """Return the options as JSON."""
         listed = {name: list(value) for name, value in asdict(self).items() if isinstance(value, tuple)}
         return {**asdict(self), **listed, "prune": [list(pair) for pair in self.prune]}
+
+
+def _whole_numbers(name: str, value: object) -> tuple[int, ...]:
+    """Return ``value`` as a tuple of whole numbers; `OptionError` where it is none."""
+    if not isinstance(value, list | tuple) or not all(isinstance(one, int) and not isinstance(one, bool) for one in value):
+        raise OptionError(f"{name} must be a list of whole numbers, not {value!r:.40}")
+    return tuple(value)
 
 
 def schedule_of(pairs: object) -> tuple[tuple[int, float], ...]:
@@ -207,6 +214,8 @@ def check_range(name: str, value: object) -> None:
     low, high = RANGES[name]
     if isinstance(value, bool) or not (isinstance(value, int | float) and low <= value <= high):
         raise OptionError(f"{name} must be from {low:g} to {high:g}, not {value!r:.40}")
+    if name in WHOLE and not isinstance(value, int):
+        raise OptionError(f"{name} must be a whole number, not {value!r:.40}")
 
 
 CHOICES: dict[str, type[Choice]] = {
@@ -219,6 +228,23 @@ CHOICES: dict[str, type[Choice]] = {
     "loss": Loss,
     "head": HeadKind,
 }
+WHOLE = (
+    *(
+        "batch_size",
+        "accumulate",
+        "patience",
+        "seed",
+        "search",
+        "max_tokens",
+        "rank",
+        "last_layers",
+        "virtual_tokens",
+        "reduction",
+    ),
+    *("hard_negatives", "experts", "expert_dim", "decoder_layers", "vocabulary", "target_tokens", "beams"),
+)
+"""Options that are whole numbers."""
+
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (0.001, 10_000),
     "batch_size": (1, 65_536),

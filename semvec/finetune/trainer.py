@@ -94,12 +94,14 @@ class Validated(Trainer):  # type: ignore[misc]
 class Loop(Validated):
     """The loop of a network: batches of windows of like lengths, and the loss that it gives itself."""
 
+    at_epoch: Callable[[int], None] | None = None
+
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
         outputs = model(**inputs)
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return Order(self.train_dataset, self.own_options.batch_size, self.own_options.seed)
+        return Order(self.train_dataset, self.own_options.batch_size, self.own_options.seed, self.at_epoch)
 
 
 class Told(TrainerCallback):  # type: ignore[misc]
@@ -138,19 +140,21 @@ def train(
     *,
     collate: Callable[[Sequence[Any]], Batch],
     renew: Callable[..., Sequence[Item]] | None = None,
+    at_epoch: Callable[[int], None] | None = None,
     progress: Progress | None = None,
 ) -> JSON:
     """Train ``network`` on ``items``, those of ``lesson``, leave it as it was best, and return the history as JSON.
 
     ``collate`` makes a batch of some of them; ``renew`` gives them anew before every epoch but the first, and, told that it is
-    ``inside`` an epoch, where a stopped run goes on there. ``validate`` gives the measures of the network as it is. The history
-    has the loss of some steps, the measures of every look, and which was best.
+    ``inside`` an epoch, where a stopped run goes on there; ``at_epoch`` hears which epoch begins (0 is the first). ``validate``
+    gives the measures of the network as it is. The history has the loss of some steps, the measures of every look, and which
+    was best.
     """
 
     kept = list(items)
 
     def make() -> Any:
-        return Loop(
+        loop = Loop(
             learner=network,
             lesson=lesson,
             validate=validate,
@@ -162,6 +166,8 @@ def train(
             data_collator=collate,
             callbacks=[*callbacks(len(items), options, lesson, progress), *([Renewed(kept, renew, options)] if renew else [])],
         )
+        loop.at_epoch = at_epoch
+        return loop
 
     return run(make, options.seed, lesson)
 
@@ -304,12 +310,14 @@ def learnt(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 class Order(torch.utils.data.Sampler[int]):
     """The order of the items in every epoch, decided by the seed: those of like lengths together, batches by chance."""
 
-    def __init__(self, items: Sequence[Item], batch: int, seed: int) -> None:
-        self.items, self.batch, self.seed, self.epoch = items, batch, seed, 0
+    def __init__(self, items: Sequence[Item], batch: int, seed: int, told: Callable[[int], None] | None = None) -> None:
+        self.items, self.batch, self.seed, self.epoch, self.told = items, batch, seed, 0, told
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next."""
         self.epoch = epoch
+        if self.told:
+            self.told(epoch)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -114,12 +114,15 @@ class BySimilarity(ZeroShotClassifier):
             raise OptionError(f"template {wrong!r:.80} has not one {{}}, where the label's description goes")
         self.encoder = encoder.with_options(level=Level.TEXT, prompt=encoder.options.prompt if prompt is None else prompt)
         said = [template.replace("{}", words) for its in labels.values() for words in its for template in templates]
+        said_bare = self.encoder.encode([words for its in labels.values() for words in its]).floats()
+        bare = np.abs(said_bare).max(axis=1) > 0
+        owners = np.repeat(np.array(list(labels), dtype=object), [len(its) for its in labels.values()])
+        if blank := next((name for name in labels if not bare[owners == name].any()), None):
+            raise InputError(f"the label {blank!r:.60} is described by nothing that the model knows")
         rows = np.repeat(np.arange(len(labels)), [len(its) * len(templates) for its in labels.values()])
         means = np.zeros((len(labels), self.encoder.dim), dtype=np.float64)
         np.add.at(means, rows, normalize(self.encoder.encode(said).floats()))
         self.vectors = normalize(means.astype(np.float32))
-        if blank := next((name for name, row in zip(labels, self.vectors, strict=True) if not row.any()), None):
-            raise InputError(f"the label {blank!r:.60} is described by nothing that the model knows")
 
     def logs(self, texts: Sequence[str]) -> Logs:
         return np.asarray(

@@ -7,12 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from safetensors.torch import load_file
 
 from semvec.continual.learner import ContinualLearner
 from semvec.continual.run import learn_stream
 from semvec.continual.stream import read_stream
-from semvec.errors import InputError, LabelRepeated, MemoryTooLarge, OptionError, OutputError, OutputExists, ResumeMismatch
+from semvec.errors import (
+    InputError,
+    LabelRepeated,
+    MemoryTooLarge,
+    OptionError,
+    OutputError,
+    OutputExists,
+    ResumeMismatch,
+    SemvecError,
+)
 from semvec.text.examples import LabelledTexts
 from semvec.types import Step
 from semvec_cli.main import main
@@ -80,7 +91,7 @@ class Stopped(Exception):
     """Somebody pulled the plug."""
 
 
-@pytest.mark.parametrize("strategy", ["replay", "adapters"])
+@pytest.mark.parametrize("strategy", ["replay", "der", "lwf", "ewc", "adapters"])
 def test_a_stopped_stream_goes_on_in_the_task_it_was_in(
     strategy: str, written: Callable[..., Path], base: Path, tmp_path: Path
 ) -> None:
@@ -110,6 +121,18 @@ def test_a_stopped_stream_goes_on_in_the_task_it_was_in(
     assert steps[0] == 9  # the eighth was in the last checkpoint
     assert again.reports[strategy][0].accuracies == pytest.approx(whole.accuracies, nan_ok=True)
     assert not list((tmp_path / "out").glob("*.part"))
+    one, other = (tmp_path / place / f"{strategy}-0" for place in ("whole", "out"))
+    files = [path.name for path in one.iterdir() if path.suffix == ".safetensors" or path.name == "memory.json"]
+    assert files
+    for name in files:
+        if name == "memory.json":
+            kept = [json.loads((place / name).read_text())["kept"] for place in (one, other)]
+            assert [its["text"] for its in kept[0]] == [its["text"] for its in kept[1]]
+        else:
+            left, right = load_file(one / name), load_file(other / name)
+            assert left.keys() == right.keys()
+            for key, tensor in left.items():
+                torch.testing.assert_close(tensor, right[key], rtol=1e-3, atol=1e-4)
 
 
 def test_a_stream_grows_at_its_end_alone(written: Callable[..., Path], tmp_path: Path) -> None:
@@ -172,6 +195,11 @@ def test_the_labels_of_a_folder_are_split(base: Path, tmp_path: Path) -> None:
         (("[options]", "seeds = [0, -1]\n[options]"), OptionError, "a seed is a whole number"),
         (("[options]", 'repeats = "yes"\n[options]'), OptionError, "true or false"),
         (("[options]", 'scenario = "domain"\n[options]'), InputError, "label 'c' is new"),
+        (("batch_size = 8", "batch_size = 1.5"), OptionError, "whole number"),
+        (("epochs = 3", 'layers = "x"'), OptionError, "list of whole numbers"),
+        (("epochs = 3", "validation = 0.3"), OptionError, "validation does nothing"),
+        (("memory = 20", 'among = "task"\nscenario = "domain"'), OptionError, "said as scenario"),
+        (('["naive", "replay"]\n[options]', '["ewc", "lwf"]\n[options]\nstrength = 3'), OptionError, "another scale"),
     ],
 )
 def test_what_is_wrong_with_a_stream_is_said_before_anything_is_learnt(
@@ -186,3 +214,47 @@ def test_what_is_wrong_with_a_stream_is_said_before_anything_is_learnt(
     assert str(tmp_path) in str(raised.value)
     refused(invoke("continual", str(run), "-o", str(tmp_path / "out")), "")
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_lost_to_a_stream_that_cannot_be_learnt(written: Callable[..., Path], tmp_path: Path) -> None:
+    out, head = tmp_path / "out", HEAD.replace('["naive", "replay"]', '["ncm"]')
+    learn_stream(read_stream(written("ab", "cd", head=head)), out, device="cpu")
+    for wrong in (
+        head.replace('"{base}"', '"nosuch"'),
+        head.replace('["ncm"]', '["naive"]').replace("epochs", "layers = [99]\nepochs"),
+    ):
+        with pytest.raises(SemvecError):
+            learn_stream(read_stream(written("ab", "cd", head=wrong)), out, overwrite=True)
+        with pytest.raises(SemvecError):
+            learn_stream(read_stream(written("ab", "cd", head=wrong)), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert len(ContinualLearner.load(out / "ncm-0").tasks) == 2
+    refused(invoke("predict", str(out), str(tmp_path / "task-ab.tsv")), "name one of them")
+    for mine in (".env", "mine.part/data.csv", "ncm-0/notes.txt", ".git/HEAD"):
+        (out / mine).parent.mkdir(exist_ok=True)
+        (out / mine).write_text("mine")
+        with pytest.raises(OutputExists, match="nothing else is overwritten"):
+            learn_stream(read_stream(written("ab", "cd", head=head)), out, overwrite=True)
+        (out / mine).unlink()
+        if mine in ("mine.part/data.csv", ".git/HEAD"):
+            (out / mine).parent.rmdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    learn_stream(read_stream(written("ab", "cd", head=head)), tmp_path / "link", device="cpu")
+    assert len(ContinualLearner.load(tmp_path / "empty" / "ncm-0").tasks) == 2
+    about = json.loads((out / "ncm-0" / "continual.json").read_text())
+    for name, value in (("accuracies", "x"), ("seconds", "x"), ("untaught", {"task ab": "y"})):
+        tasks = [{**about["tasks"][0], name: value}, *about["tasks"][1:]]
+        (out / "ncm-0" / "continual.json").write_text(json.dumps({**about, "tasks": tasks}))
+        refused(invoke("continual", str(written("ab", "cd", head=head)), "-o", str(out), "--resume"), "damaged")
+
+
+def test_without_a_test_of_every_task_there_is_no_report_and_that_is_said(written: Callable[..., Path], tmp_path: Path) -> None:
+    out, head = tmp_path / "out", HEAD.replace('["naive", "replay"]', '["ncm"]')
+    learn_stream(read_stream(written("ab", "cd", head=head)), out, device="cpu")
+    run = written("ab", "cd", "ef", head=head)
+    run.write_text(run.read_text().replace('test = "task-ef-test.tsv"', ""))
+    lines: list[str] = []
+    learn_stream(read_stream(run), out, device="cpu", resume=True, told=lines.append)
+    assert lines[-1] == "no report: task 'task ef' has no test"
+    assert not (out / "report.json").exists()

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from semvec.encoders.catalog import load_encoder
 from semvec.errors import InputError, OptionError, OutputExists
-from semvec.finetune.few_shot import A_TEXT, MANY, drawn_pairs, few_shot, fitted, shots_of
+from semvec.finetune.few_shot import A_TEXT, MANY, PAIRS, drawn_pairs, few_shot, fitted, shots_of
 from semvec.finetune.loading import load_model
 from semvec.finetune.shots import FEW_SHOT, HEAD, drawn_shots
 from semvec.finetune.tuned import Loading
@@ -206,5 +206,5 @@ def test_many_texts_are_learnt_by_labels_and_few_by_pairs(base: Path, tmp_path: 
         rows = small.texts(count)
         some = LabelledTexts([text for _, text in rows], [label for label, _ in rows])
         (tmp_path / way).mkdir()
-        _, about = fitted(base, some, tmp_path / way, pairs=20, options=quick(epochs=0.1), loading=Loading("cpu"))
+        _, about = fitted(base, some, tmp_path / way, pairs=PAIRS, options=quick(epochs=0.1), loading=Loading("cpu"))
         assert about["by"] == way
