@@ -36,8 +36,8 @@ def continual(run: str, output: str, *, resume: bool, overwrite: bool, device: s
     [finetune]
     epochs = 5
 
-    In the place of [[task]], data = "banking77" and tasks = 7 split the labels of a folder with train and test. repeats = true says
-    that labels which come again mean what they meant; [columns] what label and text are called.
+    In the place of [[task]], data = "banking77" and tasks = 7 split the labels of a folder with train and test. repeats = true
+    says that labels which come again mean what they meant; [columns] what label and text are called.
     In FOLDER is then a learner for every strategy and seed ('semvec predict FOLDER/replay-0 texts.txt'), each with its report
     and the picture of its matrix, and a report of all.
 

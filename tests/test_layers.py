@@ -14,7 +14,7 @@ LAYERS = {
     "semvec.encoders": 2, "semvec.selection": 2, "semvec.index": 2, "semvec.visualise": 2, "semvec.measures": 2,
     "semvec.store": 3, "semvec.finetune": 3,
     "semvec.search": 4, "semvec.continual": 4,
-    "semvec.evaluate": 5, "semvec.explore": 5, "semvec.augment": 5, "semvec.serve": 5,
+    "semvec.evaluate": 5, "semvec.explore": 5, "semvec.augment": 5, "semvec.serve": 5, "semvec.adapters": 5,
     "semvec_cli": 6,
 }  # fmt: skip
 HOMES = {
@@ -25,7 +25,7 @@ HOMES = {
     "psycopg": "semvec/store/postgres", "pymilvus": "semvec/store/milvus", "mteb": "semvec/evaluate/mteb", "datasets": ("semvec/evaluate/mteb", "semvec/finetune/similarity.py"),
     "numba": ("semvec/embeddings/compiled.py", "semvec/encoders/backends/kernels.py", "semvec/index/intrinsics.py", "semvec/index/multi_vector_kernels.py"),
     "llvmlite": ("semvec/embeddings/compiled.py", "semvec/index/intrinsics.py"),
-    "fastapi": "semvec/serve/", "starlette": "semvec/serve/", "uvicorn": "semvec/serve/run.py", "prometheus_client": "semvec/serve/metrics.py", "pydantic": "semvec/serve/asked.py", "orjson": "semvec/serve/",
+    "langchain_core": "semvec/adapters/langchain.py", "fastapi": "semvec/serve/", "starlette": "semvec/serve/", "uvicorn": "semvec/serve/run.py", "prometheus_client": "semvec/serve/metrics.py", "pydantic": "semvec/serve/asked.py", "orjson": "semvec/serve/",
     "openvino": "semvec/encoders/backends/engines.py", "onnxruntime": "semvec/encoders/backends/engines.py",
 }  # fmt: skip
 
