@@ -318,7 +318,12 @@ def few_labels(results: dict[str, Any]) -> list[str]:
             both = [np.array(its) for its in row["accuracies"].values()]
             cells = [f"{100 * its.mean():.1f} ± {100 * its.std(ddof=1):.1f}" for its in (*both, both[1] - both[0])]
             lines.append(f"| {row['set']} ({row['test']:,}) | {' | '.join(cells)} |")
-        lines += ["", f"MiniLM, accuracy, mean and standard deviation of {len(both[0])} draws.", ""]
+        lines += [
+            "",
+            f"MiniLM, accuracy, mean and standard deviation of {len(both[0])} draws. BANKING77, of whose 616 texts 4,000 pairs are a small part, "
+            "is learnt by labels (LP-FT), the others by pairs.",
+            "",
+        ]
     return lines[:-1]
 
 
