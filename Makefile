@@ -1,4 +1,5 @@
 # make demo   what a newcomer wants to see        make test   all tests
+# make docs   the site of the documentation, in build/site (warnings are errors)
 # make check  format, lint, types, layers         make bench  every benchmark (DATA=folder of data sets)
 VENV ?= .venv
 PYTHON ?= python3
@@ -6,7 +7,7 @@ DATA ?= ../shared/data
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format page bench clean
+.PHONY: demo test docs check format page bench clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +33,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+
+docs: $(VENV)/.installed
+	$(PIP) -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -43,6 +44,35 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     for command in commands:
         done = subprocess.run([program, *shlex.split(command)[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    program, done = str(Path(sys.executable).parent / "semvec"), 0
+    for language, block in re.findall(r"^```(sh|python)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        lines = (
+            [[sys.executable, "-c", block]]
+            if language == "python"
+            else [[program, *shlex.split(line)[1:]] for line in block.splitlines()]
+        )
+        for command in lines:
+            its = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert its.returncode == 0, f"{command}: {its.stderr}"
+            done += 1
+    assert done == 13
+
+
+def test_the_site_has_every_page_and_builds(tmp_path: Path) -> None:
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert pages == set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    if importlib.util.find_spec("mkdocstrings") is None:
+        return
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ContinualLearner" in (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
 
 
 def test_links_lead_somewhere() -> None:
