@@ -1,4 +1,4 @@
-"""A customer-service answerer: find the question that was answered before, rank, answer with its source, or say that nobody knows.
+"""A customer-service answerer: find a question that was answered before, rank, answer with its source.
 
 python examples/answer.py examples/faq.tsv "Someone took my card!"
 """
