@@ -384,6 +384,8 @@ def _checked(record: JSON) -> JSON:
         record[name] = {str(key): value for key, value in record[name].items()}
         if not all(isinstance(value, int | float) and isfinite(value) for value in record[name].values()):
             raise ValueError(f"the {name} of task {record['name']!r:.40} are no numbers")
+    if not set(record["accuracies"]) == set(record["tested"]) == set(record["untaught"]):
+        raise ValueError(f"task {record['name']!r:.40} was examined on other tests than it says")
     record["seconds"], record["bytes"] = float(record["seconds"]), int(record["bytes"])
     return record
 
