@@ -33,6 +33,9 @@ TOGETHER = 50
 PATIENT = 30
 """Steps without a better measure before which no training is stopped: an epoch of few examples says little."""
 
+KEPT_EVERY = 100
+"""Steps between two checkpoints, at least, where nothing is looked at: of few examples an epoch is soon done again."""
+
 STEPS_AT_MOST = 1000
 """Steps between two looks at the validation data, at most."""
 
@@ -66,7 +69,7 @@ class Validated(Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = False
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        found = self.validate() if self.lesson.validation is not None else {self.lesson.measure: float(self.state.global_step)}
+        found = self.validate()
         metrics = {f"eval_{name}": value for name, value in found.items()}
         if self.lesson.told:
             self.lesson.told(found[self.lesson.measure])
@@ -228,6 +231,8 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def callbacks(count: int, options: FinetuneOptions, lesson: Lesson, progress: Progress | None) -> list[Any]:
     """Return what stops a training on ``count`` examples early, and tells of it."""
+    if lesson.validation is None:
+        return [Told(lesson.folder, progress)]
     _, look = steps_of(count, options)
     patience = max(options.patience, -(-PATIENT // look))
     return [EarlyStoppingCallback(early_stopping_patience=patience), Told(lesson.folder, progress)]
@@ -248,6 +253,16 @@ def steps_an_epoch(count: int, options: FinetuneOptions) -> int:
 def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str) -> dict[str, Any]:
     """Return Trainer's settings for ``count`` examples."""
     steps, look = steps_of(count, options)
+    looked: dict[str, Any] = {
+        "eval_strategy": "steps",
+        "eval_steps": look,
+        "save_steps": look,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": f"eval_{lesson.measure}",
+        "greater_is_better": True,
+    }
+    if lesson.validation is None:
+        looked = {"eval_strategy": "no", "save_steps": max(look, min(steps, KEPT_EVERY))}
     on_gpu = device.startswith("cuda")
     able = on_gpu and torch.cuda.is_bf16_supported()
     return {
@@ -262,14 +277,9 @@ def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str)
         "max_grad_norm": options.clip,
         "bf16": options.precision == Precision.BF16 or (options.precision == Precision.AUTO and able),
         "use_cpu": device == "cpu",
-        "eval_strategy": "steps",
-        "eval_steps": look,
+        **looked,
         "save_strategy": "steps",
-        "save_steps": look,
         "save_total_limit": 2,
-        "load_best_model_at_end": True,
-        "metric_for_best_model": f"eval_{lesson.measure}",
-        "greater_is_better": True,
         "logging_strategy": "steps",
         "logging_steps": max(1, steps // 100),
         "logging_nan_inf_filter": False,
@@ -355,4 +365,9 @@ def _history(state: Any) -> JSON:
         for its in state.log_history
         if (found := {name.removeprefix("eval_"): value for name, value in its.items() if name.startswith("eval_")})
     ]
-    return {"steps": state.global_step, "best_step": state.best_global_step, "losses": losses, "looks": looks}
+    return {
+        "steps": state.global_step,
+        "best_step": state.best_global_step or state.global_step,
+        "losses": losses,
+        "looks": looks,
+    }

@@ -24,6 +24,7 @@ from semvec.errors import (
     ResumeMismatch,
     SemvecError,
 )
+from semvec.finetune import trainer
 from semvec.text.examples import LabelledTexts
 from semvec.types import Step
 from semvec_cli.main import main
@@ -93,8 +94,9 @@ class Stopped(Exception):
 
 @pytest.mark.parametrize("strategy", ["replay", "der", "lwf", "ewc", "adapters"])
 def test_a_stopped_stream_goes_on_in_the_task_it_was_in(
-    strategy: str, written: Callable[..., Path], base: Path, tmp_path: Path
+    strategy: str, written: Callable[..., Path], base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(trainer, "KEPT_EVERY", 4)
     its = read_stream(written("ab", "cd", "ef", head=HEAD.replace('["naive", "replay"]', f'["{strategy}"]')))
     whole = learn_stream(its, tmp_path / "whole", device="cpu").reports[strategy][0]
     seen: list[int] = []
