@@ -12,6 +12,7 @@ from tables_learning import augment, continual, few_labels, finetune, selection
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 MARKS = ("<!-- quality: made by benchmarks/tables.py -->", "<!-- end -->")
+SCALE = ("<!-- scale -->", "<!-- /scale -->")
 """Between these the README shows the first row of every task."""
 
 HEAD = """# Benchmarks
@@ -372,6 +373,41 @@ def map_frames(results: dict[str, Any]) -> list[str]:
             "scripts when a page is made, embedding-atlas wants a server beside the page: neither makes one file offline."]  # fmt: skip
 
 
+def scale(results: dict[str, Any]) -> list[str]:
+    sizes = [row["size"] for row in results["kept"]]
+    heads = [f"{size:,} texts" for size in sizes]
+    lines = [f"| core-hours (dollars at {results['price']:.2f} each) | {' | '.join(heads)} |", "|---" * 4 + "|"]
+    for row in results["encoding"]:
+        cells = [f"{hours:,.0f} (${hours * results['price']:,.0f})" for hours in row["core_hours"].values()]
+        lines.append(
+            f"| encode {row['kind']} by {row['engine']}, {row['texts_per_core_second']:.0f} a second and core | {' | '.join(cells)} |"
+        )
+    kept = results["kept"]
+
+    def listed(name: str, numbers: list[float], form: str = ",.0f") -> str:
+        return f"| {name} | {' | '.join(format(number, form) for number in numbers)} |"
+
+    lines.append(listed("index (HNSW)", [row["build_core_hours"] for row in kept], ",.1f"))
+    lines += ["", f"| GB, 384 dimensions | {' | '.join(heads)} |", "|---" * 4 + "|"]
+    lines += [listed(f"vectors alone, {name}", [row["vectors_gb"][name] for row in kept]) for name in kept[0]["vectors_gb"]]
+    lines.append(listed("a collection on the disk, float32, with texts and index", [row["disk_gb"] for row in kept]))
+    lines.append(listed("… in memory while it is searched", [row["memory_gb"] for row in kept]))
+    lines += [
+        "",
+        "| k | shards | each gives, for 99.9 % | recalled (by drawing) | of half as many | merging, ms |",
+        "|---" * 6 + "|",
+    ]
+    lines += [
+        f"| {row['k']} | {row['shards']} | {row['fewest']} | {100 * row['recalled']:.2f} % ({100 * row['simulated']:.2f} %) | {100 * row['half']:.1f} % | {row['merge_ms']:.2f} |"
+        for row in results["sharding"]
+    ]
+    return [
+        *lines,
+        "",
+        "Core-hours are in proportion to what was measured with MiniLM on two cores; the price is an assumption. Merging is that of k each.",
+    ]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "parity": ("Are the vectors those of the libraries they come from?", parity),
     "memory": ("Is memory bounded by the batch?", memory),
@@ -408,6 +444,11 @@ def main() -> None:
             where = f"`python benchmarks/{name}.py --data FOLDER`, {record['date']}, {cpu}, {made['cores']} cores, {versions}."
             parts.append("\n".join([f"## {title}", "", *table(record["results"]), "", where, ""]))
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+    computed = json.loads((RESULTS / "scale.json").read_text(encoding="utf-8"))["results"]
+    place = ROOT / "docs" / "scale.md"
+    before, _, rest = place.read_text(encoding="utf-8").partition(SCALE[0])
+    table = "\n".join(scale(computed))
+    place.write_text(f"{before}{SCALE[0]}\n{table}\n{SCALE[1]}{rest.partition(SCALE[1])[2]}", encoding="utf-8")
     found = json.loads((RESULTS / "quality.json").read_text(encoding="utf-8"))["results"]["rows"]
     firsts = list({row["task"]: row for row in reversed(found)}.values())[::-1]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -61,12 +61,12 @@ def information(
             slopes = torch.autograd.grad(sure[label], list(weights.values()), allow_unused=True)
             for name, slope in zip(weights, slopes, strict=True):
                 if slope is not None:
-                    found[name] += slope.float() ** 2 / len(chosen)
+                    found[name].addcmul_(slope.float(), slope.float())
             if progress:
                 progress(Step("asking which weights matter", done, len(chosen), "examples"))
     finally:
         network.train(was)
-    return found
+    return {name: its.div_(max(1, len(chosen))) for name, its in found.items()}
 
 
 def _drawn(sure: Tensor, rng: np.random.Generator) -> int:
