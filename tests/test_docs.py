@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import shutil
@@ -172,3 +173,20 @@ def test_the_words_named_for_the_ladder_stand_where_the_page_says() -> None:
         assert glove.standing(word).rung == semvec.Oov.SUBWORD  # type: ignore[attr-defined]
     assert glove.standing("Thorouhgly") == (("thoroughly",), semvec.Oov.SPELLING)  # type: ignore[attr-defined]
     assert glove.standing("recieve").rung == semvec.Oov.EXACT  # type: ignore[attr-defined]
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    program = str(Path(sys.executable).parent / "semvec")
+    for words, wanted in (
+        ("semvec contin", "continual"),
+        ("semvec encode --resu", "--resume"),
+        ("semvec finetune clas", "classify"),
+    ):
+        environment = {
+            **os.environ,
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+            "_SEMVEC_COMPLETE": "bash_complete",
+        }
+        done = subprocess.run([program], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [f"plain,{wanted}"]
