@@ -18,7 +18,7 @@ LAYERS = {
     "semvec_cli": 6,
 }  # fmt: skip
 HOMES = {
-    "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "skeletoken": "semvec/encoders/pieces.py", "umap": "semvec/visualise/umap.py", "matplotlib": ("semvec/visualise/draw.py", "semvec/visualise/curves.py"), "adjustText": "semvec/visualise/draw.py", "openTSNE": "semvec/visualise/tsne.py", "pacmap": "semvec/visualise/pacmap.py", "click": "cli/", "tqdm": "cli/",
+    "gensim": "semvec/encoders/word", "faiss": "semvec/index/faiss", "model2vec": "semvec/encoders/distill", "skeletoken": "semvec/encoders/pieces.py", "umap": "semvec/visualise/umap.py", "matplotlib": ("semvec/visualise/draw.py", "semvec/visualise/curves.py", "semvec/visualise/fonts.py"), "adjustText": "semvec/visualise/draw.py", "openTSNE": "semvec/visualise/tsne.py", "pacmap": "semvec/visualise/pacmap.py", "click": "cli/", "tqdm": "cli/",
     "sentence_transformers": ("semvec/encoders/", "semvec/finetune/"), "transformers": ("semvec/encoders/", "semvec/finetune/"), "torch": ("semvec/encoders/", "semvec/finetune/", "semvec/selection/", "semvec/augment/crossed.py", "semvec/augment/joint.py", "semvec/continual/"),
     "peft": ("semvec/encoders/tuned.py", "semvec/finetune/strategies.py"), "optuna": "semvec/finetune/search.py", "sacrebleu": "semvec/measures/translation.py",
     "chromadb": "semvec/store/chroma", "lancedb": "semvec/store/lance", "qdrant_client": "semvec/store/qdrant.py", "qdrant_edge": "semvec/store/qdrant_edge",

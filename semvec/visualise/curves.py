@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semvec.errors import MissingExtra
+from semvec.visualise.fonts import fonts_here, letters_told
 
 SIZE, DPI = (7.0, 4.0), 150
 MANY = 40
@@ -159,6 +160,11 @@ def _figure(size: tuple[float, float], down: int = 1, across: int = 1) -> tuple[
 
 
 def _png(figure: Any) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
+    from matplotlib.text import Text
+
+    stream, fonts = io.BytesIO(), fonts_here()
+    for text in figure.findobj(Text):
+        text.set_fontfamily(fonts)
+    with letters_told():
+        figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()

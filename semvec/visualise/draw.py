@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semvec.errors import LettersMissing, MissingExtra, OptionError
+from semvec.errors import MissingExtra, OptionError
 from semvec.types import Choice
 from semvec.visualise.column import COLOURS, GREY, SCALE, Column
+from semvec.visualise.fonts import fonts_here, letters_told
 from semvec.visualise.map import MOSTLY, Map, View
 
 FORMATS = ("png", "svg", "pdf")
@@ -23,17 +21,6 @@ LABELS, LEGEND, SHORT = 60, 20, 40
 
 VECTORS = 20_000
 """From so many points on those of an SVG or a PDF become one picture in it."""
-
-FONTS = (
-    "DejaVu Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Micro Hei",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Arial Unicode MS",
-)
-"""Fonts that are looked through for a letter, those of them that are there."""
 
 
 class Theme(Choice):
@@ -61,11 +48,9 @@ def draw(
     check_able()
     from matplotlib import rc_context
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import get_font_names
 
-    fonts = [name for name in FONTS if name in get_font_names()]
     settings = {
-        "font.family": fonts,
+        "font.family": fonts_here(),
         "svg.hashsalt": "semvec",
         "text.color": ink,
         "axes.labelcolor": ink,
@@ -74,7 +59,7 @@ def draw(
         "pdf.fonttype": 42,
         "text.parse_math": False,
     }
-    with rc_context(settings), _plain_warnings():
+    with rc_context(settings), letters_told():
         figure = Figure(
             figsize=(size * len(its.views) + 2.2 * (its.colour is not None), size), facecolor=ground, layout="constrained"
         )
@@ -85,18 +70,6 @@ def draw(
         about = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
         figure.savefig(made, format=form, dpi=dpi, metadata=about, facecolor=ground)
     return made.getvalue()
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Say in one line of semvec's own that letters are missing, and nothing else that matplotlib warns of."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        yield
-    if missing := {str(its.message).partition("Glyph ")[2].partition(" ")[0] for its in said if "Glyph" in str(its.message)}:
-        letters = "".join(chr(int(code)) for code in sorted(missing)[:20] if code.isdigit())
-        advice = f"no font here has {letters!r}: a font such as Noto Sans CJK has more"
-        warnings.warn(LettersMissing(advice), stacklevel=3)
 
 
 def check_able() -> None:
