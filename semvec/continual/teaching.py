@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from semvec.finetune.heads import Batch
 from semvec.finetune.model import FineTuned
 from semvec.finetune.neighbours import spread_of
 from semvec.finetune.network import Network
-from semvec.finetune.trainer import learnt, train
+from semvec.finetune.trainer import learnt, train, unvalidated
 from semvec.finetune.tuned import Lesson
 from semvec.finetune.windows import Window, collate
 from semvec.text.examples import LabelledTexts
@@ -89,15 +89,12 @@ def teach(tuned: FineTuned, windows: list[Window], terms: Terms, part: Part, mem
 
     lesson = Lesson(part.examples, None, "steps", part.folder, part.resume)
 
-    def never() -> Mapping[str, float]:
-        raise AssertionError("nothing is validated: the last step is kept")
-
     def begins(at: int) -> None:
         epoch[0] = at
 
     taught = Taught(tuned.network, terms)
     history = train(
-        taught, windows, options, lesson, never, tuned.device, collate=together, at_epoch=begins, progress=part.progress
+        taught, windows, options, lesson, unvalidated, tuned.device, collate=together, at_epoch=begins, progress=part.progress
     )
     tuned.network.eval()
     return {"steps": history["steps"], "losses": history["losses"]}

@@ -28,7 +28,7 @@ from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import prepare, settled
 from semvec.finetune.task import Answer, HeadConfig
-from semvec.finetune.trainer import train
+from semvec.finetune.trainer import train, unvalidated
 from semvec.finetune.tuned import Lesson, Loading, Tuned, damage_told, encoder_now, named
 from semvec.text.examples import LabelledTexts
 from semvec.types import JSON, Progress, Strategy
@@ -151,10 +151,7 @@ class ClozeTuned(Tuned):
             mask = (torch.arange(longest) < lengths[:, None]).long()
             return {"ids": ids, "mask": mask, "labels": torch.tensor([gap.label for gap in some])}
 
-        def never() -> Mapping[str, float]:
-            raise AssertionError("all examples are learnt from, and none are looked at")
-
-        history = train(filling, gaps, self.options, lesson, never, self.device, collate=together, progress=progress)
+        history = train(filling, gaps, self.options, lesson, unvalidated, self.device, collate=together, progress=progress)
         self.cloze.model.eval()
         self.encoder = encoder_now(self.encoder, self.body)
         return history

@@ -24,7 +24,7 @@ from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import PLANS, prepare, settled
 from semvec.finetune.task import Answer, Examples, HeadConfig, HeadTask, Logits
 from semvec.finetune.tasks import USES
-from semvec.finetune.trainer import train
+from semvec.finetune.trainer import train, unvalidated
 from semvec.finetune.tuned import NO_NEIGHBOURS, Lesson, Loading, Tuned, damage_told, encoder_now, named
 from semvec.finetune.windows import Reader, Window, collate
 from semvec.measures.intervals import Outcome
@@ -229,11 +229,10 @@ class FineTuned(Tuned):
     def taught(self, windows: list[Window], lesson: Lesson, progress: Progress | None = None) -> JSON:
         """Learn labelled ``windows`` of a lesson without validation from what it is now, and return the history."""
 
-        def never() -> Mapping[str, float]:
-            raise AssertionError("nothing is validated: the last step is kept")
-
         together = partial(collate, pad=self.pad)
-        history = train(self.network, windows, self.options, lesson, never, self.device, collate=together, progress=progress)
+        history = train(
+            self.network, windows, self.options, lesson, unvalidated, self.device, collate=together, progress=progress
+        )
         self.network.eval()
         if not self.frozen:
             self.encoder = encoder_now(self.encoder, self.body, self.plain_body)

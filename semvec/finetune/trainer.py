@@ -24,6 +24,13 @@ from semvec.finetune.tuned import Lesson
 from semvec.types import JSON, Progress, Step
 
 Validate = Callable[[], Mapping[str, float]]
+
+
+def unvalidated() -> Mapping[str, float]:
+    """Stand where measures are wanted in a lesson without validation data: it is never asked."""
+    raise AssertionError("nothing is validated: the last step is kept")
+
+
 LEARNT, WHOLE = "learnt.safetensors", "whole"
 """Files of a checkpoint: what had been learnt, and the sign that it was written to its end."""
 
