@@ -352,7 +352,9 @@ def continual(results: dict[str, Any]) -> list[str]:
             "s",
             "kept",
         ]
-        lines += [f"**{title}**", "", f"| | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+        counts = sorted({sum(name == strategy for name, _ in by_seed) for strategy in strategies})
+        seeds = "one seed" if counts == [1] else f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else f"{counts[0]} seeds"
+        lines += [f"**{title}** ({seeds})", "", f"| | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
         for strategy in strategies:
             its = {seed: row for (name, seed), row in by_seed.items() if name == strategy}
             ends = {seed: 100 * float(np.mean(_ends(row))) for seed, row in its.items()}
@@ -369,7 +371,11 @@ def continual(results: dict[str, Any]) -> list[str]:
                     for name in ("learning accuracy", "forgetting")
                 ),
                 _mean_of(less)
-                + (", no more than the spread" if less and np.mean(less) <= np.std(less, ddof=1 if len(less) > 1 else 0) else ""),
+                + (
+                    ", no more than the spread"
+                    if len(less) > 1 and np.mean(less) <= np.std(less, ddof=1 if len(less) > 1 else 0)
+                    else ""
+                ),
                 _mean_of([100 * its["forward transfer"] for its in measures if its.get("forward transfer") is not None]),
                 f"{np.mean([np.sum(row['seconds']) for row in its.values()]):,.0f}",
                 _mb(max(row["kept"][-1] for row in its.values())) if measures[0] else "all texts",
