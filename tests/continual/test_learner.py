@@ -72,13 +72,13 @@ def test_what_is_stored_says_the_same_and_goes_on_the_same(strategy: str, scenar
 
 def test_naive_training_forgets_and_what_is_replayed_stays(base: Path) -> None:
     found = {}
-    for strategy in ("naive", "replay", "der", "ewc", "joint"):
+    for strategy in ("naive", "replay", "ewc", "joint"):
         its = learner(base, strategy, epochs=6, **({"strength": 1e6, "fisher_samples": 48} if strategy == "ewc" else {}))
-        for task in stream("ab", "cd", "ef", count=96):
+        for task in stream("ab", "cd", "ef", count=80):
             its.learn(task)
         found[strategy] = its.report().measures
     assert found["naive"]["forgetting"] > 0.6  # type: ignore[operator]
-    for strategy in ("replay", "der", "joint"):
+    for strategy in ("replay", "joint"):
         assert found[strategy]["forgetting"] < 0.3  # type: ignore[operator]
         assert found[strategy]["average accuracy"] > found["naive"]["average accuracy"] + 0.3  # type: ignore[operator]
     assert found["ewc"]["forgetting"] < found["naive"]["forgetting"]  # type: ignore[operator]
