@@ -373,6 +373,19 @@ def map_frames(results: dict[str, Any]) -> list[str]:
             "scripts when a page is made, embedding-atlas wants a server beside the page: neither makes one file offline."]  # fmt: skip
 
 
+def serve(results: dict[str, Any]) -> list[str]:
+    memory = results["memory_mb"]
+    return [
+        "| clients at once | texts a request | texts a second | of the library called directly | ms a request, median, 99th percentile | lost | wrong | MB at first, at most |",
+        "|---" * 8 + "|",
+        f"| {results['clients']} | {results['texts']} | {results['texts_per_s']:.0f} | {results['ratio']:.2f} | {results['p50_ms']:.0f}, {results['p99_ms']:.0f} | "
+        f"{results['lost']} | {results['wrong']} | {memory[0]:,}, {max(memory):,} |",
+        "",
+        f"{results['seconds']:.0f} seconds, sentences, MiniLM; the clients run on the same two cores. The library encodes {results['library_texts_per_s']:.0f} texts a "
+        "second, asked for as many at once as wait at the server.",
+    ]
+
+
 def scale(results: dict[str, Any]) -> list[str]:
     sizes = [row["size"] for row in results["kept"]]
     heads = [f"{size:,} texts" for size in sizes]
@@ -425,6 +438,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "augment": ("Does looking things up help?", augment),
     "few_labels": ("How far do few labels go, or none?", few_labels),
     "continual": ("One task after the other: what is forgotten, and what helps?", continual),
+    "serve": ("What does a server cost beside the library?", serve),
     "quality": ("How good are the bundled models?", quality),
     "evaluators": ("Does semvec evaluate as others do on the same files?", evaluators),
     "mteb_check": ("Does MTEB find the same through the adapter as through its own wrapper?", mteb_check),

@@ -21,7 +21,7 @@ from semvec_cli.choices import one_of
     "--keys-file", metavar="FILE", help="API keys, one a line.  [default: those in SEMVEC_API_KEYS; none: all are let in]"
 )
 @click.option("--overflow", type=one_of(Overflow), default="error", help="What becomes of a text longer than the model reads.")
-@click.option("--batch-tokens", type=click.IntRange(1), default=16_384, help="Computed at once, of several requests together.")
+@click.option("--batch-tokens", type=click.IntRange(1), default=4096, help="Computed at once, of several requests together.")
 @click.option("--queue-tokens", type=click.IntRange(1), default=500_000, help="May wait; beyond that 429 is answered.")
 @click.option("--max-texts", type=click.IntRange(1), default=2048, help="Texts a request.")
 @click.option("--max-tokens", type=click.IntRange(1), default=300_000, help="Tokens a request.")

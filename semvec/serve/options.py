@@ -18,7 +18,7 @@ class ServeOptions:
     reads all of it. ``keys`` are those of which a client must have one; none: everybody is let in.
     """
 
-    batch_tokens: int = 16_384
+    batch_tokens: int = 4096
     queue_tokens: int = 500_000
     max_body: int = 32 << 20
     max_texts: int = 2048
