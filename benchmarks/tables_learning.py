@@ -362,6 +362,9 @@ def continual(results: dict[str, Any]) -> list[str]:
             naive = {seed: row["measures"] for (name, seed), row in by_seed.items() if name == "naive"}
             both = [seed for seed in its if seed in naive] if strategy not in ("naive", "joint") else []
             measures = [row.get("measures", {}) for row in its.values()]
+            times = [
+                float(np.sum(row["seconds"])) for row in its.values() if row["seconds"] is not None
+            ]  # None: it was stopped meanwhile
             less = [100 * (naive[seed]["forgetting"] - its[seed]["measures"]["forgetting"]) for seed in both]
             cells = [
                 _mean_of(list(ends.values())),
@@ -377,7 +380,7 @@ def continual(results: dict[str, Any]) -> list[str]:
                     else ""
                 ),
                 _mean_of([100 * its["forward transfer"] for its in measures if its.get("forward transfer") is not None]),
-                f"{np.mean([np.sum(row['seconds']) for row in its.values()]):,.0f}",
+                f"{min(times):,.0f}" if times else "–",
                 _mb(max(row["kept"][-1] for row in its.values())) if measures[0] else "all texts",
             ]
             lines.append(f"| {strategy} | {' | '.join(cells)} |")
