@@ -71,8 +71,9 @@ def predict(model: str, input: str, **options: Any) -> None:
     if output is not None:
         check_outputs([output], [input], overwrite=options["overwrite"])
     loading = {name: options[name] for name in ("device", "trust_pickle", "trust_remote_code")}
-    tuned = _learner(model, options["task"], loading) if (Path(model) / LEARNER).is_file() else load_model(model, **loading)
-    if options["task"] is not None and not (Path(model) / LEARNER).is_file():
+    learns_on = (Path(model) / LEARNER).is_file()
+    tuned = _learner(model, options["task"], loading) if learns_on else load_model(model, **loading)
+    if options["task"] is not None and not learns_on:
         raise click.UsageError("--task goes with what 'semvec continual' made")
     if form == "conll" and tuned.task.name != "tag":
         raise click.UsageError(f"--format conll is for tag, and {model} does {tuned.task.name}")

@@ -207,8 +207,8 @@ class Joint(FineTuned):
             kept.append(its.read(features))
         return kept
 
-    def _standardise(self, windows: Sequence[Window]) -> None:
-        super()._standardise([replace(its, inputs={FEATURES: its.inputs[FEATURES][its.inputs[COUNTS] > 0]}) for its in windows])
+    def standardise(self, windows: Sequence[Window]) -> None:
+        super().standardise([replace(its, inputs={FEATURES: its.inputs[FEATURES][its.inputs[COUNTS] > 0]}) for its in windows])
 
 
 def check_alike(encoder: Encoder, hidden: int) -> None:

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from semvec.continual.options import ContinualOptions
 from semvec.errors import ModelError
+from semvec.finetune.tuned import Loading
 from semvec.text.examples import LabelledTexts
 from semvec.types import JSON, Progress
 
@@ -41,8 +43,8 @@ class Method(ABC):
     can_add: ClassVar[bool] = False
     """Whether examples are taken in without training."""
 
-    def __init__(self, options: ContinualOptions) -> None:
-        self.options = options
+    def __init__(self, options: ContinualOptions, model: str, loading: Loading) -> None:
+        self.options, self.model, self.loading = options, model, loading
         self.labels: tuple[str, ...] = ()
         self.origin: dict[str, int] = {}
 
@@ -103,13 +105,16 @@ def softmax_among(logits: NDArray[Any], among: Sequence[int]) -> Shares:
     return shares
 
 
-def arrays_of(file: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays in ``file``; `ModelError` where it is missing or damaged."""
-    from safetensors.numpy import load_file
+def tensors_of(file: Path, device: str) -> dict[str, Tensor]:
+    """Return the tensors in ``file``; `ModelError` where it is missing or damaged."""
+    from safetensors.torch import load_file
 
     try:
-        return dict(load_file(file))
-    except Exception as error:  # whatever safetensors says of a file that is none
+        found = dict(load_file(file, device=device))
+        if wrong := next((name for name, its in found.items() if its.is_floating_point() and not its.isfinite().all()), None):
+            raise ValueError(f"{wrong} holds numbers that are not finite")
+        return found
+    except Exception as error:  # whatever safetensors and torch say of a file that is none
         raise ModelError(f"{file}: is missing or damaged ({str(error).splitlines()[0]:.120})") from error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from semvec.continual.task import Scenario
 from semvec.errors import OptionError
-from semvec.finetune.options import FinetuneOptions
+from semvec.finetune.options import FinetuneOptions, check_within
 from semvec.types import JSON, Choice, Strategy, check_names
 
 
@@ -118,13 +118,9 @@ class ContinualOptions:
         for name, kind in CHOICES.items():
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, kind(getattr(self, name)))
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not (isinstance(value, int | float) and low <= value <= high)):
-                raise OptionError(f"{name} must be from {low:g} to {high:g}, not {value!r:.40}")
-        for name in ("memory", "fisher_samples", "k"):
-            if not isinstance(getattr(self, name), int | None):
-                raise OptionError(f"{name} must be a whole number, not {getattr(self, name)!r:.40}")
+        for name, range_ in RANGES.items():
+            if getattr(self, name) is not None:
+                check_within(name, getattr(self, name), range_, whole=name in WHOLE)
         its, plain = self.finetune, FinetuneOptions()
         others = (one.name for one in fields(its) if one.name not in HEEDED)
         if other := next((name for name in others if getattr(its, name) != getattr(plain, name)), None):
@@ -179,6 +175,7 @@ CHOICES: dict[str, type[Choice]] = {
     "selection": Selection,
     "fisher": Fisher,
 }
+WHOLE = ("memory", "fisher_samples", "k")
 RANGES: dict[str, tuple[float, float]] = {
     "strength": (0, 1e12),
     "memory": (1, 10_000_000),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from semvec.continual.method import Method, Part, Shares, arrays_of, softmax_among
-from semvec.continual.options import ContinualOptions, ContinualStrategy
+from semvec.continual.method import Method, Part, Shares, softmax_among, tensors_of
+from semvec.continual.options import ContinualStrategy
 from semvec.embeddings.similarity import nearest
 from semvec.embeddings.transforms import normalize
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
 from semvec.errors import InputError, ModelError
-from semvec.finetune.tuned import Loading
 from semvec.types import JSON, Progress, Step
 
 SHARP = 0.05
@@ -34,10 +33,6 @@ class Remembering(Method):
     """What nearest-class-mean and nearest-neighbour classifiers have in common: the ``encoder``, and how texts become vectors."""
 
     can_add = True
-
-    def __init__(self, options: ContinualOptions, model: str | os.PathLike[str], loading: Loading) -> None:
-        super().__init__(options)
-        self.model, self.loading = model, loading
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -79,17 +74,17 @@ class Remembering(Method):
         self.take(vectors, self.numbers(part.examples.labels))
         return {"learning": 0}
 
+    @abstractmethod
     def take(self, vectors: Rows, numbers: NDArray[np.int64]) -> None:
         """Take in ``vectors`` (rows, dim) of labels ``numbers`` (rows,)."""
-        raise NotImplementedError
 
     def read(self, folder: Path, dim: int, *names: str) -> list[NDArray[np.float32]]:
         """Return the arrays ``names`` that lie in ``folder``, the first with ``dim`` numbers a row; else `ModelError`."""
         file = folder / VECTORS
-        arrays = arrays_of(file)
+        arrays = tensors_of(file, "cpu")
         try:
-            found = [arrays[name] for name in names]
-            if found[0].ndim != 2 or found[0].shape[1] != dim or not np.isfinite(found[0]).all():
+            found = [arrays[name].numpy() for name in names]
+            if found[0].ndim != 2 or found[0].shape[1] != dim:
                 raise ValueError("other vectors than this encoder's")
         except (ValueError, KeyError) as error:
             raise ModelError(f"{file}: is missing or damaged ({error!s:.80})") from error

@@ -66,8 +66,7 @@ class Taught(nn.Module):
 
     def _stays(self, logits: Tensor, said: Tensor, replayed: Tensor) -> Tensor:
         """Return what it costs that the logits are not those that were ``said``."""
-        terms, there, zero = self.terms, ~said.isnan(), logits.new_zeros(())
-        cost = zero
+        terms, there, cost = self.terms, ~said.isnan(), logits.new_zeros(())
         old = there & replayed[:, None]
         if terms.alpha and old.any():
             cost = cost + terms.alpha * ((logits - said)[old] ** 2).mean()

@@ -13,10 +13,10 @@ from torch import nn
 
 from semvec.continual.method import Part
 from semvec.continual.taught import REPLAYED, SAID, Taught, Terms
+from semvec.errors import InputError
 from semvec.finetune.chance import seeded
 from semvec.finetune.heads import Batch
 from semvec.finetune.model import FineTuned
-from semvec.finetune.neighbours import spread_of
 from semvec.finetune.network import Network
 from semvec.finetune.trainer import learnt, train, unvalidated
 from semvec.finetune.tuned import Lesson
@@ -53,30 +53,25 @@ def read(tuned: FineTuned, examples: LabelledTexts, part: Part, *, first: bool =
         return windows
     windows = tuned.read_once(windows, part.progress)
     if first:
-        tuned.network.head.standardise(
-            *(torch.from_numpy(its).to(tuned.device) for its in spread_of(np.stack([one.inputs["features"] for one in windows])))
-        )
+        tuned.standardise(windows)
     return windows
 
 
-def noted(
-    windows: Sequence[Window], said: Sequence[NDArray[np.float32] | None] | None, labels: int, *, replayed: bool
-) -> list[Window]:
+def noted(windows: Sequence[Window], said: Sequence[NDArray[np.float32] | None], labels: int, *, replayed: bool) -> list[Window]:
     """Return ``windows`` with what was ``said`` of each example (None: nothing), filled up to so many ``labels``."""
     made = []
     for window in windows:
-        more: dict[str, NDArray[Any]] = {REPLAYED: np.array(float(replayed), dtype=np.float32)}
-        if said is not None:
-            row, its = np.full(labels, np.nan, dtype=np.float32), said[window.owner]
-            if its is not None:
-                row[: len(its)] = its
-            more[SAID] = row
-        made.append(replace(window, inputs={**window.inputs, **more}))
+        row, its = np.full(labels, np.nan, dtype=np.float32), said[window.owner]
+        if its is not None:
+            row[: len(its)] = its
+        made.append(replace(window, inputs={**window.inputs, REPLAYED: np.array(float(replayed), dtype=np.float32), SAID: row}))
     return made
 
 
 def teach(tuned: FineTuned, windows: list[Window], terms: Terms, part: Part, memory: Sequence[Window] = ()) -> JSON:
     """Teach ``tuned`` what is in ``windows``, with as much of ``memory`` in every batch, and return the history."""
+    if not windows:
+        raise InputError(f"task {part.name!r:.60}: its texts have no token to learn from")
     seed, epoch = seed_of(tuned.options.seed, part.number), [0]
     options = replace(tuned.options, seed=seed)
 

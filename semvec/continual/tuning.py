@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,17 +14,15 @@ from torch import Tensor
 
 from semvec.continual.fisher import Importance, information, learning
 from semvec.continual.memory import Memory, Remembered
-from semvec.continual.method import Method, Part, Shares, softmax_among, unlabelled
+from semvec.continual.method import Part, Shares, softmax_among, tensors_of
 from semvec.continual.options import CONSOLIDATING, REPLAYING, Among, ContinualOptions, ContinualStrategy
 from semvec.continual.task import Scenario
 from semvec.continual.taught import Terms
 from semvec.continual.teaching import noted, read, seed_of, state_of, teach, widen
-from semvec.errors import InputError, ModelError
-from semvec.finetune.classify import Classify
-from semvec.finetune.model import FineTuned
+from semvec.continual.training import Training, put, started
+from semvec.errors import ModelError
 from semvec.finetune.network import Network
 from semvec.finetune.strategies import counted
-from semvec.finetune.task import mean_by_owner
 from semvec.finetune.tuned import Loading
 from semvec.finetune.windows import Window
 from semvec.text.examples import LabelledTexts
@@ -37,13 +33,11 @@ ALL = 10_000_000
 """Examples that joint training keeps, at most."""
 
 
-class Tuning(Method):
+class Tuning(Training):
     """One network, started from ``model`` at the first task."""
 
-    def __init__(self, options: ContinualOptions, model: str | os.PathLike[str], loading: Loading) -> None:
-        super().__init__(options)
-        self.model, self.loading = model, loading
-        self.tuned: FineTuned | None = None
+    def __init__(self, options: ContinualOptions, model: str, loading: Loading) -> None:
+        super().__init__(options, model, loading)
         self.importance: Importance | None = None
         joint, seed = options.strategy == ContinualStrategy.JOINT, options.finetune.seed
         self.memory = (
@@ -52,28 +46,11 @@ class Tuning(Method):
             else None
         )
 
-    @property
-    def weights(self) -> str:
-        return str(self.taught.base.weights)
-
-    @property
-    def device(self) -> str:
-        return self.taught.device
-
-    @property
-    def taught(self) -> FineTuned:
-        """The network; `InputError` where nothing was learnt yet."""
-        if self.tuned is None:
-            raise InputError("nothing was learnt yet")
-        return self.tuned
-
-    def check(self, labels: Sequence[str]) -> None:
-        started(self.model, labels, self.options, self.loading)
-
     def learn(self, part: Part) -> JSON:
         self.know(part.new, part.number)
         strategy, examples = self.options.strategy, part.examples
-        before, said = self.tuned, None
+        before = self.tuned
+        said: list[NDArray[np.float32]] | None = None
         if strategy == ContinualStrategy.JOINT and self.memory is not None:
             self.memory.add(Remembered(text, label) for text, label in zip(examples.texts, examples.labels, strict=True))
             examples, before = _examples(self.memory.kept), None
@@ -82,11 +59,9 @@ class Tuning(Method):
         else:
             tuned = before
             if strategy == ContinualStrategy.LWF:
-                said = self._said(examples, part.progress)
+                said = list(self.logits(examples.texts, part.progress))
             widen(tuned, self.labels, seed_of(tuned.options.seed, part.number))
         windows = read(tuned, examples, part, first=before is None)
-        if not windows:
-            raise InputError(f"task {part.name!r:.60}: its texts have no token to learn from")
         terms, memory = self._terms(part), self._remembered(part)
         if said is not None or memory:
             windows = noted(windows, [None] * len(examples) if said is None else said, len(self.labels), replayed=False)
@@ -121,16 +96,15 @@ class Tuning(Method):
         windows = read(self.taught, _examples(kept), part)
         return noted(windows, [one.said for one in kept], len(self.labels), replayed=True)
 
-    def _said(self, examples: LabelledTexts, progress: Progress | None) -> list[NDArray[np.float32]]:
-        """Return the logits of every example, as the network is now (labels so far,)."""
-        windows = self.taught.windows(unlabelled(examples.texts), labelled=False)
-        return list(mean_by_owner(self.taught.logits(windows, progress), windows, len(examples)))
-
     def _afterwards(self, part: Part, examples: LabelledTexts, terms: Terms) -> None:
         """Keep of a task that was learnt what later ones want."""
         its, tuned = self.options, self.taught
         if its.strategy in REPLAYING and self.memory is not None:
-            said = self._said(examples, part.progress) if its.strategy == ContinualStrategy.DER else [None] * len(examples)
+            said = (
+                list(self.logits(examples.texts, part.progress))
+                if its.strategy == ContinualStrategy.DER
+                else [None] * len(examples)
+            )
             rows = np.random.default_rng(seed_of(its.finetune.seed, part.number)).permutation(len(examples))
             self.memory.add(Remembered(examples.texts[at], examples.labels[at], said[at]) for at in rows.tolist())
         if its.strategy in CONSOLIDATING:
@@ -151,7 +125,7 @@ class Tuning(Method):
     def shares(self, texts: Sequence[str], task: int | None, among: Sequence[int], progress: Progress | None = None) -> Shares:
         if not len(texts):
             return np.zeros((0, len(self.labels)), dtype=np.float32)
-        return softmax_among(np.stack(self._said(unlabelled(texts), progress)), among)
+        return softmax_among(self.logits(texts, progress), among)
 
     @property
     def bytes(self) -> int:
@@ -192,35 +166,6 @@ class Tuning(Method):
             self.importance = Importance(found["weights"], found["matters"])
             if not self.importance.fits(tuned.network):
                 raise ModelError(f"{folder / IMPORTANCE}: is damaged, or of another network")
-
-
-def started(model: str | os.PathLike[str], labels: Sequence[str], options: ContinualOptions, loading: Loading) -> FineTuned:
-    """Return ``model`` with a new head for ``labels``, of which there are two at least, in their order."""
-    examples = LabelledTexts([""] * len(labels), list(labels))
-    tuned = FineTuned.start(Classify(), model, examples, options.taught_by, loading)
-    tuned.config = replace(tuned.config, labels=tuple(labels))
-    return tuned
-
-
-def tensors_of(file: Path, device: str) -> dict[str, Tensor]:
-    """Return the tensors in ``file``; `ModelError` where it is missing or damaged."""
-    from safetensors.torch import load_file
-
-    try:
-        found = dict(load_file(file, device=device))
-        if wrong := next((name for name, its in found.items() if its.is_floating_point() and not its.isfinite().all()), None):
-            raise ValueError(f"{wrong} holds numbers that are not finite")
-        return found
-    except Exception as error:  # whatever safetensors and torch say of a file that is none
-        raise ModelError(f"{file}: is missing or damaged ({str(error).splitlines()[0]:.120})") from error
-
-
-def put(network: Network, tensors: dict[str, Tensor], file: Path) -> None:
-    """Have ``network`` become what ``tensors``, which were read from ``file``, say; `ModelError` where they are another's."""
-    wanted = state_of(network)
-    if tensors.keys() != wanted.keys() or any(tensors[name].shape != its.shape for name, its in wanted.items()):
-        raise ModelError(f"{file}: is damaged, or of another network: its tensors have other names or shapes")
-    network.load_state_dict(tensors, strict=False)
 
 
 def _penalty(one: Importance, pull: float, network: Network) -> Tensor:

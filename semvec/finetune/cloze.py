@@ -84,6 +84,12 @@ class Cloze:
             kept[own[max(0, len(own) - over) :]] = False
         return np.concatenate([self.reader.prefix, its.ids[kept], self.reader.suffix]).astype(np.int64)
 
+    def label_logs(self, texts: Sequence[str], words: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """Return `logs` (texts, labels), of each label the mean of those of its ``words``."""
+        said = self.logs(texts, [one for some in words for one in some])
+        ends = np.cumsum([len(some) for some in words])
+        return np.stack([its.mean(axis=1) for its in np.split(said, ends[:-1], axis=1)], axis=1)
+
     def logs(self, texts: Sequence[str], words: Sequence[int]) -> NDArray[np.float64]:
         """Return the logarithm (texts, words) of how likely each of ``words``, ids of pieces, is in the gap behind each text."""
         rows, vocabulary = [self.ids(text) for text in texts], int(self.model.config.vocab_size)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 
@@ -23,13 +23,13 @@ from semvec.errors import InputError, ModelError, OptionError
 from semvec.finetune.chance import seeded
 from semvec.finetune.classify import label_answer
 from semvec.finetune.cloze import PATTERN, Cloze
-from semvec.finetune.heads import Batch
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.stored import save_encoder, write_about
 from semvec.finetune.strategies import prepare, settled
 from semvec.finetune.task import Answer, HeadConfig
 from semvec.finetune.trainer import train, unvalidated
 from semvec.finetune.tuned import Lesson, Loading, Tuned, damage_told, encoder_now, named
+from semvec.finetune.windows import Window, collate
 from semvec.text.examples import LabelledTexts
 from semvec.types import JSON, Progress, Strategy
 
@@ -41,19 +41,6 @@ AT_ONCE = 512
 
 Words = Mapping[str, Sequence[str]]
 """The words that stand for each label."""
-
-
-@dataclass(frozen=True)
-class Gap:
-    """One text in the pattern: its tokens, and the number of its label."""
-
-    ids: NDArray[np.int64]
-    label: int
-
-    @property
-    def length(self) -> int:
-        """How many tokens there are."""
-        return len(self.ids)
 
 
 class Filling(nn.Module):
@@ -140,17 +127,12 @@ class ClozeTuned(Tuned):
 
     def learn(self, lesson: Lesson, progress: Progress | None = None) -> JSON:
         examples, number = lesson.examples, {label: at for at, label in enumerate(self.config.labels)}
-        gaps = [Gap(self.cloze.ids(text), number[label]) for text, label in zip(examples.texts, examples.labels, strict=True)]
+        gaps = [
+            Window(at, {"ids": self.cloze.ids(text), "labels": np.array(number[label])})
+            for at, (text, label) in enumerate(zip(examples.texts, examples.labels, strict=True))
+        ]
         filling = Filling(self.cloze.model, self.numbers(), self.cloze.tokenizer.mask_token_id).to(self.device)
-        pad = self.cloze.reader.pad
-
-        def together(some: Sequence[Any]) -> Batch:
-            longest = max(gap.length for gap in some)
-            ids = torch.tensor(np.stack([np.pad(gap.ids, (0, longest - gap.length), constant_values=pad) for gap in some]))
-            lengths = torch.tensor([gap.length for gap in some])
-            mask = (torch.arange(longest) < lengths[:, None]).long()
-            return {"ids": ids, "mask": mask, "labels": torch.tensor([gap.label for gap in some])}
-
+        together = partial(collate, pad=self.cloze.reader.pad)
         history = train(filling, gaps, self.options, lesson, unvalidated, self.device, collate=together, progress=progress)
         self.cloze.model.eval()
         self.encoder = encoder_now(self.encoder, self.body)
@@ -159,12 +141,9 @@ class ClozeTuned(Tuned):
     def predict(self, examples: LabelledTexts, progress: Progress | None = None, *, explain: int = 0) -> list[Answer]:
         if explain:
             raise OptionError("explain: a model that fills gaps keeps no training examples")
-        numbers = self.numbers()
-        flat, ends = [word for its in numbers for word in its], np.cumsum([len(its) for its in numbers])[:-1]
-        found: list[Answer] = []
+        numbers, found = self.numbers(), list[Answer]()
         for start in range(0, len(examples), AT_ONCE):
-            logs = self.cloze.logs(examples.texts[start : start + AT_ONCE], flat)
-            means = np.stack([its.mean(axis=1) for its in np.split(logs, ends, axis=1)], axis=1)
+            means = self.cloze.label_logs(examples.texts[start : start + AT_ONCE], numbers)
             found += [label_answer(row.astype(np.float32), self.config.labels) for row in softmax(means, axis=1)]
         return found
 

@@ -205,7 +205,7 @@ class FineTuned(Tuned):
         self.check_runs(windows)
         if self.frozen and self.features_fit(windows):
             windows, asked = self.read_once(windows, progress), self.read_once(asked, progress)
-            self._standardise(windows)
+            self.standardise(windows)
         windows = self.learned_from(windows, progress)
 
         def validate() -> Mapping[str, float]:
@@ -302,7 +302,8 @@ class FineTuned(Tuned):
         every = zip(windows, self.features(windows, progress), strict=True)
         return [window.read(np.asarray(its, np.float32)) for window, its in every]
 
-    def _standardise(self, windows: Sequence[Window]) -> None:
+    def standardise(self, windows: Sequence[Window]) -> None:
+        """Have what the head reads of ``windows`` come out at mean 0 and deviation 1."""
         spread = spread_of(np.concatenate([np.atleast_2d(its) for its in features_of(windows)]))
         self.network.head.standardise(*(torch.from_numpy(its).to(self.device) for its in spread))
 

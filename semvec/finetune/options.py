@@ -211,10 +211,15 @@ def schedule_of(pairs: object) -> tuple[tuple[int, float], ...]:
 
 def check_range(name: str, value: object) -> None:
     """Raise `OptionError` where ``value`` is none that the option ``name`` may have."""
-    low, high = RANGES[name]
+    check_within(name, value, RANGES[name], whole=name in WHOLE)
+
+
+def check_within(name: str, value: object, range_: tuple[float, float], *, whole: bool) -> None:
+    """Raise `OptionError` where ``value`` is no number of ``range_``, or no ``whole`` one where that is wanted."""
+    low, high = range_
     if isinstance(value, bool) or not (isinstance(value, int | float) and low <= value <= high):
         raise OptionError(f"{name} must be from {low:g} to {high:g}, not {value!r:.40}")
-    if name in WHOLE and not isinstance(value, int):
+    if whole and not isinstance(value, int):
         raise OptionError(f"{name} must be a whole number, not {value!r:.40}")
 
 

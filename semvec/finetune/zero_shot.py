@@ -140,9 +140,7 @@ class ByCloze(ZeroShotClassifier):
         self.words = {label: [cloze.word(one) for one in words] for label, words in labels.items()}
 
     def logs(self, texts: Sequence[str]) -> Logs:
-        said = self.cloze.logs(texts, [one for ids in self.words.values() for one in ids])
-        ends = np.cumsum([len(ids) for ids in self.words.values()])
-        return np.stack([its.mean(axis=1) for its in np.split(said, ends[:-1], axis=1)], axis=1)
+        return self.cloze.label_logs(texts, list(self.words.values()))
 
 
 def zero_shot(

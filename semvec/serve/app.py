@@ -44,13 +44,8 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "No such mode
 def make_app(served: Served, options: ServeOptions | None = None) -> FastAPI:
     """Return the application (ASGI) that serves ``served``; it computes in a thread of its own until it is shut down."""
     its = options or ServeOptions()
-    metrics: Metrics
-
-    def told(texts: int, tokens: int, seconds: float) -> None:
-        metrics.batch(texts, tokens, seconds)
-
-    batcher = Batcher(served.run, batch_tokens=its.batch_tokens, queue_tokens=its.queue_tokens, told=told)
     metrics = Metrics(lambda: batcher.waiting)
+    batcher = Batcher(served.run, batch_tokens=its.batch_tokens, queue_tokens=its.queue_tokens, told=metrics.batch)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -156,7 +151,7 @@ def _routes(app: FastAPI, served: Served, options: ServeOptions, batcher: Batche
         collection = None if served.searcher is None else served.searcher.collection.count()
         about = {
             "status": "ok",
-            "version": version("semvec"),
+            "version": app.version,
             "model": served.names[0],
             "dim": served.encoder.dim,
             "items": collection,

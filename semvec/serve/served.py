@@ -98,11 +98,9 @@ class Served:
         return total
 
     def cut_to(self, vector: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:
-        """Return the first ``dimensions`` of ``vector`` at length 1; `InputError` where it has fewer."""
+        """Return the first ``dimensions`` of ``vector``, which has as many, at length 1."""
         if dimensions is None or dimensions == len(vector):
             return vector
-        if dimensions > len(vector):
-            raise InputError(f"dimensions {dimensions} is more than the {len(vector)} of {self.names[0]}")
         kept: NDArray[np.float32] = normalize(vector[None, :dimensions])[0]
         return kept
 

@@ -14,7 +14,7 @@ from semvec.continual.fisher import Importance, information, learning
 from semvec.continual.options import ContinualOptions, Fisher
 from semvec.continual.taught import Taught, Terms, distillation, masked
 from semvec.continual.teaching import noted, widen
-from semvec.continual.tuning import started
+from semvec.continual.training import started
 from semvec.finetune.heads import LabelHead
 from semvec.finetune.options import FinetuneOptions
 from semvec.finetune.tuned import Loading
