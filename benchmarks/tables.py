@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tables_learning import augment, continual, few_labels, finetune, selection
-from tables_serving import scale, serve
+from tables_serving import ray_engine, scale, serve
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -391,6 +391,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "augment": ("Does looking things up help?", augment),
     "few_labels": ("How far do few labels go, or none?", few_labels),
     "continual": ("One task after the other: what is forgotten, and what helps?", continual),
+    "engine": ("Is a run on Ray the run of this process?", ray_engine),
     "serve": ("What does a server cost beside the library?", serve),
     "quality": ("How good are the bundled models?", quality),
     "evaluators": ("Does semvec evaluate as others do on the same files?", evaluators),

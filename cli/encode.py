@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +15,7 @@ from semvec.types import Backend, ChunkBy, Dtype, LayerMix, Level, Overflow, Poo
 from semvec_cli.bar import Bar
 
 if TYPE_CHECKING:
+    from semvec.encoders.engine import Engine
     from semvec.encoders.files import Report
     from semvec.encoders.protocol import Encoder
     from semvec.text.readers import ReadOptions
@@ -42,6 +46,7 @@ NEEDS = {
     "subword": ("level", ("word",)),
     "pooling": ("level", ("text", "chunk")),
     "window_overlap": ("overflow", ("windows",)),
+    "actors": ("engine", ("ray",)),
 }
 """Options that do something only beside another."""
 
@@ -115,6 +120,10 @@ NEEDS = {
     default="stop",
     help="Stop at a bad row, or list it in OUT.errors.jsonl and go on.",
 )
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", help="Encode in this process, or on a Ray cluster's actors."
+)
+@click.option("--actors", type=click.IntRange(1), help="Ray actors that hold the model.  [default: one a GPU, or else a CPU]")
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
 @click.option("--dry-run", is_flag=True, help="Only count tokens and say what would be cut.")
@@ -127,7 +136,8 @@ def encode(context: click.Context, /, **options: Any) -> None:
 
     INPUT is a file (.txt: a line is a text; .csv .tsv .jsonl .parquet: a row is a text; .gz and .zst of
     these), a folder or a quoted glob (a file is a text, tables in them by rows), or - for standard input
-    (lines, unless --format says otherwise).
+    (lines, unless --format says otherwise). INPUT and OUT may be URLs that fsspec knows (s3://, gs://, https://, …), OUT is
+    made in the present folder first.
 
     \b
     Examples:
@@ -137,6 +147,8 @@ def encode(context: click.Context, /, **options: Any) -> None:
       semvec encode books/ -o chunks.parquet --level chunk --chunk-by sentences --late --overflow windows
       zcat big.txt.gz | semvec encode - -o big.npy --model glove-50d
       semvec encode big.jsonl -o big.npy --resume --on-error skip
+      semvec encode big.jsonl -o big.npy --engine ray --actors 4 --resume
+      semvec encode 's3://bucket/texts/*.parquet' -o s3://bucket/vectors.parquet
       semvec encode notes.txt --dry-run
     """
     from semvec.encoders.catalog import load_encoder
@@ -158,14 +170,16 @@ def encode(context: click.Context, /, **options: Any) -> None:
         resume=options["resume"],
         overwrite=options["overwrite"],
     )
-    encoder = load_encoder(
+    load = partial(
+        load_encoder,
         options["model"],
         family=options["family"],
-        device=options["device"],
         trust_pickle=options["trust_pickle"],
         trust_remote_code=options["trust_remote_code"],
         **_changes(options),
     )
+    on_ray = options["engine"] == "ray"
+    encoder = load(device="cpu" if on_ray else options["device"])
     if options["kind"]:
         bare, encoder = encoder, encoder.prompted(options["kind"])
         if encoder is bare and not options["quiet"]:
@@ -173,11 +187,15 @@ def encode(context: click.Context, /, **options: Any) -> None:
     if options["dry_run"]:
         _dry_run(inputs, encoder, read, options["input_format"], options["quiet"])
         return
-    with Bar(options["quiet"]) as bar:
+    with (
+        _ray(partial(load, device=options["device"]), options) if on_ray else nullcontext() as engine,
+        Bar(options["quiet"]) as bar,
+    ):
         report = encode_files(
             inputs,
             options["output"],
             encoder,
+            engine=engine,
             read=read,
             input_format=options["input_format"],
             on_error=options["on_error"],
@@ -187,6 +205,17 @@ def encode(context: click.Context, /, **options: Any) -> None:
         )
     if not options["quiet"]:
         _print(report, encoder)
+
+
+@contextmanager
+def _ray(load: Callable[[], Encoder], options: dict[str, Any]) -> Iterator[Engine]:
+    """Give the actors of Ray, after a line that says how many there are and where they compute."""
+    from semvec.encoders.ray_engine import RayActors
+
+    with RayActors(load, actors=options["actors"]) as actors:
+        if not options["quiet"]:
+            click.echo(f"{len(actors)} Ray actors, on {actors.device}", err=True)
+        yield actors
 
 
 def _refuse_idle(context: click.Context) -> None:
@@ -210,14 +239,14 @@ def _changes(options: dict[str, Any]) -> Any:
 
 def _print(report: Report, encoder: Encoder) -> None:
     if report.resumed == report.texts and not report.seconds:
-        click.echo(f"{report.output} is complete already: {report.texts:,} texts, {report.rows:,} vectors")
+        click.echo(f"{report.url or report.output} is complete already: {report.texts:,} texts, {report.rows:,} vectors")
         return
     fresh = report.texts - report.resumed
     resumed = f", {report.resumed:,} of them were done before" if report.resumed else ""
     rate = f"{fresh / report.seconds:,.0f} texts/s" if report.seconds else ""
     click.echo(
         f"{report.texts:,} texts → {report.rows:,} vectors of {encoder.dim} ({encoder.fingerprint.dtype}) "
-        f"in {report.output}, {report.seconds:.1f} s, {rate}{resumed}"
+        f"in {report.url or report.output}, {report.seconds:.1f} s, {rate}{resumed}"
     )
     click.echo(cut_line(report.texts_cut, report.texts, report.tokens_cut, report.tokens))
     if report.rungs:

@@ -21,6 +21,7 @@
     │   ├── CollectionNotFound  none in that place                                (LookupError)
     │   ├── CollectionLocked    another process writes to it
     │   └── CollectionDamaged   its files do not hold what they should
+    ├── EngineError         an engine that cannot be reached, or whose workers die     (RuntimeError)
     ├── MissingExtra        an optional dependency that is not installed          (ImportError)
     └── BatchTooLarge       a single window that does not fit into memory         (MemoryError)
     TextsCut                a warning: texts were longer than the model reads     (UserWarning)
@@ -119,6 +120,10 @@ class CollectionLocked(StoreError):
 
 class CollectionDamaged(StoreError):
     """A collection whose files do not hold what they should."""
+
+
+class EngineError(SemvecError, RuntimeError):
+    """An engine that cannot be started or reached, or whose workers die."""
 
 
 class MissingExtra(SemvecError, ImportError):

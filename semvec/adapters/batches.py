@@ -68,11 +68,17 @@ class BatchEncoder:
         return {**batch, self.into: vectors, **({} if self.cut is None else {self.cut: cut})}
 
     def each(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Give each of ``batches`` with its vectors, one after the other (Spark's mapInPandas and mapInArrow)."""
+        """Give each of ``batches`` with its vectors, one after the other (Spark's mapInPandas and mapInArrow).
+
+        In Arrow's record batches vectors are lists of no fixed size, since Spark knows no others.
+        """
         for batch in batches:
-            table = isinstance(batch, pa.RecordBatch)
-            found = self(pa.Table.from_batches([batch]) if table else batch)
-            yield from found.to_batches() if table else [found]
+            if isinstance(batch, pa.RecordBatch):
+                found = self(pa.Table.from_batches([batch]))
+                lists = found[self.into].cast(pa.list_(pa.float32()))
+                yield from found.set_column(found.column_names.index(self.into), self.into, lists).to_batches()
+            else:
+                yield self(batch)
 
     def _encoded(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         if not texts:

@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -19,31 +20,19 @@ from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.files import written_whole
 from semvec.embeddings.formats.layout import Header
 from semvec.embeddings.shards import ShardWriter, check_unfinished, compare_jobs, discard, finished_job, unfinished
-from semvec.embeddings.storage import check_output, errors_path, read_header
+from semvec.embeddings.storage import check_output, errors_path, files_of, read_header
+from semvec.encoders.blocks import Block, Refused, blocks_of
+from semvec.encoders.engine import Engine, Here
 from semvec.encoders.protocol import Encoder
-from semvec.errors import FormatError, InputError, OptionError, OverflowRefused, ResumeMismatch, TextsCut
+from semvec.errors import FormatError, InputError, OptionError, OutputError, OverflowRefused, ResumeMismatch, TextsCut
 from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
 from semvec.text.readers import PLAIN, ReadOptions
+from semvec.text.remote import deliver, is_url, staged
 from semvec.text.sources import find_sources, identify
-from semvec.types import JSON, Level, OnError, Oov, Overflow
+from semvec.types import JSON, Level, OnError, Oov
 
 logger = logging.getLogger(__name__)
-
-BLOCK_TEXTS = 1024
-BLOCK_CHARS = 1 << 19
-BLOCK_BYTES = 1 << 27
-CHARS_A_ROW = 3
-"""A rough lower bound of characters a token or word, to keep the vectors of a block within `BLOCK_BYTES`."""
-
-
-@dataclass
-class Block:
-    """Consecutive documents that become one shard, and the bad rows met on the way."""
-
-    documents: list[Document] = field(default_factory=list)
-    bad: list[BadRow] = field(default_factory=list)
-
 
 NOT_THE_JOB = ("progress", "splitter", "calibration")
 """Options that are no part of what must stay the same (or, the last two, that are told in another way)."""
@@ -58,7 +47,7 @@ class Report:
     ``rows`` vectors of ``dim`` numbers for ``texts`` texts (``resumed`` of them were there before) in
     ``seconds``; ``tokens`` tokens, ``tokens_cut`` of them dropped from ``texts_cut`` texts; ``zero_rows``
     rows with nothing to read; ``rungs`` words that stood on each rung of the ladder (word encoders);
-    ``skipped`` bad rows, listed in ``errors_file``.
+    ``skipped`` bad rows, listed in ``errors_file``. ``url`` is where the output was moved, if that is not on this machine.
     """
 
     output: Path
@@ -73,7 +62,8 @@ class Report:
     zero_rows: int = 0
     skipped: int = 0
     rungs: list[int] | None = None
-    errors_file: Path | None = None
+    errors_file: Path | str | None = None
+    url: str | None = None
 
     def count(self, block: Block, embeddings: Embeddings) -> None:
         """Add one block."""
@@ -109,6 +99,7 @@ def encode_files(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Report:
     """Write the vectors of all texts in ``inputs`` to ``output``, and return what was done.
 
@@ -117,12 +108,31 @@ def encode_files(
     texts, never by the input. Blocks are kept in ``OUTPUT.part`` as they are done, so a run killed at any
     moment goes on with ``resume=True`` and ends with the same bytes as one that was not, on the same
     machine. A bad row ends the run by default, all blocks before it kept; with ``on_error="skip"`` bad
-    rows are listed in ``OUTPUT.errors.jsonl``.
+    rows are listed in ``OUTPUT.errors.jsonl``. An ``output`` that is a URL (``s3://…``, see `semvec.text.remote`) is made in
+    the present folder and moved there when it is whole. ``engine`` says where blocks are encoded, None here; what comes out is
+    the same.
 
     Raises `InputError` for bad input, `OutputExists` and `OutputError` for what cannot be written,
     `ResumeMismatch` where the unfinished run had other input, model or options, `OverflowRefused` under
     ``overflow="error"``.
     """
+    if is_url(output):
+        return _delivered(
+            lambda place: encode_files(
+                inputs,
+                place,
+                encoder,
+                read=read,
+                input_format=input_format,
+                on_error=on_error,
+                resume=resume,
+                overwrite=overwrite,
+                progress=progress,
+                engine=engine,
+            ),
+            os.fspath(output),
+            overwrite=overwrite,
+        )
     on_error = OnError(on_error)
     options = read or ReadOptions()
     if encoder.options.level == Level.SPAN:
@@ -134,7 +144,8 @@ def encode_files(
     check_output(target, overwrite=overwrite or resume)
     sources = find_sources(inputs, kind=input_format, output=target)
     records, total = identify(sources)
-    job = _job(encoder, options, records)
+    engine = engine or Here(encoder)
+    job = _job(encoder, engine.device, options, records)
     if resume and target.exists() and (done := _already_done(target, job, overwrite=overwrite)):
         return done
     started = perf_counter()
@@ -143,16 +154,19 @@ def encode_files(
         report, digest = _skip_done(items, writer)
         writer.begin()
         encoder = encoder.with_options(calibration=writer.calibration) if writer.calibration else encoder
-        with writer.keeping_what_is_done(InputError, OverflowRefused):
-            for block in _blocks(_sifted(items, on_error, report), encoder):
-                _feed(digest, block.documents)
-                embeddings = _encode(_reporting(encoder, report, total, progress), block, on_error, report)
-                if embeddings.calibration is not None:
-                    encoder = encoder.with_options(calibration=embeddings.calibration)
-                report.count(block, embeddings)
-                writer.commit(embeddings, _note(block, report, digest))
-                if progress:
-                    progress(report.texts + report.skipped, total)
+        if progress:
+            encoder = encoder.with_options(progress=lambda done, _: progress(report.texts + report.skipped + done, total))
+        with writer.keeping_what_is_done(InputError, OverflowRefused), _cuts_told_once():
+            try:
+                for block, found in engine.encoded(encoder, blocks_of(items, encoder, on_error)):
+                    _feed(digest, block.documents)
+                    embeddings = found.with_ids([document.id for document in block.documents])
+                    report.count(block, embeddings)
+                    writer.commit(embeddings, _note(block, report, digest))
+                    if progress:
+                        progress(report.texts + report.skipped, total)
+            except Refused as end:
+                raise _stop(end.kind, end.bad, report) from None
             if not report.texts:
                 raise InputError(_nothing(records, report))
         report.errors_file = _write_errors(target, writer, report)
@@ -161,12 +175,16 @@ def encode_files(
     return report
 
 
-def _reporting(encoder: Encoder, report: Report, total: int | None, progress: Progress | None) -> Encoder:
-    """Return ``encoder`` telling ``progress`` how far it is, counted from what was done before."""
-    if progress is None:
-        return encoder
-    before = report.texts + report.skipped
-    return encoder.with_options(progress=lambda done, _: progress(before + done, total))
+def _delivered(run: Callable[[Path], Report], url: str, *, overwrite: bool) -> Report:
+    """Do ``run`` with a place on this machine, move what it made to ``url``, and return its report."""
+    report = run(staged(url, overwrite=overwrite))
+    made = [*files_of(report.output), errors_path(report.output)]
+    try:
+        deliver([file for file in made if file.exists()], url)
+    except OutputError as error:
+        raise OutputError(f"{error}; it is whole in {report.output}, --resume tries again") from error
+    listed = report.errors_file and f"{url.rpartition('/')[0]}/{errors_path(report.output).name}"
+    return replace(report, url=url, errors_file=listed)
 
 
 def check_run(
@@ -182,8 +200,9 @@ def check_run(
 
     Of every source but standard input the first row is read, so that a missing column shows at once.
     """
-    target = None if output is None else Path(output)
-    if target is not None:
+    target: Path | None = None
+    if output is not None:
+        target = staged(os.fspath(output), overwrite=overwrite) if is_url(output) else Path(output)
         check_unfinished(target, resume=resume, overwrite=overwrite)
         check_output(target, overwrite=overwrite or resume)
     sources = find_sources(inputs, kind=input_format, output=target)
@@ -192,11 +211,11 @@ def check_run(
             next(read_documents([source], read), None)
 
 
-def _job(encoder: Encoder, options: ReadOptions, records: list[JSON]) -> dict[str, JSON]:
+def _job(encoder: Encoder, device: str, options: ReadOptions, records: list[JSON]) -> dict[str, JSON]:
     run: dict[str, JSON] = {
         f.name: getattr(encoder.options, f.name) for f in fields(encoder.options) if f.name not in NOT_THE_JOB
     }
-    run["device"] = encoder.device
+    run["device"] = device
     run["calibration"] = encoder.options.calibration and encoder.options.calibration.to_json()
     model: dict[str, JSON] = encoder.fingerprint.to_json()
     return json.loads(json.dumps({"input": records, "reading": asdict(options), "model": model, "run": run}))  # type: ignore[no-any-return]
@@ -254,62 +273,18 @@ def _feed(digest: hashlib._Hash, documents: Sequence[Document]) -> None:
             digest.update(len(content).to_bytes(8, "little") + content)
 
 
-def _sifted(items: Iterable[Document | BadRow], on_error: OnError, report: Report) -> Iterator[Document | BadRow]:
-    for item in items:
-        if isinstance(item, BadRow) and on_error == OnError.STOP:
-            raise _stop(InputError, item, report)
-        yield item
-
-
 def _stop(kind: type[InputError] | type[OverflowRefused], bad: BadRow, report: Report) -> Exception:
     way = resuming(report.output)
     kept = f"; {report.texts:,} texts are done and kept, {way} goes on from there" if report.texts else ""
     return kind(f"{bad.where}: {bad.reason}; mend it, or --on-error skip leaves such rows out{kept}")
 
 
-def _blocks(items: Iterable[Document | BadRow], encoder: Encoder) -> Iterator[Block]:
-    """Give consecutive documents in blocks whose borders depend on the input and the options alone."""
-    most = BLOCK_CHARS
-    if encoder.options.level in (Level.TOKEN, Level.WORD):
-        most = min(most, CHARS_A_ROW * BLOCK_BYTES // (4 * encoder.dim))
-    block, chars = Block(), 0
-    for item in items:
-        size = len(item.text) if isinstance(item, Document) else 0
-        rows = len(block.documents) + len(block.bad)
-        if rows >= BLOCK_TEXTS or (block.documents and chars + size > most):
-            yield block
-            block, chars = Block(), 0
-        if isinstance(item, BadRow):
-            block.bad.append(item)
-        else:
-            block.documents.append(item)
-            chars += size
-    if block.documents or block.bad:
-        yield block
-
-
-def _encode(encoder: Encoder, block: Block, on_error: OnError, report: Report) -> Embeddings:
-    """Return the vectors of a block; texts that are refused for their length become bad rows of it."""
-    if encoder.options.overflow == Overflow.ERROR:
-        _refuse_long(encoder, block, on_error, report)
+@contextmanager
+def _cuts_told_once() -> Iterator[None]:
+    """Silence what every block would say: the report says it for all of them."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TextsCut)  # the report says it, once for all blocks
-        found = encoder.encode([document.text for document in block.documents])
-    return found.with_ids([document.id for document in block.documents])
-
-
-def _refuse_long(encoder: Encoder, block: Block, on_error: OnError, report: Report) -> None:
-    n_tokens, n_truncated = encoder.count_tokens([document.text for document in block.documents])
-    documents, block.documents = block.documents, []
-    for document, n, over in zip(documents, n_tokens.tolist(), n_truncated.tolist(), strict=True):
-        if not over:
-            block.documents.append(document)
-            continue
-        reason = f"{n:,} tokens where the model reads {n - over:,} (--overflow windows reads all of them)"
-        bad = BadRow(document.where, document.source, document.line, reason)
-        if on_error == OnError.STOP:
-            raise _stop(OverflowRefused, bad, report)
-        block.bad.append(bad)
+        warnings.simplefilter("ignore", TextsCut)
+        yield
 
 
 def _note(block: Block, report: Report, digest: hashlib._Hash) -> dict[str, JSON]:

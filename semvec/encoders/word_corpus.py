@@ -19,6 +19,7 @@ from semvec.errors import InputError
 from semvec.text.document import BadRow, flaw
 from semvec.text.documents import read_documents
 from semvec.text.readers import ReadOptions
+from semvec.text.remote import is_url
 from semvec.text.sources import Source, find_sources
 from semvec.text.words import join_words, split_words
 from semvec.types import OnError
@@ -174,4 +175,4 @@ class FileTexts:
 
 def _inside(source: Source, output: Path) -> bool:
     """Whether ``source`` is a file of the model that is to be replaced."""
-    return not source.once and output.resolve() in Path(source.path).resolve().parents
+    return not (source.once or is_url(source.path)) and output.resolve() in Path(source.path).resolve().parents

@@ -218,7 +218,7 @@ def _read_parquet(source: Source, names: Names, optional: Collection[str]) -> It
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(source.path)
+        file = pyarrow.parquet.ParquetFile(source.content)
         wanted = _found(source.name, file.schema_arrow.names, names, optional)
         number = 0
         for batch in file.iter_batches(batch_size=1024, columns=list(dict.fromkeys(filter(None, wanted)))):

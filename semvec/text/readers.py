@@ -231,7 +231,7 @@ def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
     if source.path.endswith((".gz", ".zst")):
         raise InputError(f"{source.name}: Parquet is compressed inside, unpack the file around it first")
     try:
-        file = pyarrow.parquet.ParquetFile(source.path)
+        file = pyarrow.parquet.ParquetFile(source.content)
         names = file.schema_arrow.names
         text_field, id_field = choose_fields(source.name, names, options)
         require_fields(source.name, names, options)

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 from semvec.errors import InputError, OptionError
+from semvec.text.remote import find, is_file, is_url, mark, opened
 from semvec.types import JSON, did_you_mean
 
 TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -47,22 +48,34 @@ class Source:
                 if sys.stdin is None:
                     raise InputError("standard input is closed")
                 yield sys.stdin.buffer
-            elif self.path.endswith(".gz"):
-                with gzip.open(self.path, "rb") as stream:
-                    yield stream  # type: ignore[misc]
-            elif self.path.endswith(".zst"):
-                import pyarrow
-
-                with io.BufferedReader(pyarrow.input_stream(self.path, compression="zstd"), BLOCK) as stream:
-                    yield stream
             else:
-                with open(self.path, "rb") as stream:
-                    yield stream
+                with opened(self.path) if is_url(self.path) else open(self.path, "rb") as stream:
+                    yield from _unpacked(self.path, stream)
+
+    @property
+    def content(self) -> Any:
+        """What pyarrow reads: the path, or a file where it is a URL."""
+        return opened(self.path) if is_url(self.path) else self.path
 
     @property
     def once(self) -> bool:
         """Whether it can be read only once: standard input, or a pipe."""
-        return self.path == STDIN or not os.path.isfile(self.path)
+        return self.path == STDIN or not (is_url(self.path) or os.path.isfile(self.path))
+
+
+def _unpacked(name: str, stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Give ``stream``, decompressed as ``name`` says."""
+    if name.endswith(".gz"):
+        with gzip.open(stream, "rb") as unpacked:
+            yield unpacked  # type: ignore[misc]
+    elif name.endswith(".zst"):
+        import pyarrow
+
+        packed = pyarrow.CompressedInputStream(pyarrow.PythonFile(stream, mode="r"), "zstd")
+        with io.BufferedReader(packed, BLOCK) as unpacked:
+            yield unpacked
+    else:
+        yield stream
 
 
 @contextmanager
@@ -80,7 +93,8 @@ def _plain_errors(name: str) -> Iterator[None]:
 def find_sources(
     inputs: str | Path | Sequence[str | Path], *, kind: str | None = None, output: Path | None = None
 ) -> list[Source]:
-    """Return the files behind ``inputs``, each a file, a folder, a glob or ``-``.
+    """Return the files behind ``inputs``, each a file, a folder, a glob, a URL of one of these (see
+    `semvec.text.remote`) or ``-``.
 
     A file named by itself is read by rows: a table by its suffix (``.csv .tsv .jsonl .parquet``),
     anything else a text a line. Folders and globs give a text a file, tables in them excepted;
@@ -100,7 +114,7 @@ def find_sources(
     sources = [source for name in names for source in _expand(name, kind, output)]
     seen: dict[str, str] = {}
     for source in sources:
-        place = source.path if source.path == STDIN else os.path.realpath(source.path)
+        place = source.path if source.path == STDIN or is_url(source.path) else os.path.realpath(source.path)
         if place in seen:
             raise InputError(f"{source.name}: is the same file as {seen[place]}, which is named already")
         seen[place] = source.name
@@ -126,6 +140,9 @@ def _expand(name: str, kind: str | None, output: Path | None) -> list[Source]:
         if kind == "parquet":
             raise InputError("standard input cannot be read as parquet: name a file")
         return [Source(STDIN, kind or "lines", "standard input", name)]
+    if is_url(name):
+        alone = not glob.has_magic(name) and is_file(name)
+        return [Source(url, kind or _kind(url) or ("lines" if alone else "file"), url, name) for url in find(name)]
     if os.path.isfile(name) or (os.path.exists(name) and not os.path.isdir(name)):
         if _belongs(name, output):
             raise InputError(f"{name}: is what would be written; name another output")
@@ -175,9 +192,10 @@ def printable(name: str) -> str:
 def identify(sources: Iterable[Source]) -> tuple[list[JSON], int | None]:
     """Return what identifies the content of ``sources``, and how many texts they hold if that is cheap.
 
-    One record an input argument: its name, how many files and bytes, and a sha256 over all of them.
-    Standard input has none. The count is an estimate (a quoted table cell may hold line breaks) and
-    None where something is compressed or piped.
+    One record an input argument: its name, how many files and bytes, and a sha256 over all of them (of
+    what a URL names, over what changes with it: its ETag, or size and time). Standard input has none.
+    The count is an estimate (a quoted table cell may hold line breaks) and None where something is
+    compressed, piped or elsewhere.
     """
     records: dict[str, JSON] = {}
     digests: dict[str, hashlib._Hash] = {}
@@ -194,13 +212,18 @@ def identify(sources: Iterable[Source]) -> tuple[list[JSON], int | None]:
         size, lines = _hash_file(source, digest)
         record["files"] += 1
         record["bytes"] += size
-        total = None if total is None or source.path.endswith(COMPRESSED) else total + _rows(source, lines)
+        unknown = source.path.endswith(COMPRESSED) or (is_url(source.path) and source.kind not in ("file", "parquet"))
+        total = None if total is None or unknown else total + _rows(source, lines)
     for argument, digest in digests.items():
         records[argument]["sha256"] = digest.hexdigest()
     return list(records.values()), total
 
 
 def _hash_file(source: Source, digest: hashlib._Hash) -> tuple[int, int]:
+    if is_url(source.path):
+        changes, size = mark(source.path)
+        digest.update(changes.encode())
+        return size, 0
     size = lines = 0
     block = b""
     with _plain_errors(source.name), open(source.path, "rb") as stream:
@@ -219,7 +242,7 @@ def _rows(source: Source, lines: int) -> int:
         import pyarrow.parquet
 
         try:
-            return int(pyarrow.parquet.read_metadata(source.path).num_rows)
+            return int(pyarrow.parquet.read_metadata(source.content).num_rows)
         except Exception:  # a damaged file is the reader's to report, not the estimate's
             return 0
     return max(lines - (source.kind in ("csv", "tsv")), 0)

@@ -17,7 +17,7 @@ import pytest
 
 from semvec.embeddings.shards import ShardWriter, unfinished
 from semvec.embeddings.storage import files_of, read_embeddings
-from semvec.encoders import files
+from semvec.encoders import blocks as blocks_module
 from semvec.encoders.files import encode_files
 from semvec.encoders.token_counts import count_files
 from semvec.encoders.word import WordEncoder
@@ -36,7 +36,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "BLOCK_TEXTS", 7)
+    monkeypatch.setattr(blocks_module, "BLOCK_TEXTS", 7)
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_spans_cannot_come_from_files(tmp_path: Path, source: Path, word: WordEn
 def test_a_full_disk_is_one_clear_error(tmp_path: Path, source: Path, glove_file: Path) -> None:
     """RLIMIT_FSIZE makes every write beyond a size fail, as a full disk does."""
     script = (
-        "import resource, sys; from semvec.encoders import files; files.BLOCK_TEXTS = 7\n"
+        "import resource, sys; from semvec.encoders import blocks; blocks.BLOCK_TEXTS = 7\n"
         "import semvec; e = semvec.load_encoder(sys.argv[1])\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)\n"
         "semvec.encode_files([sys.argv[2]], sys.argv[3], e, resume=True)\n"
@@ -273,7 +273,7 @@ def test_killed_at_any_moment(tmp_path: Path, glove_file: Path) -> None:
     source = tmp_path / "many.txt"
     source.write_text("".join(f"the bank of the river number {i} in Paris\n" for i in range(3000)))
     script = (
-        "import sys; from semvec.encoders import files; files.BLOCK_TEXTS = 50\n"
+        "import sys; from semvec.encoders import blocks; blocks.BLOCK_TEXTS = 50\n"
         "import semvec; semvec.encode_files([sys.argv[2]], sys.argv[3], semvec.load_encoder(sys.argv[1]), resume=True)\n"
     )
 
