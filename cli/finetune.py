@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from semvec.errors import SemvecError
 from semvec.finetune.options import HEAD_POOLINGS, MOST_LAYERS, HeadKind, Loss, Optimizer, Precision, Schedule, Scheme
 from semvec.types import Strategy
 from semvec_cli.bar import Bar
@@ -181,6 +183,7 @@ def _command(name: str) -> click.Command:
 
 def _run(task: str, **options: Any) -> None:
     from semvec.finetune.options import FinetuneOptions
+    from semvec.finetune.processes import number
     from semvec.finetune.train import finetune as make
 
     quiet, layers = options.pop("quiet"), options.pop("layers")
@@ -192,8 +195,14 @@ def _run(task: str, **options: Any) -> None:
     if "prune" in options:
         options["prune"] = () if options["prune"] is None else _schedule(options["prune"])
     chosen = FinetuneOptions().changed({**options, "layers": None if layers is None else _layers(layers)})
+    quiet = quiet or number() > 0  # of several processes one talks
     with Bar(quiet) as bar:
-        made = make(task, options=chosen, progress=bar.to, **call)
+        try:
+            made = make(task, options=chosen, progress=bar.to, **call)
+        except SemvecError:
+            if number() > 0:
+                sys.exit(2)
+            raise
     if not quiet:
         _print(made)
 

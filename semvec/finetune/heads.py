@@ -51,6 +51,10 @@ class Head(nn.Module):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return how wrong ``logits`` are, one number."""
 
+    def units(self, batch: Batch) -> Tensor:
+        """Return what the loss of ``batch`` is a mean over: how many texts, or labels, one number."""
+        return torch.tensor(float(len(batch["labels"])))
+
     def logits(self, features: Tensor, batch: Batch) -> Tensor:
         """Return what the head says of ``features`` (…, dim)."""
         return self.linear(self.dropout((features - self.shift) * self.scale))  # type: ignore[no-any-return]
@@ -94,6 +98,10 @@ class LabelHead(Head):
             return nn.functional.mse_loss(logits[:, 0].float(), labels)
         return nn.functional.cross_entropy(logits.float(), labels, weight=self.weights, label_smoothing=self.smoothing)
 
+    def units(self, batch: Batch) -> Tensor:
+        """Return how many texts there are, or what their labels weigh."""
+        return super().units(batch) if self.weights is None else self.weights[batch["labels"]].sum()
+
 
 class RelationHead(LabelHead):
     """How two pieces of a text are related: the pooled text and both pieces' means, a layer each (R-BERT, arXiv:1905.08284)."""
@@ -134,6 +142,10 @@ class TagHead(Head):
         if self.crf is not None:
             return self.crf.loss(logits, labels, labels != NOTHING)
         return nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=NOTHING)
+
+    def units(self, batch: Batch) -> Tensor:
+        """Return how many words have a label."""
+        return (batch["labels"] != NOTHING).sum()
 
 
 class AnswerHead(Head):

@@ -59,6 +59,10 @@ class Network(nn.Module):
         """Return what the head reads of ``batch``."""
         return self.read(batch)[0]
 
+    def units(self, batch: Batch) -> Tensor:
+        """Return what the loss of ``batch`` is a mean over."""
+        return self.head.units(batch)
+
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """Return the ``logits``, and the ``loss`` where there are labels, of which half is what was ``taught``, if anything."""
         features, its = self.read(batch)

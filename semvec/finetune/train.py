@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -29,6 +30,7 @@ from semvec.finetune.place import (
     part_of,
     same_run,
 )
+from semvec.finetune.processes import by_first, check_alone, many, meet, number, own_device
 from semvec.finetune.search import search, sought
 from semvec.finetune.seen import save_seen
 from semvec.finetune.stored import check_mergeable
@@ -40,6 +42,9 @@ from semvec.text.columns import data_name, has_split, split_file
 from semvec.types import JSON, Progress, Step, Strategy, did_you_mean
 
 HELD_OUT = ("dev", "validation", "valid")
+ALONE = ("similarity",)
+"""Tasks that one process learns: the others of a batch are what a text is told apart from."""
+
 PACKAGES = ("semvec", "torch", "transformers", "sentence-transformers", "peft", "accelerate")
 
 
@@ -85,15 +90,20 @@ def finetune(
     ``validation``, dev; a test file there is not looked at. Without validation data a share of the training examples is split
     off. ``before`` measures the encoder as it was too, with a linear head of its own where the task has a head. ``merge``
     stores the whole encoder where only what it learnt would be. A run that was stopped leaves ``output.part``, from which
-    ``resume`` goes on.
+    ``resume`` goes on. Several processes, which ``torchrun`` starts, share every batch and learn what one would, rounding and
+    dropout apart; the first of them writes.
 
     Raises `InputError` for data of which nothing can be learnt, `OptionError` for options that do not fit, `OutputExists`,
     `ResumeMismatch` where the unfinished run was another one, and what `load_encoder` raises.
     """
     options, target, say, started = options or FinetuneOptions(), Path(output), progress or (lambda _: None), perf_counter()
-    kind, loading = task_named(task), Loading(device, trust_pickle, trust_remote_code)
-    with held(part_of(target)):  # two runs into one folder would each take the other's for one that was stopped
-        work = check_output(target, overwrite=overwrite, resume=resume)
+    kind, loading = task_named(task), Loading(own_device(device), trust_pickle, trust_remote_code)
+    # two runs into one folder would each take the other's for one that was stopped
+    with held(part_of(target)) if number() == 0 else nullcontext():
+        if options.search or kind.name in ALONE:
+            check_alone(f"{kind.name}{', with a search,' if options.search else ''}")
+        meet(loading.device)
+        work = by_first(partial(check_output, target, overwrite=overwrite, resume=resume))
         examples = read_data(kind, data, validation, options)
         start = partial(_started, kind, model, examples, loading)
         tuned = start(options)
@@ -101,7 +111,7 @@ def finetune(
             check_mergeable(tuned.body, tuned.base)
         check_apart(target, model, merge or tuned.base.kind == WHOLE, data, validation)
         measure = chosen_measure(kind, tuned, options)
-        same_run(work, _digest(tuned, examples), options, resume)
+        by_first(partial(same_run, work, _digest(tuned, examples), options, resume))
         lesson = Lesson(examples.train, examples.validation, measure, work / CHECKPOINTS, resume)
         tried: JSON = None
         if options.search:
@@ -110,27 +120,33 @@ def finetune(
             options, tried = search(start, options, usual, names, replace(lesson, folder=work / SEARCH), progress)
             tuned = start(options)
         history = tuned.learn(lesson, progress)
-        found = tuned.measured(examples.validation, progress)
         plain = replace(lesson, folder=work / BEFORE, resume=False)
         earlier = _before(kind, model, plain, options, loading, progress) if before else None
-        tuned.record = {
-            **_record(tuned, examples, measure, options),
-            "validation": measures_of(found, options.seed),
-            "before": None if earlier is None else measures_of(earlier.measured(examples.validation), options.seed),
-            "history": history,
-            "search": tried,
-            "seconds": round(perf_counter() - started, 1),
-        }
-        say(Step("storing", 0, None, "files"))
-        with folder_written_whole(target, partial(check_model_replaceable, target, overwrite)) as spare:
-            tuned.save(spare, merge=merge)
-            if earlier is not None:
-                (spare / BEFORE).mkdir()
-                earlier.save(spare / BEFORE)
-            draw_pictures(spare, tuned.record, found)
-            save_seen(spare, kind, examples.train, examples.validation)
-            write_card(spare, tuned, found, target.name)
-        shutil.rmtree(work, ignore_errors=True)
+
+        def store() -> JSON:
+            found = tuned.measured(examples.validation, progress)
+            tuned.record = {
+                **_record(tuned, examples, measure, options),
+                "validation": measures_of(found, options.seed),
+                "before": None if earlier is None else measures_of(earlier.measured(examples.validation), options.seed),
+                "history": history,
+                "search": tried,
+                "processes": many(),
+                "seconds": round(perf_counter() - started, 1),
+            }
+            say(Step("storing", 0, None, "files"))
+            with folder_written_whole(target, partial(check_model_replaceable, target, overwrite)) as spare:
+                tuned.save(spare, merge=merge)
+                if earlier is not None:
+                    (spare / BEFORE).mkdir()
+                    earlier.save(spare / BEFORE)
+                draw_pictures(spare, tuned.record, found)
+                save_seen(spare, kind, examples.train, examples.validation)
+                write_card(spare, tuned, found, target.name)
+            shutil.rmtree(work, ignore_errors=True)
+            return tuned.record
+
+        tuned.record = by_first(store)
         return Trained(target, tuned, tuned.record)
 
 

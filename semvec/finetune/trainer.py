@@ -19,6 +19,7 @@ from semvec.errors import MissingExtra, OutputError
 from semvec.finetune.chance import seeded
 from semvec.finetune.heads import Batch
 from semvec.finetune.options import FinetuneOptions, Optimizer, Precision, Schedule
+from semvec.finetune.processes import COUNTED, Shared, by_first, check_alone, many, number, weighed
 from semvec.finetune.strategies import settled
 from semvec.finetune.tuned import Lesson
 from semvec.types import JSON, Progress, Step
@@ -70,13 +71,14 @@ class Validated(Trainer):  # type: ignore[misc]
     def __init__(
         self, *, learner: torch.nn.Module, lesson: Lesson, validate: Validate, options: FinetuneOptions, **named: Any
     ) -> None:
-        self.learner, self.lesson, self.validate, self.own_options = learner, lesson, validate, options
+        self.learner: Any = learner
+        self.lesson, self.validate, self.own_options = lesson, validate, options
         super().__init__(**named)
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = False
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        found = self.validate()
+        found = by_first(self.validate)
         metrics = {f"eval_{name}": value for name, value in found.items()}
         if self.lesson.told:
             self.lesson.told(found[self.lesson.measure])
@@ -107,8 +109,15 @@ class Loop(Validated):
     at_epoch: Callable[[int], None] | None = None
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        counted = inputs.pop(COUNTED, None)
         outputs = model(**inputs)
-        return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+        loss = outputs["loss"] if counted is None else weighed(outputs["loss"], self.learner.units(inputs), counted)
+        return (loss, outputs) if return_outputs else loss
+
+    def get_train_dataloader(self) -> Any:
+        if many() == 1:
+            return super().get_train_dataloader()
+        return Shared(self.train_dataset, self._get_train_sampler(), self.own_options.batch_size, self.data_collator)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return Order(self.train_dataset, self.own_options.batch_size, self.own_options.seed, self.at_epoch)
@@ -121,7 +130,8 @@ class Told(TrainerCallback):  # type: ignore[misc]
         self.folder, self.progress = folder, progress
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (self.folder / f"checkpoint-{state.global_step}" / WHOLE).touch()
+        if number() == 0:
+            (self.folder / f"checkpoint-{state.global_step}" / WHOLE).touch()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.progress:
@@ -184,7 +194,9 @@ def train(
 
 def run(make: Callable[[], Any], seed: int, lesson: Lesson) -> JSON:
     """Run the trainer that ``make`` gives, from its last checkpoint where ``lesson`` resumes, and return its history."""
-    with seeded(seed), _quiet():
+    if many() > 1 and not torch.distributed.is_initialized():
+        check_alone("this training")
+    with seeded(seed + number()), _quiet():
         try:
             trainer = make()
         except ImportError as error:
@@ -274,7 +286,8 @@ def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str)
     able = on_gpu and torch.cuda.is_bf16_supported()
     return {
         "output_dir": str(lesson.folder.resolve()),
-        "per_device_train_batch_size": options.batch_size,
+        "per_device_train_batch_size": max(1, options.batch_size // many()),
+        "ddp_find_unused_parameters": True if many() > 1 else None,
         "gradient_accumulation_steps": options.accumulate,
         "max_steps": steps,
         "learning_rate": settled(options).learning_rate,

@@ -98,6 +98,10 @@ class Writer(nn.Module):
         )
         return {"loss": loss, "logits": logits}
 
+    def units(self, batch: Batch) -> Tensor:
+        """Return how many tokens are to be written."""
+        return (batch["labels"] != NOTHING).sum()
+
     def _shifted(self, labels: Tensor) -> Tensor:
         """Return what the decoder is given to write ``labels``: a start, and every token but the last."""
         if (own := getattr(self.model, "prepare_decoder_input_ids_from_labels", None)) is not None:
