@@ -12,6 +12,7 @@ import schemathesis
 import uvicorn
 from hypothesis import given, settings
 from langchain_openai import OpenAIEmbeddings
+from llama_index.embeddings.openai import OpenAIEmbedding
 
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.protocol import Encoder
@@ -55,6 +56,12 @@ def test_langchains_embeddings_of_openai(where: str, encoder: Encoder) -> None:
     its = OpenAIEmbeddings(base_url=f"{where}/v1", api_key="any", model="tiny", check_embedding_ctx_length=False)  # type: ignore[arg-type]
     np.testing.assert_allclose(its.embed_documents(TEXTS), encoder.encode(TEXTS).floats(), atol=1e-5)
     np.testing.assert_allclose(its.embed_query(TEXTS[0]), encoder.encode(TEXTS[:1]).floats()[0], atol=1e-5)
+
+
+def test_llama_indexs_embeddings_of_openai(where: str, encoder: Encoder) -> None:
+    its = OpenAIEmbedding(model_name="tiny", api_base=f"{where}/v1", api_key="any", max_retries=0)
+    np.testing.assert_allclose(its.get_text_embedding_batch(TEXTS), encoder.encode(TEXTS).floats(), atol=1e-5)
+    np.testing.assert_allclose(its.get_query_embedding(TEXTS[0]), encoder.encode(TEXTS[:1]).floats()[0], atol=1e-5)
 
 
 def test_no_request_makes_the_server_fail(where: str) -> None:
