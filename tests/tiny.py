@@ -261,3 +261,25 @@ def make_cross_encoder(folder: Path, *, labels: int = 1) -> Path:
     torch.set_rng_state(state)
     model.save_pretrained(folder)
     return folder
+
+
+def make_masked(folder: Path, words: tuple[str, ...] = ()) -> Path:
+    """Save a tiny BERT with a masked-LM head that says something of every gap, and knows ``words``, too."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    tokenizer = wordpiece()
+    tokenizer.add_tokens(list(words))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=POSITIONS,
+        initializer_range=0.5,
+    )
+    BertForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

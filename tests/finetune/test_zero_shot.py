@@ -28,22 +28,7 @@ LABELS = {"law": ["the law", "a right"], "freedom": ["freedom"], "all": ["all of
 
 @pytest.fixture(scope="module")
 def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from transformers import BertConfig, BertForMaskedLM
-
-    folder, tokenizer = tmp_path_factory.mktemp("masked"), tiny.wordpiece()
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=tiny.POSITIONS,
-        initializer_range=0.5,
-    )
-    BertForMaskedLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return tiny.make_masked(tmp_path_factory.mktemp("masked"))
 
 
 def test_the_nearest_description_is_the_label(base: Path) -> None:
