@@ -13,10 +13,12 @@ import click
 from semvec_cli.bar import Bar
 from semvec_cli.colours import harmless, one_line
 from semvec_cli.points import point_options, read_points
+from semvec_cli.splitters import splitter_option
 
 if TYPE_CHECKING:
     from semvec.explore.clusters import Clusters
     from semvec.explore.points import Points
+    from semvec.text.words import Splitter
 
 
 @click.command(context_settings={"show_default": True})
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="OUT", help="Write the group of each text to a file: .jsonl or .csv.")
 @click.option("--overwrite", is_flag=True, help="Replace what is at OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the groups as JSON.")
+@splitter_option  # type: ignore[untyped-decorator]
 @point_options  # type: ignore[untyped-decorator]
 def cluster(
     inputs: tuple[str, ...],
@@ -52,6 +55,7 @@ def cluster(
     id_field: str | None,
     device: str | None,
     overflow: str,
+    splitter: Splitter | None,
     quiet: bool,
 ) -> None:
     """Print groups of the texts, vectors or items in INPUT..., the largest first, by name, with typical texts.
@@ -60,6 +64,7 @@ def cluster(
     Examples:
       semvec cluster reviews.csv -n 12 -o groups.csv
       semvec cluster vectors.parquet --method hdbscan --least 20
+      semvec cluster 笔记.txt --model e5-small --splitter jieba:cut
       semvec cluster notes.index --json
     """
     from semvec.explore.clusters import Grouping, clusters
@@ -75,9 +80,12 @@ def cluster(
     check_outputs([output] if output else [], inputs, overwrite=overwrite)
     with Bar(quiet) as bar:
         points = read_points(
-            inputs, From(model, device, id_field=id_field, text_field=text_field, overflow=overflow), quiet, bar.to
+            inputs,
+            From(model, device, id_field=id_field, text_field=text_field, overflow=overflow, splitter=splitter),
+            quiet,
+            bar.to,
         )
-        found = clusters(points, Grouping(method), count=groups, least=least, seed=seed, progress=bar.to)
+        found = clusters(points, Grouping(method), count=groups, least=least, seed=seed, splitter=splitter, progress=bar.to)
     if output is not None:
         write_page(output, _table(points, found, Path(output).suffix.lower()))
     if as_json:

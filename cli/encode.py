@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from semvec.types import Backend, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword
 from semvec_cli.bar import Bar
+from semvec_cli.splitters import splitter_option
 
 if TYPE_CHECKING:
     from semvec.encoders.engine import Engine
@@ -83,6 +84,7 @@ NEEDS = {
 @click.option(
     "--late", is_flag=True, help="Read the whole text, then pool each chunk (late chunking); long texts need --overflow windows."
 )
+@splitter_option  # type: ignore[untyped-decorator]
 @click.option("--special", is_flag=True, help="Give rows for CLS, SEP, … too (--level token).")
 @click.option("--prompt", help="Put before every text.  [default: the model's own]")
 @click.option("--as", "kind", type=click.Choice(["query", "document"]), help="Use the model's prompt for queries or documents.")
@@ -149,6 +151,7 @@ def encode(context: click.Context, /, **options: Any) -> None:
       semvec encode big.jsonl -o big.npy --resume --on-error skip
       semvec encode big.jsonl -o big.npy --engine ray --actors 4 --resume
       semvec encode 's3://bucket/texts/*.parquet' -o s3://bucket/vectors.parquet
+      semvec encode 笔记.txt -o 词.parquet --level word --splitter jieba:cut --model e5-small
       semvec encode notes.txt --dry-run
     """
     from semvec.encoders.catalog import load_encoder
@@ -229,7 +232,7 @@ def _refuse_idle(context: click.Context) -> None:
 def _changes(options: dict[str, Any]) -> Any:
     """Return what was asked for that is a field of `EncodeOptions`."""
     names = (*CHOICES, "max_tokens", "window_overlap", "chunk_tokens", "chunk_overlap", "late", "special", "prompt", "normalize")
-    names = (*names, "truncate_dim", "batch_tokens", "deterministic")
+    names = (*names, "truncate_dim", "batch_tokens", "deterministic", "splitter")
     changes = {name: options[name] for name in names if options[name] is not None}
     changes["oov"] = options["oov"]
     layers = options["layers"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import click
 from semvec.types import Step
 from semvec_cli.bar import Bar
 from semvec_cli.colours import harmless
+from semvec_cli.splitters import splitter_option
 
 BLOCK = 256
 
@@ -24,9 +24,7 @@ BLOCK = 256
 @click.option("--ngrams", default="1-3", metavar="LEAST-MOST", help="Words a phrase may have.")
 @click.option("--diversity", type=click.FloatRange(0, 1), default=0.3, help="Prefer phrases unlike each other (MMR): 0 to 1.")
 @click.option("--stop-words", metavar="FILE", help="Words no phrase begins or ends with, one a line.  [default: English ones]")
-@click.option(
-    "--splitter", metavar="MODULE:FUNCTION", help="What finds words: jieba:cut for Chinese.  [default: Unicode's rules]"
-)
+@splitter_option  # type: ignore[untyped-decorator]
 @click.option("-m", "--model", default="minilm", help="A name that 'semvec models' lists, a path, or a hub id.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best there is]")
 @click.option("--id-field", help="Column with the ids.  [default: id or _id, else the line]")
@@ -39,7 +37,7 @@ def keyphrases(
     ngrams: str,
     diversity: float,
     stop_words: str | None,
-    splitter: str | None,
+    splitter: Callable[[str], Any] | None,
     model: str,
     device: str | None,
     id_field: str | None,
@@ -64,7 +62,7 @@ def keyphrases(
         "ngrams": _range(ngrams),
         "diversity": diversity,
         "stop_words": None if stop_words is None else Path(stop_words).read_text(encoding="utf-8").split(),
-        "splitter": None if splitter is None else _function(splitter),
+        "splitter": splitter,
     }
     rows = sound_documents(inputs, ReadOptions(id_field=id_field, text_field=text_field, keep_blank=True))
     encoder, done = load_encoder(model, device=device), 0
@@ -93,11 +91,3 @@ def _range(ngrams: str) -> tuple[int, int]:
     if not least.isdecimal() or not (most or least).isdecimal() or not 1 <= int(least) <= int(most or least):
         raise click.UsageError(f"--ngrams is the least and the most words of a phrase, as 1-3, not {ngrams!r}")
     return int(least), int(most or least)
-
-
-def _function(name: str) -> Callable[[str], Any]:
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
-    except (ImportError, AttributeError, ValueError) as error:
-        raise click.UsageError(f"--splitter {name!r} is no function (module:function): {error}") from None

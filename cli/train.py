@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from semvec_cli.bar import Bar
+from semvec_cli.splitters import splitter_option
 
 if TYPE_CHECKING:
+    from semvec.encoders.protocol import Text
     from semvec.encoders.word import WordEncoder
     from semvec.encoders.word_corpus import FileTexts
     from semvec.encoders.word_train_options import TrainOptions
+    from semvec.text.words import Splitter
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -62,6 +65,7 @@ def _options(algorithms: tuple[str, str], epochs: int, own: tuple[Decorator, ...
             show_default=True,
             help="Stop at a bad row, or leave it out.",
         ),
+        splitter_option,
         click.option("--overwrite", is_flag=True, help="Replace the model at MODEL."),
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
     )
@@ -103,6 +107,7 @@ def word2vec(**options: Any) -> None:
       semvec train word2vec corpus.jsonl.gz -o w2v --algorithm skip-gram --dim 200 --phrases
       semvec train word2vec corpus.txt -o w2v --seed 7
       zcat big.txt.gz | semvec train word2vec - -o big-w2v --min-count 20
+      semvec train word2vec 笔记.txt -o 词向量 --splitter jieba:cut
       semvec train word2vec more.txt -o w2v-2 --continue w2v
     """
     _run("word2vec", **options)
@@ -140,7 +145,19 @@ def doc2vec(**options: Any) -> None:
     _run("doc2vec", **options)
 
 
-OWN = ("inputs", "output", "continued", "text_field", "input_format", "delimiter", "max_chars", "on_error", "overwrite", "quiet")
+OWN = (
+    "inputs",
+    "output",
+    "continued",
+    "text_field",
+    "input_format",
+    "delimiter",
+    "max_chars",
+    "on_error",
+    "overwrite",
+    "quiet",
+    "splitter",
+)
 """What is no field of `TrainOptions`."""
 
 
@@ -165,13 +182,28 @@ def _run(kind: str, **given: Any) -> None:
     try:
         with Bar(quiet) as bar:
             encoder = train_words(
-                kind, texts, output, options, continued=given["continued"], overwrite=given["overwrite"], progress=bar.to
+                kind,
+                _split(texts, given["splitter"]),
+                output,
+                options,
+                continued=given["continued"],
+                overwrite=given["overwrite"],
+                progress=bar.to,
             )
     except KeyboardInterrupt:
         click.echo("Error: interrupted; nothing was written", err=True)
         sys.exit(130)
     if not quiet:
         _print(encoder, output, texts, perf_counter() - began)
+
+
+def _split(texts: Iterable[str], splitter: Splitter | None) -> Iterable[Text]:
+    """Return ``texts``, or the words that ``splitter`` finds in each."""
+    from semvec.text.words import find_words
+
+    if splitter is None:
+        return texts
+    return ([text[start:end] for start, end in find_words(text, splitter)] for text in texts)
 
 
 def _say_what_a_seed_costs(options: TrainOptions) -> None:

@@ -13,6 +13,7 @@ import click
 from semvec.types import Level
 from semvec_cli.bar import Bar
 from semvec_cli.points import LEVELS, point_options, read_points
+from semvec_cli.splitters import splitter_option
 
 if TYPE_CHECKING:
     from semvec.explore.maps import MapPlan
@@ -66,6 +67,7 @@ OF_METHODS = {"neighbours": ("umap", "pacmap"), "min_dist": ("umap",), "perplexi
 @click.option("--title", help="Written above.  [default: the names of the inputs]")
 @click.option("--tensorboard", metavar="FOLDER", help="Write vectors and columns for TensorBoard's projector, too.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@splitter_option  # type: ignore[untyped-decorator]
 @point_options  # type: ignore[untyped-decorator]
 def visualise(inputs: tuple[str, ...], outputs: tuple[str, ...], **options: Any) -> None:
     """Draw a map of INPUT... and say how true it is.
@@ -92,6 +94,7 @@ def visualise(inputs: tuple[str, ...], outputs: tuple[str, ...], **options: Any)
         model=options["model"],
         device=options["device"],
         level=Level(options["level"]),
+        splitter=options["splitter"],
         id_field=options["id_field"],
         text_field=options["text_field"],
         word=options["word"],
@@ -219,7 +222,7 @@ def _plan(options: dict[str, Any]) -> MapPlan:
         Method(options["method"]), options["neighbours"], options["min_dist"], options["perplexity"], options["seed"]
     )
     onto = Projection.load(options["onto"]) if options["onto"] else None
-    return MapPlan(made, options["colour"], Grouping(options["grouping"]), options["groups"], onto)
+    return MapPlan(made, options["colour"], Grouping(options["grouping"]), options["groups"], onto, options["splitter"])
 
 
 def _drawn(points: Points, options: dict[str, Any]) -> Points:

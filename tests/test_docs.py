@@ -58,7 +58,7 @@ def test_the_program_runs_as_a_shell_runs_it(tmp_path: Path) -> None:
 
 def test_the_site_has_every_page_and_builds(tmp_path: Path) -> None:
     pages = {path.name for path in (ROOT / "docs").glob("*.md")}
-    assert pages == set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    assert pages == set(re.findall(r"[\w.-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     if importlib.util.find_spec("mkdocstrings") is None:
         return
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path / "site")]

@@ -34,7 +34,6 @@ PYTHON_ELSEWHERE = {
     "chroma:": "tests/store, where its library is",
     "qdrant:": "tests/store, where its library is",
     "lancedb:": "tests/store, where its library is",
-    "import jieba": "below, where it is installed",
 }
 NEEDS = {"mteb": "mteb", "trim": "skeletoken", "distill": "model2vec", "jieba": "jieba"}
 """Libraries without which a line is left out."""

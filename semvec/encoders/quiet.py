@@ -39,9 +39,13 @@ def quiet_loading() -> Iterator[None]:
     its.disable_progress_bar()
     its.disable_default_handler()
     its.add_handler(report)
+    noted = logging.getLogger("sentence_transformers")  # which notes that a model has a prompt of its own
+    level = noted.level
+    noted.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        noted.setLevel(level)
         its.remove_handler(report)
         its.enable_default_handler()
         its.set_verbosity(verbosity)

@@ -16,6 +16,7 @@ from semvec.errors import OptionError
 from semvec.explore.points import Points
 from semvec.index.faiss_clusters import k_means
 from semvec.search.keyphrases import candidates, english_stop_words
+from semvec.text.words import Splitter
 from semvec.types import Choice, Metric, Progress
 from semvec.visualise import umap
 from semvec.visualise.near import Near, comparable, near
@@ -79,6 +80,7 @@ def clusters(
     least: int | None = None,
     seed: int = 0,
     known: Near | None = None,
+    splitter: Splitter | None = None,
     progress: Progress | None = None,
 ) -> Clusters:
     """Return groups of ``points``, the largest first: the same for the same seed.
@@ -86,7 +88,7 @@ def clusters(
     ``kmeans`` (FAISS) puts every point into one of ``count`` groups (if not told: the root of an eighth of the points, at most
     40); ``hdbscan`` (scikit-learn's, in 5 dimensions that UMAP makes) finds as many as there are with ``least`` points or more,
     and leaves the others out. ``known`` are at least 15 neighbours of each point, if they were looked for before. Names are
-    phrases that stand in many texts of a group and in few of the others.
+    phrases that stand in many texts of a group and in few of the others; ``splitter`` finds their words (``jieba.cut``).
     """
     how = Grouping(how)
     n = len(points)
@@ -114,7 +116,7 @@ def clusters(
         apart = unit[rows] @ middle if points.metric != Metric.EUCLIDEAN else -np.linalg.norm(unit[rows] - middle, axis=1)
         scores[rows] = apart
         typical.append(rows[np.argsort(-apart, kind="stable")[:TYPICAL]].tolist())
-    names = named([[points.texts[row].translate(PLAIN) for row in rows] for rows in typical])
+    names = named([[points.texts[row].translate(PLAIN) for row in rows] for rows in typical], splitter)
     sizes = np.bincount(numbers[numbers >= 0], minlength=groups).tolist()
     each = (Cluster(at, names[at], sizes[at], tuple(typical[at])) for at in range(groups))
     return Clusters(numbers, scores, tuple(each))
@@ -134,14 +136,14 @@ def _by_density(
     return np.asarray(HDBSCAN(min_cluster_size=least, copy=True).fit_predict(unit), dtype=np.int64)
 
 
-def named(groups: Sequence[Sequence[str]]) -> list[str]:
+def named(groups: Sequence[Sequence[str]], splitter: Splitter | None = None) -> list[str]:
     """Return a name for each of some ``groups`` of texts, the most typical text first: all different.
 
     The two phrases of up to three words that stand in most of its texts for how few of the other groups have them (TF-IDF over
     groups; Grootendorst, "BERTopic", 2022), of equal ones that of the more typical text; where there is none, its first text.
     """
     stops = english_stop_words()
-    met = [[list(dict.fromkeys(candidates(text, 1, PHRASE, stops))) for text in texts] for texts in groups]
+    met = [[list(dict.fromkeys(candidates(text, 1, PHRASE, stops, splitter))) for text in texts] for texts in groups]
     counts = [Counter(phrase for phrases in texts for phrase in phrases) for texts in met]
     everywhere: dict[str, float] = {}
     for texts, its in zip(groups, counts, strict=True):
@@ -156,7 +158,9 @@ def named(groups: Sequence[Sequence[str]]) -> list[str]:
             rarer = log(len(groups) * share / everywhere[phrase]) if len(groups) > 1 else 1.0
             return share * rarer * (1.5 if " " in phrase else 1.0)
 
-        best = sorted((phrase for phrase in its if not LETTER.search(phrase)), key=worth, reverse=True)[:CANDIDATES]
+        best = sorted((phrase for phrase in its if len(phrase) > 1 and not LETTER.search(phrase)), key=worth, reverse=True)[
+            :CANDIDATES
+        ]
         name = " · ".join(_apart(best)[:2]) or " ".join((texts[0] if texts else "").split())[:40] or "?"
         number = 1
         while (own := name if number == 1 else f"{name} ({number})") in taken:
@@ -167,11 +171,15 @@ def named(groups: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _apart(phrases: Sequence[str]) -> list[str]:
-    """Return ``phrases`` without those that share a word, or the beginning of one, with one before them."""
+    """Return ``phrases`` without those that share a word, or the beginning of one, with one before them.
+
+    In scripts without spaces they share a word where one stands in the other.
+    """
     kept: list[str] = []
     for phrase in phrases:
         words = phrase.split()
-        if not any(_alike(one, other) for other in " ".join(kept).split() for one in words):
+        inside = any(one in phrase or phrase in one for one in kept if not phrase.isascii())
+        if not inside and not any(_alike(one, other) for other in " ".join(kept).split() for one in words):
             kept.append(phrase)
     return kept
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from semvec.errors import InputError
 from semvec.explore.clusters import Clusters, Grouping, clusters
 from semvec.explore.points import Points, check_column
+from semvec.text.words import Splitter
 from semvec.types import Metric, Progress
 from semvec.visualise.align import onto
 from semvec.visualise.column import Column
@@ -32,7 +33,8 @@ class MapPlan:
     """How points become a map.
 
     ``colour`` is a column's name (none: of the groups). ``groups`` is how many are made and named (none: by the number of
-    points, 0: none are). ``projection`` is a map that was made before, to put the points on.
+    points, 0: none are), ``splitter`` what finds the words of their names. ``projection`` is a map that was made before, to put
+    the points on.
     """
 
     options: MapOptions = field(default_factory=MapOptions)
@@ -40,6 +42,7 @@ class MapPlan:
     grouping: Grouping = Grouping.KMEANS
     groups: int | None = None
     projection: Projection | None = None
+    splitter: Splitter | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,9 @@ def _clusters(points: Points, plan: MapPlan, known: Near, progress: Progress | N
     if plan.groups == 0:
         return None
     count = plan.groups if plan.grouping == Grouping.KMEANS else None
-    return clusters(points, plan.grouping, count=count, seed=plan.options.seed, known=known, progress=progress)
+    return clusters(
+        points, plan.grouping, count=count, seed=plan.options.seed, known=known, splitter=plan.splitter, progress=progress
+    )
 
 
 def _near(points: Points, options: MapOptions, progress: Progress | None) -> Near:

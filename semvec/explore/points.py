@@ -24,6 +24,7 @@ from semvec.store.collection import Collection, is_collection
 from semvec.text.document import Document
 from semvec.text.documents import sound_documents
 from semvec.text.readers import ALL_FIELDS, ReadOptions
+from semvec.text.words import Splitter
 from semvec.types import JSON, Dtype, Level, Metric, Overflow, Progress, Step, did_you_mean
 
 Vectors = NDArray[np.float32]
@@ -74,7 +75,7 @@ class From:
 
     ``word`` makes every occurrence of a word a point; ``words`` the so many most frequent words of a word model. ``unknown``
     keeps what the model knows nothing of, with vectors of zeros. ``column`` is one that has to be there, asked before anything is
-    encoded; ``overflow`` says what happens to long texts.
+    encoded; ``overflow`` says what happens to long texts, ``splitter`` what finds words.
     """
 
     model: str | None = None
@@ -87,6 +88,7 @@ class From:
     unknown: bool = False
     overflow: str = Overflow.TRUNCATE
     column: str | None = None
+    splitter: Splitter | None = None
 
 
 def points_of(inputs: Sequence[str], how: From | None = None, progress: Progress | None = None) -> Points:
@@ -122,7 +124,7 @@ def _texts(inputs: Sequence[str], how: From, progress: Progress | None) -> Point
         raise InputError(f"{', '.join(inputs)}: no text there")
     check_column(how.column, [name for document in documents for name in document.metadata])
     encoder = load_encoder(how.model or "minilm", device=how.device)
-    encoder = encoder.with_options(level=how.level, dtype=Dtype.FLOAT32)
+    encoder = encoder.with_options(level=how.level, dtype=Dtype.FLOAT32, splitter=how.splitter)
     if how.overflow != Overflow.TRUNCATE:
         encoder = encoder.with_options(overflow=Overflow(how.overflow))
     with warnings.catch_warnings():

@@ -317,6 +317,10 @@ def _loss_for(examples: SimilarTexts, options: FinetuneOptions) -> Loss:
     return loss
 
 
+LEARNS_IN: dict[str, Any] = {"dtype": "float32"}
+"""However a model was stored: steps are lost where weights have but 16 bits."""
+
+
 def _live(encoder: TransformerEncoder, folder: Path, options: FinetuneOptions, loading: Loading) -> Any:
     """Return the encoder as a model of sentence-transformers, made ready to learn."""
     with quiet_loading():
@@ -325,10 +329,14 @@ def _live(encoder: TransformerEncoder, folder: Path, options: FinetuneOptions, l
 
         if (folder / "modules.json").is_file():
             live = SentenceTransformer(
-                str(folder), device=encoder.device, local_files_only=True, trust_remote_code=loading.trust_remote_code
+                str(folder),
+                device=encoder.device,
+                local_files_only=True,
+                trust_remote_code=loading.trust_remote_code,
+                model_kwargs=LEARNS_IN,
             )
         elif (folder / "config.json").is_file():
-            inner = Transformer(str(folder))
+            inner = Transformer(str(folder), model_kwargs=LEARNS_IN)
             pooling = Pooling(inner.get_word_embedding_dimension(), pooling_mode="mean")
             live = SentenceTransformer(modules=[inner, pooling], device=encoder.device)
         else:

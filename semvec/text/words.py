@@ -58,7 +58,7 @@ def find_words(text: str, splitter: Splitter | None) -> list[Span]:
     """Return the ranges of the words that ``splitter`` (default: `split_words`) finds.
 
     A splitter that gives strings (``jieba.cut``, ``str.split``) is followed through the text;
-    empty ones and bare white space are left out. Raises `InputError` for a word that does not
+    white space and punctuation are left out. Raises `InputError` for a word that does not
     stand in the text where the order says, and for a range outside the text.
     """
     if splitter is None:
@@ -71,7 +71,7 @@ def find_words(text: str, splitter: Splitter | None) -> list[Span]:
         raise InputError(f"the splitter gave no words: {error}") from error
     for word in words:
         if isinstance(word, str):
-            if not word.strip():
+            if not split_words(word):
                 continue
             start = text.find(word, at)
             if start < 0:

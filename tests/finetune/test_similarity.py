@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr
 from sentence_transformers import SentenceTransformer
 
@@ -80,3 +81,11 @@ def test_a_loss_that_does_not_fit_is_refused(base: Path, tmp_path: Path) -> None
         finetune("similarity", base, table("pairs", tmp_path), tmp_path / "m", options=quick(loss="triplet"))
     with pytest.raises(OptionError, match="similarity has none"):
         finetune("similarity", base, table("pairs", tmp_path), tmp_path / "m", options=quick(strategy="head"))
+
+
+def test_a_model_stored_in_16_bits_learns_in_32(base: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    SentenceTransformer(str(base), device="cpu").half().save_pretrained(str(half))
+    made = finetune("similarity", half, table("pairs", tmp_path), tmp_path / "model", options=quick(), before=False)
+    assert {weight.dtype for weight in made.model.module.parameters()} == {torch.float32}
+    assert load_encoder(tmp_path / "model").encode(["a"]).vectors.dtype == np.float32
