@@ -263,7 +263,7 @@ def test_copy_similar_and_collections(tmp_path: Path, glove_file: Path) -> None:
     place.parent.mkdir()
     run("index", "build", table, "-o", place, "-m", glove_file)
     assert run("copy", place, tmp_path / "all" / "d").stdout == f"4 items copied to {tmp_path / 'all' / 'd'}\n"
-    refused(run("copy", place, tmp_path / "all" / "d"), "holds 4 items already; --add")
+    refused(run("copy", place, tmp_path / "all" / "d"), "holds 4 items already; --resume goes on")
     (tmp_path / "all" / "bad").mkdir()
     (tmp_path / "all" / "bad" / "collection.sqlite").write_bytes(b"garbage" * 1000)
     listed = json.loads(run("collections", tmp_path / "all", "--json").stdout)

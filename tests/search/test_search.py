@@ -46,6 +46,30 @@ def found(**hits: float) -> Hits:
     return Hits(tuple(Hit(name, score) for name, score in hits.items()), "q")
 
 
+def test_a_copy_that_was_broken_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semvec.store.transfer.BLOCK", 10)
+    rng = np.random.default_rng(0)
+    vectors, ids = rng.standard_normal((45, 4)).astype(np.float32), [f"i{at}" for at in range(45)]
+    with Collection.open(tmp_path / "c", Settings(4)) as one:
+        one.upsert(ids, vectors, [f"text {at}" for at in range(45)], [{"n": at} for at in range(45)])
+    for at, _ in enumerate(copy_collection(tmp_path / "c", tmp_path / "d")):
+        if at == 1:
+            break
+    with Collection.open(tmp_path / "d") as other:
+        assert len(other) == 20
+    with Collection.open(tmp_path / "c") as one:
+        one.upsert(["i3"], vectors[:1], ["another text"], [{"n": 3}])  # one that was copied is another by now
+    blocks = list(copy_collection(tmp_path / "c", tmp_path / "d", resume=True))
+    assert (sum(its.written for its in blocks), sum(its.there for its in blocks)) == (26, 19)
+    with Collection.open(tmp_path / "c") as one, Collection.open(tmp_path / "d") as other:
+        theirs = {item.id: item for item in other.scan()}
+        assert len(theirs) == 45
+        for item in one.scan():
+            assert (theirs[item.id].text, theirs[item.id].metadata) == (item.text, item.metadata)
+            np.testing.assert_array_equal(theirs[item.id].vector, item.vector)
+    assert [its.written for its in copy_collection(tmp_path / "c", tmp_path / "d", resume=True)] == [0] * 5
+
+
 def test_fusion_by_hand() -> None:
     dense, words = found(a=0.9, b=0.5, c=0.1), found(c=7.0, d=3.0)
     fused = Fusion().joined(dense, words)
@@ -190,7 +214,7 @@ def test_what_is_refused(searcher: Searcher) -> None:
 
 
 def test_copy_keeps_everything(searcher: Searcher, tmp_path: Path) -> None:
-    assert sum(one.new for one, _ in copy_collection(tmp_path / "c", tmp_path / "d")) == len(TEXTS)
+    assert sum(one.written for one in copy_collection(tmp_path / "c", tmp_path / "d")) == len(TEXTS)
     with Collection.open(tmp_path / "d") as other:
         assert other.settings == searcher.collection.settings
         for one, two in zip(searcher.collection.scan(), other.scan(), strict=True):
@@ -198,7 +222,7 @@ def test_copy_keeps_everything(searcher: Searcher, tmp_path: Path) -> None:
             np.testing.assert_array_equal(one.vector, two.vector)
     with pytest.raises(OSError, match="--add"):
         list(copy_collection(tmp_path / "c", tmp_path / "d"))
-    assert sum(one.replaced for one, _ in copy_collection(tmp_path / "c", tmp_path / "d", add=True)) == len(TEXTS)
+    assert sum(one.written for one in copy_collection(tmp_path / "c", tmp_path / "d", add=True)) == len(TEXTS)
     Collection.open(tmp_path / "e", Settings(3)).close()
     with pytest.raises(OptionError, match="made with dim"):
         list(copy_collection(tmp_path / "c", tmp_path / "e"))

@@ -29,6 +29,7 @@ from semvec.errors import (
 from semvec.store.address import shown
 from semvec.store.collection import Collection, Settings
 from semvec.store.filters import Compare, Filter, In, IsNull, Not, StartsWith, field
+from semvec.store.transfer import copy_collection
 from semvec.types import Dtype, Metric
 from semvec_cli.main import main
 from tests.contracts.stores import postgres
@@ -106,6 +107,24 @@ def test_a_server_that_is_not_there() -> None:
 )
 def test_an_address_that_is_none_does_not_show_its_password(address: str) -> None:
     complaint(lambda: Collection.open(address, Settings(3)), SemvecError)
+
+
+def test_there_and_back_though_broken_off(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semvec.store.transfer.BLOCK", 8)
+    vectors = np.random.default_rng(1).standard_normal((30, 5)).astype(np.float32)
+    with Collection.open(tmp_path / "c", Settings(5)) as one:
+        one.upsert([f"i{at}" for at in range(30)], vectors, ["a", "b", None] * 10, [{"n": at, "tags": ["x"]} for at in range(30)])
+    for source, target in ((tmp_path / "c", place), (place, tmp_path / "back")):
+        copying = copy_collection(source, target)
+        next(copying)
+        copying.close()  # broken off after the first block
+        blocks = list(copy_collection(source, target, resume=True))
+        assert (sum(its.written for its in blocks), sum(its.there for its in blocks)) == (22, 8)
+    with Collection.open(tmp_path / "c") as one, Collection.open(tmp_path / "back") as other:
+        assert one.settings == other.settings
+        for mine, theirs in zip(one.scan(), other.scan(), strict=True):
+            assert (mine.id, mine.text, mine.metadata) == (theirs.id, theirs.text, theirs.metadata)
+            np.testing.assert_array_equal(mine.vector, theirs.vector)
 
 
 def test_the_command_line_shows_no_password(url: str, place: str, tmp_path: Path) -> None:
