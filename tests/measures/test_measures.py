@@ -197,11 +197,11 @@ def test_an_interval_is_around_its_value_even_where_doubles_help() -> None:
 
 
 def test_a_difference_is_shown_where_there_is_one_and_seldom_else() -> None:
-    """At 5 % no more than 13 of 150 may be shown by chance (odds 1 in 50), of any size and kind."""
+    """At 5 % no more than 10 of 100 may be shown by chance (odds 1 in 90), of any size and kind."""
     rng = np.random.default_rng(11)
-    for n, of in ((6, "mean"), (20, "mean"), (150, "mean"), (30, "spearman"), (150, "spearman")):
+    for n, of in ((6, "mean"), (20, "mean"), (150, "mean"), (150, "spearman")):
         shown = missed = 0
-        for seed in range(150):
+        for seed in range(100):
             hard = rng.random(n)
             same, worse = [], None
             if of == "mean":
@@ -218,7 +218,7 @@ def test_a_difference_is_shown_where_there_is_one_and_seldom_else() -> None:
             assert found.by is not None
             assert found.by.value == pytest.approx(abs(same[0].value - worse.value))
             assert -2 <= found.by.low <= found.by.value <= found.by.high <= 2
-        assert shown <= 13, (n, of, shown)
+        assert shown <= 10, (n, of, shown)
         assert missed <= 2 or n < 150, (n, of, missed)
 
 
