@@ -28,7 +28,7 @@ from semvec.errors import FormatError, InputError, OptionError, OutputError, Ove
 from semvec.text.document import BadRow, Document
 from semvec.text.documents import read_documents
 from semvec.text.readers import PLAIN, ReadOptions
-from semvec.text.remote import deliver, is_url, staged
+from semvec.text.remote import deliver, is_url, shown, staged
 from semvec.text.sources import find_sources, identify
 from semvec.types import JSON, Level, OnError, Oov
 
@@ -108,46 +108,30 @@ def encode_files(
     texts, never by the input. Blocks are kept in ``OUTPUT.part`` as they are done, so a run killed at any
     moment goes on with ``resume=True`` and ends with the same bytes as one that was not, on the same
     machine. A bad row ends the run by default, all blocks before it kept; with ``on_error="skip"`` bad
-    rows are listed in ``OUTPUT.errors.jsonl``. An ``output`` that is a URL (``s3://…``, see `semvec.text.remote`) is made in
-    the present folder and moved there when it is whole. ``engine`` says where blocks are encoded, None here; what comes out is
-    the same.
+    rows are listed in ``OUTPUT.errors.jsonl``. An ``output`` that is a URL (``s3://…``, see
+    `semvec.text.remote`) is made here, as ``OUTPUT.….remote``, and moved there when it is whole. ``engine`` says where blocks
+    are encoded, None here; what comes out is the same.
 
     Raises `InputError` for bad input, `OutputExists` and `OutputError` for what cannot be written,
     `ResumeMismatch` where the unfinished run had other input, model or options, `OverflowRefused` under
     ``overflow="error"``.
     """
-    if is_url(output):
-        return _delivered(
-            lambda place: encode_files(
-                inputs,
-                place,
-                encoder,
-                read=read,
-                input_format=input_format,
-                on_error=on_error,
-                resume=resume,
-                overwrite=overwrite,
-                progress=progress,
-                engine=engine,
-            ),
-            os.fspath(output),
-            overwrite=overwrite,
-        )
     on_error = OnError(on_error)
     options = read or ReadOptions()
     if encoder.options.level == Level.SPAN:
         raise OptionError(
             "level 'span' needs spans for each text, which files do not hold: use the library's encode(texts, spans=…)"
         )
-    target = Path(output)
+    target, url = _place(output, overwrite)
     check_unfinished(target, resume=resume, overwrite=overwrite)
+    overwrite = overwrite or url is not None  # what was made for it here, and not moved yet, is nobody else's
     check_output(target, overwrite=overwrite or resume)
-    sources = find_sources(inputs, kind=input_format, output=target)
+    sources = find_sources(inputs, kind=input_format, output=url or target)
     records, total = identify(sources)
     engine = engine or Here(encoder)
     job = _job(encoder, engine.device, options, records)
     if resume and target.exists() and (done := _already_done(target, job, overwrite=overwrite)):
-        return done
+        return done if url is None else _delivered(done, url)
     started = perf_counter()
     with ShardWriter.open(target, job, resume=resume, overwrite=overwrite) as writer:
         items = read_documents(sources, options)
@@ -172,19 +156,27 @@ def encode_files(
         report.errors_file = _write_errors(target, writer, report)
         report.header = writer.finish()
     report.seconds = perf_counter() - started
-    return report
+    return report if url is None else _delivered(report, url)
 
 
-def _delivered(run: Callable[[Path], Report], url: str, *, overwrite: bool) -> Report:
-    """Do ``run`` with a place on this machine, move what it made to ``url``, and return its report."""
-    report = run(staged(url, overwrite=overwrite))
-    made = [*files_of(report.output), errors_path(report.output)]
+def _place(output: str | os.PathLike[str], overwrite: bool) -> tuple[Path, str | None]:
+    """Return where on this machine ``output`` is made, and where it is to be moved: its URL, if it is one."""
+    if not is_url(output):
+        return Path(output), None
+    url = os.fspath(output)
+    return staged(url, overwrite=overwrite), url
+
+
+def _delivered(report: Report, url: str) -> Report:
+    """Move the output that ``report`` tells of to ``url``, and return the report."""
     try:
-        deliver([file for file in made if file.exists()], url)
+        deliver([*files_of(report.output), errors_path(report.output)], url)
     except OutputError as error:
         raise OutputError(f"{error}; it is whole in {report.output}, --resume tries again") from error
-    listed = report.errors_file and f"{url.rpartition('/')[0]}/{errors_path(report.output).name}"
-    return replace(report, url=url, errors_file=listed)
+    listed = report.errors_file and shown(url).rpartition("/")[2] + errors_path(report.output).name.removeprefix(
+        report.output.name
+    )
+    return replace(report, url=shown(url), errors_file=listed)
 
 
 def check_run(
@@ -200,12 +192,11 @@ def check_run(
 
     Of every source but standard input the first row is read, so that a missing column shows at once.
     """
-    target: Path | None = None
-    if output is not None:
-        target = staged(os.fspath(output), overwrite=overwrite) if is_url(output) else Path(output)
+    target, url = (None, None) if output is None else _place(output, overwrite)
+    if target is not None:
         check_unfinished(target, resume=resume, overwrite=overwrite)
-        check_output(target, overwrite=overwrite or resume)
-    sources = find_sources(inputs, kind=input_format, output=target)
+        check_output(target, overwrite=overwrite or resume or url is not None)
+    sources = find_sources(inputs, kind=input_format, output=url or target)
     for source in sources:
         if not source.once and source.kind not in PLAIN:
             next(read_documents([source], read), None)

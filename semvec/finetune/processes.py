@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +15,9 @@ from semvec.errors import OptionError, SemvecError
 from semvec.finetune.heads import Batch
 
 Result = TypeVar("Result")
+PATIENCE = timedelta(days=1)
+"""How long processes wait for each other: the first may look at a large set of validation data meanwhile."""
+
 COUNTED = "counted"
 """What a batch of several processes has: whether its rows count (a process that had none reads another's)."""
 
@@ -29,30 +33,35 @@ def number() -> int:
 
 
 def own_device(device: str | None) -> str | None:
-    """Return the device of this process: a GPU of its own where there are GPUs, and none was named."""
-    if many() > 1 and device in (None, "cuda") and torch.cuda.is_available():
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    return device
+    """Return the device of this process: a GPU of its own where there are GPUs; `OptionError` where all are sent to one."""
+    if many() == 1 or not torch.cuda.is_available() or device == "cpu":
+        return device
+    if device not in (None, "cuda"):
+        raise OptionError(f"device {device!r} is one for {many()} processes: leave it out, each takes a GPU of its own")
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
 
 
-def meet(device: str | None) -> None:
-    """Have the processes find each other, before anything is done; nothing where there is one.
+@contextmanager
+def together(device: str | None) -> Iterator[None]:
+    """Have the processes find each other, until the end of the block; nothing where there is one.
 
     They talk by gloo on CPUs and NCCL on GPUs. Raises `OptionError` where they cannot.
     """
-    if many() > 1:
-        from accelerate import PartialState
+    if many() == 1:
+        yield
+        return
+    from accelerate.state import AcceleratorState, PartialState
 
-        try:
-            PartialState(cpu=not (device or "").startswith("cuda"))
-        except (RuntimeError, ValueError) as error:
-            raise OptionError(f"the {many()} processes did not find each other: {str(error).splitlines()[0]:.160}") from error
-        atexit.register(_part)
-
-
-def _part() -> None:
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    try:
+        PartialState(cpu=not (device or "").startswith("cuda"), timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise OptionError(f"the {many()} processes did not find each other: {str(error).splitlines()[0]:.160}") from error
+    try:
+        yield
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def check_alone(what: str) -> None:
@@ -69,12 +78,36 @@ def by_first(work: Callable[[], Result]) -> Result:
     if number() == 0:
         try:
             said[0] = work()
-        except SemvecError as error:
-            said[1] = error
+        except Exception as error:
+            torch.distributed.broadcast_object_list([None, _sent(error)])
+            raise
     torch.distributed.broadcast_object_list(said)
     if said[1] is not None:
         raise said[1]
     return said[0]  # type: ignore[no-any-return]
+
+
+def by_all(work: Callable[[], Result]) -> Result:
+    """Have every process do ``work``, and return what it gave in this one; what one of them raised, all raise."""
+    if many() == 1:
+        return work()
+    done, failed = None, None
+    try:
+        done = work()
+    except Exception as error:
+        failed = error
+    every: list[Any] = [None] * many()
+    torch.distributed.all_gather_object(every, None if failed is None else _sent(failed))
+    if failed is not None:
+        raise failed
+    if other := next((at for at, its in enumerate(every) if its is not None), None):
+        raise type(every[other])(f"process {other}: {every[other]}")
+    return done  # type: ignore[return-value]
+
+
+def _sent(error: Exception) -> Exception:
+    """Return ``error`` as another process can read it."""
+    return type(error)(str(error)) if isinstance(error, SemvecError) else RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def weighed(loss: Tensor, units: Tensor, counted: Tensor) -> Tensor:
@@ -101,6 +134,10 @@ class Shares(torch.utils.data.Sampler[list[int]]):
     def __len__(self) -> int:
         return -(-len(self.order) // self.size)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next."""
+        self.order.set_epoch(epoch)
+
     def __iter__(self) -> Iterator[list[int]]:
         items, me, all_of_us = list(self.order), number(), many()
         for start in range(0, len(items), self.size):
@@ -116,12 +153,12 @@ class Shared(torch.utils.data.DataLoader[Batch]):
         def together(rows: Sequence[tuple[Any, bool]]) -> Batch:
             return {**collate([item for item, _ in rows]), COUNTED: torch.tensor([counts for _, counts in rows])}
 
-        super().__init__(_Numbered(items), batch_sampler=Shares(order, size), collate_fn=together)  # type: ignore[arg-type]
-        self.order = order
+        self.shares = Shares(order, size)
+        super().__init__(_Numbered(items), batch_sampler=self.shares, collate_fn=together)  # type: ignore[arg-type]
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next."""
-        self.order.set_epoch(epoch)
+        """Say which epoch comes next; of a loader that skips batches, as a resumed run's does, `Shares` is told itself."""
+        self.shares.set_epoch(epoch)
 
 
 class _Numbered:

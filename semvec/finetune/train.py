@@ -30,7 +30,7 @@ from semvec.finetune.place import (
     part_of,
     same_run,
 )
-from semvec.finetune.processes import by_first, check_alone, many, meet, number, own_device
+from semvec.finetune.processes import by_all, by_first, check_alone, many, number, own_device, together
 from semvec.finetune.search import search, sought
 from semvec.finetune.seen import save_seen
 from semvec.finetune.stored import check_mergeable
@@ -97,16 +97,14 @@ def finetune(
     `ResumeMismatch` where the unfinished run was another one, and what `load_encoder` raises.
     """
     options, target, say, started = options or FinetuneOptions(), Path(output), progress or (lambda _: None), perf_counter()
+    _check_together(task, options)
     kind, loading = task_named(task), Loading(own_device(device), trust_pickle, trust_remote_code)
     # two runs into one folder would each take the other's for one that was stopped
-    with held(part_of(target)) if number() == 0 else nullcontext():
-        if options.search or kind.name in ALONE:
-            check_alone(f"{kind.name}{', with a search,' if options.search else ''}")
-        meet(loading.device)
+    with held(part_of(target)) if number() == 0 else nullcontext(), together(loading.device):
         work = by_first(partial(check_output, target, overwrite=overwrite, resume=resume))
-        examples = read_data(kind, data, validation, options)
+        examples = by_all(partial(read_data, kind, data, validation, options))
         start = partial(_started, kind, model, examples, loading)
-        tuned = start(options)
+        tuned = by_all(partial(start, options))
         if merge:
             check_mergeable(tuned.body, tuned.base)
         check_apart(target, model, merge or tuned.base.kind == WHOLE, data, validation)
@@ -148,6 +146,19 @@ def finetune(
 
         tuned.record = by_first(store)
         return Trained(target, tuned, tuned.record)
+
+
+def _check_together(task: str, options: FinetuneOptions) -> None:
+    """Raise `OptionError` for what several processes would learn otherwise than one."""
+    apart = {
+        f"the task {task}": task in ALONE,
+        "a search": bool(options.search),
+        f"the head {options.head}": options.head == HeadKind.EXPERT_CHOICE,  # whose own loss is a mean over tokens
+        "prune with balanced labels": bool(options.prune) and options.balanced,  # whose two losses are means of other things
+    }
+    for what, so in apart.items():
+        if so:
+            check_alone(what)
 
 
 def _started(

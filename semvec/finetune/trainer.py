@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from semvec.embeddings.files import written_whole
 from semvec.encoders.tuned import INSTALL
 from semvec.errors import MissingExtra, OutputError
 from semvec.finetune.chance import seeded
@@ -71,6 +73,8 @@ class Validated(Trainer):  # type: ignore[misc]
     def __init__(
         self, *, learner: torch.nn.Module, lesson: Lesson, validate: Validate, options: FinetuneOptions, **named: Any
     ) -> None:
+        if many() > 1 and not hasattr(learner, "units"):
+            check_alone("this training")
         self.learner: Any = learner
         self.lesson, self.validate, self.own_options = lesson, validate, options
         super().__init__(**named)
@@ -194,16 +198,18 @@ def train(
 
 def run(make: Callable[[], Any], seed: int, lesson: Lesson) -> JSON:
     """Run the trainer that ``make`` gives, from its last checkpoint where ``lesson`` resumes, and return its history."""
-    if many() > 1 and not torch.distributed.is_initialized():
+    if not torch.distributed.is_initialized():
         check_alone("this training")
-    with seeded(seed + number()), _quiet():
+    with seeded(seed), _quiet():
         try:
             trainer = make()
         except ImportError as error:
             raise MissingExtra(f"training needs the library accelerate ({str(error).splitlines()[0]:.80}): {INSTALL}") from error
-        last = last_checkpoint(lesson.folder) if lesson.resume else None
-        if last is not None:
-            _best_is_here(last)
+        if not isinstance(trainer, Loop):
+            check_alone("this training")
+        if number():
+            torch.manual_seed(seed + number())  # what is dropped here is not what is dropped there
+        last = by_first(partial(_to_go_on_from, lesson.folder)) if lesson.resume else None
         with _told_where_full(lesson.folder):
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it computes in bf16 from now on
@@ -233,13 +239,22 @@ def _reads(checkpoint: Path) -> bool:
         return False
 
 
+def _to_go_on_from(folder: Path) -> Path | None:
+    """Return the last whole checkpoint in ``folder``, ready to be gone on from."""
+    last = last_checkpoint(folder)
+    if last is not None:
+        _best_is_here(last)
+    return last
+
+
 def _best_is_here(checkpoint: Path) -> None:
     """Have what is known of a run name its best checkpoint where that is now: its folder may have been moved."""
     file = checkpoint / "trainer_state.json"
     state = json.loads(file.read_text(encoding="utf-8"))
     if best := state.get("best_model_checkpoint"):
         state["best_model_checkpoint"] = str(checkpoint.resolve().parent / Path(best).name)
-        file.write_text(json.dumps(state), encoding="utf-8")
+        with written_whole(file) as (stream,):
+            stream.write(json.dumps(state).encode())
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -11,6 +11,7 @@ from semvec.errors import InputError, OutputError
 from semvec.text.cells import plain_metadata
 from semvec.text.document import BadRow, Document, flaw
 from semvec.text.readers import ALL_FIELDS, NO_ID, PLAIN, READERS, ReadOptions, Row
+from semvec.text.remote import is_url
 from semvec.text.sources import Source, find_sources
 from semvec.types import JSON
 
@@ -87,7 +88,8 @@ def _flaw_of(metadata: Mapping[str, JSON]) -> str | None:
 def _id(source: Source, row: Row, several: bool) -> tuple[str, str | None]:
     if row.id is NO_ID:
         if source.kind == "file":
-            return source.path, flaw(source.path) and f"the name of the file: {flaw(source.path)}"
+            name = source.name if is_url(source.path) else source.path
+            return name, flaw(name) and f"the name of the file: {flaw(name)}"
         return (f"{source.name}:{row.line}" if several else str(row.line)), None
     if row.id is None or row.id == "":
         return "", "the id is missing"

@@ -13,6 +13,7 @@ from typing import IO, Any
 from semvec.errors import FieldNotThere, InputError, OptionError
 from semvec.text.cells import json_value, typed_cell
 from semvec.text.document import flaw
+from semvec.text.remote import path_in
 from semvec.text.sources import Source
 from semvec.types import JSON
 
@@ -228,7 +229,7 @@ def read_parquet(source: Source, options: ReadOptions) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
-    if source.path.endswith((".gz", ".zst")):
+    if path_in(source.path).endswith((".gz", ".zst")):
         raise InputError(f"{source.name}: Parquet is compressed inside, unpack the file around it first")
     try:
         file = pyarrow.parquet.ParquetFile(source.content)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from semvec.errors import InputError, OptionError
-from semvec.text.remote import find, is_file, is_url, mark, opened
+from semvec.text.remote import find, is_file, is_url, mark, opened, path_in, shown, told
 from semvec.types import JSON, did_you_mean
 
 TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -43,14 +43,14 @@ class Source:
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Give the bytes, decompressed; raise `InputError` for a file that cannot be read or is cut."""
-        with _plain_errors(self.name):
+        with told(self.path, InputError) if is_url(self.path) else _plain_errors(self.name):
             if self.path == STDIN:
                 if sys.stdin is None:
                     raise InputError("standard input is closed")
                 yield sys.stdin.buffer
             else:
                 with opened(self.path) if is_url(self.path) else open(self.path, "rb") as stream:
-                    yield from _unpacked(self.path, stream)
+                    yield from _unpacked(path_in(self.path), stream)
 
     @property
     def content(self) -> Any:
@@ -91,7 +91,7 @@ def _plain_errors(name: str) -> Iterator[None]:
 
 
 def find_sources(
-    inputs: str | Path | Sequence[str | Path], *, kind: str | None = None, output: Path | None = None
+    inputs: str | Path | Sequence[str | Path], *, kind: str | None = None, output: Path | str | None = None
 ) -> list[Source]:
     """Return the files behind ``inputs``, each a file, a folder, a glob, a URL of one of these (see
     `semvec.text.remote`) or ``-``.
@@ -135,14 +135,29 @@ def _belongs(path: str, output: Path | None) -> bool:
     )
 
 
-def _expand(name: str, kind: str | None, output: Path | None) -> list[Source]:
+def _belongs_there(url: str, output: Path | str | None) -> bool:
+    """Return whether ``url`` is the ``output``, or one of the files that are written beside it."""
+    return isinstance(output, str) and (_plainly(url) == _plainly(output) or _plainly(url).startswith(f"{_plainly(output)}."))
+
+
+def _plainly(url: str) -> str:
+    """Return ``url`` without the slashes that may be there or not."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.lstrip('/')}"
+
+
+def _expand(name: str, kind: str | None, output: Path | str | None) -> list[Source]:
     if name == STDIN:
         if kind == "parquet":
             raise InputError("standard input cannot be read as parquet: name a file")
         return [Source(STDIN, kind or "lines", "standard input", name)]
     if is_url(name):
-        alone = not glob.has_magic(name) and is_file(name)
-        return [Source(url, kind or _kind(url) or ("lines" if alone else "file"), url, name) for url in find(name)]
+        alone, found = is_file(name), find(name)
+        if alone and _belongs_there(name, output):
+            raise InputError(f"{shown(name)}: is what would be written; name another output")
+        kept = [url for url in found if not _belongs_there(url, output)]
+        return [Source(url, kind or _kind(path_in(url)) or ("lines" if alone else "file"), shown(url), name) for url in kept]
+    output = None if isinstance(output, str) else output
     if os.path.isfile(name) or (os.path.exists(name) and not os.path.isdir(name)):
         if _belongs(name, output):
             raise InputError(f"{name}: is what would be written; name another output")
@@ -193,7 +208,7 @@ def identify(sources: Iterable[Source]) -> tuple[list[JSON], int | None]:
     """Return what identifies the content of ``sources``, and how many texts they hold if that is cheap.
 
     One record an input argument: its name, how many files and bytes, and a sha256 over all of them (of
-    what a URL names, over what changes with it: its ETag, or size and time). Standard input has none.
+    what a URL names, over what changes with it: its ETag, or the time of its change). Standard input has none.
     The count is an estimate (a quoted table cell may hold line breaks) and None where something is
     compressed, piped or elsewhere.
     """
@@ -201,18 +216,18 @@ def identify(sources: Iterable[Source]) -> tuple[list[JSON], int | None]:
     digests: dict[str, hashlib._Hash] = {}
     total: int | None = 0
     for source in sources:
-        name = printable(source.argument)
+        name = shown(source.argument) if is_url(source.argument) else printable(source.argument)
         record = records.setdefault(source.argument, {"input": name, "kind": source.kind, "files": 0, "bytes": 0})
         if source.once:
             total = None
             continue
         digest = digests.setdefault(source.argument, hashlib.sha256())
         if record["files"] or source.path != source.argument:
-            digest.update(os.fsencode(source.path.removeprefix(source.argument)) + b"\0")
+            digest.update(os.fsencode(path_in(source.path).removeprefix(path_in(source.argument))) + b"\0")
         size, lines = _hash_file(source, digest)
         record["files"] += 1
         record["bytes"] += size
-        unknown = source.path.endswith(COMPRESSED) or (is_url(source.path) and source.kind not in ("file", "parquet"))
+        unknown = path_in(source.path).endswith(COMPRESSED) or (is_url(source.path) and source.kind not in ("file", "parquet"))
         total = None if total is None or unknown else total + _rows(source, lines)
     for argument, digest in digests.items():
         records[argument]["sha256"] = digest.hexdigest()
