@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cached_property
 from types import TracebackType
@@ -16,11 +17,14 @@ from semvec.embeddings.embeddings import Embeddings
 from semvec.embeddings.fingerprint import Fingerprint
 from semvec.encoders.blocks import Block
 from semvec.encoders.protocol import Encoder
-from semvec.errors import EngineError, MissingExtra, OptionError
+from semvec.errors import EngineError, MissingExtra, OptionError, SemvecError
 from semvec.types import Dtype
 
 AHEAD = 4
 """Blocks under way for each actor: one is computed, the others hide that it comes and goes."""
+
+PATIENCE = 120
+"""Seconds in which the actors' processes have to begin; they load the model after that, however long it takes."""
 
 RETRIES = 3
 """How often a block is given to an actor again whose process died."""
@@ -31,14 +35,14 @@ class RayActors:
 
     ``load`` makes the encoder in an actor; it goes there by pickle, so it names a model rather than holding one:
     ``partial(load_encoder, "minilm")``. There are as many ``actors`` as the cluster has GPUs, with a GPU each, or else CPUs.
-    Ray's own settings say which cluster (``RAY_ADDRESS``); without one, Ray is started on this machine and stopped at the
-    end. A block comes back to this process, which alone writes: what a run leaves is what it would leave without Ray.
+    ``RAY_ADDRESS`` says which cluster; without it, Ray is started on this machine and stopped at the end. A block comes back
+    to this process, which alone writes: what a run leaves is what it would leave without Ray.
 
     Ray Data is not used: it merges and splits what it is given, so that its blocks would not be the shards of a run.
 
     Raises `MissingExtra` without Ray; `EngineError` where Ray cannot be reached, and where a block has ended the process of
     its actor time and again; `OptionError` for more actors than the cluster has room for, and where an actor's model is not
-    the one of this process.
+    the one of this process; what loading or encoding raises in an actor.
     """
 
     def __init__(self, load: Callable[[], Encoder], *, actors: int | None = None) -> None:
@@ -47,7 +51,6 @@ class RayActors:
         self._load, self._asked = load, actors
         self._started_ray = False
         self._actors: list[Any] = []
-        self._fingerprint: Fingerprint | None = None
         self.device = ""
 
     def __enter__(self) -> Self:
@@ -56,23 +59,32 @@ class RayActors:
             import ray
         except ImportError as error:
             raise MissingExtra(f"the engine ray needs the library Ray ({error}): pip install 'semvec[ray]'") from error
+        if not ray.is_initialized():
+            self._join(ray)
         try:
-            if not ray.is_initialized():
-                ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
-                self._started_ray = True
-            count, cpus, gpus = _room(ray.cluster_resources(), self._asked)
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            count, cpus, gpus = room([(int(its.get("CPU", 0)), int(its.get("GPU", 0))) for its in nodes], self._asked)
             kind = ray.remote(max_restarts=-1, max_task_retries=RETRIES)(_Holder)
             self._actors = [kind.options(num_cpus=cpus, num_gpus=gpus).remote(self._load) for _ in range(count)]
-            self.device, self._fingerprint = _plainly(ray, self._actors[0].about.remote(None))
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            self._stop()
-            if isinstance(error, EngineError | OptionError):
-                raise
-            raise EngineError(f"Ray could not be started or reached: {error}") from error
+            begun = [actor.pid.remote() for actor in self._actors]
+            if len(ray.wait(begun, num_returns=count, timeout=PATIENCE)[0]) < count:
+                each = f"{cpus} CPUs" + (f" and {gpus} GPU" if gpus else "")
+                raise EngineError(f"Ray did not start {count} actors of {each} in {PATIENCE} seconds: is the cluster busy?")
+            self.device = _plainly(ray, self._actors[0].about.remote(None))[0]
         except BaseException:
             self._stop()
             raise
         return self
+
+    def _join(self, ray: Any) -> None:
+        """Join the cluster that ``RAY_ADDRESS`` names, or start Ray here, whatever else runs on this machine."""
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        _check_reachable(address)
+        try:
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise EngineError(f"Ray could not be started or reached at {address}: {' '.join(str(error).split()):.300}") from error
+        self._started_ray = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop()
@@ -86,15 +98,14 @@ class RayActors:
         import ray
 
         blocks = iter(blocks)
+        self._check(ray, encoder)
         while encoder.options.dtype == Dtype.INT8 and encoder.options.calibration is None:
             if (block := next(blocks, None)) is None:
                 return
-            found = encoder.encode(block.texts)
+            found = _plainly(ray, self._actors[0].encode.remote(block.texts, _options(encoder)), block)
             encoder = encoder.with_options(calibration=found.calibration)
             yield block, found
-        options = _options(encoder)
-        self._check(ray, encoder, options)
-        asked = ray.put(options)
+        asked = ray.put(_options(encoder))
         under_way: deque[tuple[Block, Any, Any]] = deque()
         stopped: Exception | None = None
         while True:
@@ -127,10 +138,15 @@ class RayActors:
             load[actor] += answer in waiting
         return min(self._actors, key=load.__getitem__)
 
-    def _check(self, ray: Any, encoder: Encoder, options: dict[str, Any]) -> None:
-        """Refuse an actor whose model makes other vectors than the encoder of this process."""
-        for actor in self._actors:
-            _, theirs = _plainly(ray, actor.about.remote(options))
+    def _check(self, ray: Any, encoder: Encoder) -> None:
+        """Refuse actors whose model makes other vectors than the encoder of this process."""
+        try:
+            options = ray.put(_options(encoder))
+        except (TypeError, AttributeError, ValueError) as error:
+            raise OptionError(
+                f"an option cannot be sent to actors: a splitter must be a function of a module ({error})"
+            ) from error
+        for _, theirs in [_plainly(ray, answer) for answer in [actor.about.remote(options) for actor in self._actors]]:
             if theirs != encoder.fingerprint:
                 raise OptionError(f"the model of an actor is {theirs}, that of this process {encoder.fingerprint}")
 
@@ -175,28 +191,52 @@ def _options(encoder: Encoder) -> dict[str, Any]:
     return {f.name: getattr(encoder.options, f.name) for f in fields(encoder.options) if f.name != "progress"}
 
 
-def _room(resources: dict[str, float], asked: int | None) -> tuple[int, int, int]:
-    """Return how many actors there are to be, and the CPUs and GPUs of each."""
-    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+def room(nodes: Sequence[tuple[int, int]], asked: int | None) -> tuple[int, int, int]:
+    """Return how many actors there are to be on ``nodes`` of so many CPUs and GPUs, and the CPUs and GPUs of each.
+
+    Each fits on a node: on those with GPUs an actor has one, and its share of the CPUs there; else ``asked`` actors, or one for
+    every CPU, have as many CPUs as leave room for all. Raises `OptionError` where so many do not fit.
+    """
+    cpus, gpus = sum(cpu for cpu, _ in nodes), sum(gpu for _, gpu in nodes)
     count = asked or gpus or max(cpus, 1)
-    most = gpus or cpus
-    if count > most:
+    if gpus:
+        each, fit = min(cpu // gpu for cpu, gpu in nodes if gpu), gpus
+    else:
+        each = max((size for size in range(1, cpus + 1) if sum(cpu // size for cpu, _ in nodes) >= count), default=1)
+        fit = cpus
+    if count > fit:
         raise OptionError(f"{count} actors are more than Ray has room for: {cpus} CPUs, {gpus} GPUs")
-    return count, max(1, cpus // count), int(gpus > 0)
+    return count, each, int(gpus > 0)
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `EngineError` where nobody listens at ``address``, for which Ray would look for minutes."""
+    host, sign, port = address.removeprefix("ray://").rpartition(":")
+    if sign and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise EngineError(f"RAY_ADDRESS={address}: no Ray can be reached there ({error})") from error
 
 
 def _plainly(ray: Any, answer: Any, block: Block | None = None) -> Any:
-    """Return what an actor answers; raise what it raised as it was raised."""
+    """Return what an actor answers; raise semvec's errors as they were raised there, others as `EngineError`."""
+    place = (
+        f"{block.documents[0].where}, and the {len(block.documents) - 1:,} texts after it: " if block and block.documents else ""
+    )
+    kept = "; what is done is kept, --resume goes on" if block else ""
     try:
         return ray.get(answer)
     except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
+        cause = error.cause
+        if isinstance(cause, SemvecError):
+            raise cause from error
+        raise EngineError(f"{place}an actor failed: {type(cause).__name__}: {_line(cause)}{kept}") from error
+    except ray.exceptions.RayActorError as error:
+        raise EngineError(f"{place}given up, the actor died and so did {RETRIES} after it ({_line(error)}){kept}") from error
     except ray.exceptions.RayError as error:
-        what = (
-            f"{block.documents[0].where}, and the {len(block.documents) - 1:,} texts after it: "
-            if block and block.documents
-            else ""
-        )
-        kept = "; what is done is kept, --resume goes on" if block else ""
-        why = " ".join(str(error).split())
-        raise EngineError(f"{what}given up, the actor died and so did {RETRIES} after it ({why:.300}){kept}") from error
+        raise EngineError(f"{place}{type(error).__name__}: {_line(error)}{kept}") from error
+
+
+def _line(error: BaseException) -> str:
+    return f"{' '.join(str(error).split()):.300}"

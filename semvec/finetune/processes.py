@@ -24,12 +24,20 @@ COUNTED = "counted"
 
 def many() -> int:
     """Return how many processes train together: 1 where none were started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", 1)
 
 
 def number() -> int:
     """Return which of them this is; the first (0) writes, and talks."""
-    return int(os.environ.get("RANK", "0"))
+    return _number("RANK", 0) if many() > 1 else 0
+
+
+def _number(name: str, least: int) -> int:
+    """Return the number in the environment variable ``name``; `OptionError` where it is none."""
+    text = os.environ.get(name, str(least))
+    if not text.isdecimal() or int(text) < least:
+        raise OptionError(f"{name}={text}: is no number of {least} or more; torchrun sets it, else unset it")
+    return int(text)
 
 
 def own_device(device: str | None) -> str | None:

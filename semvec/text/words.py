@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
@@ -67,11 +67,11 @@ def find_words(text: str, splitter: Splitter | None) -> list[Span]:
     at = 0
     try:
         words = iter(splitter(text))
-    except TypeError as error:
-        raise InputError(f"the splitter gave no words: {error}") from error
-    for word in words:
+    except (Exception, SystemExit) as error:  # whatever a function of somebody else's does
+        raise InputError(f"the splitter gave no words of {text!r:.60}: {type(error).__name__}: {error}") from error
+    for word in _told(words):
         if isinstance(word, str):
-            if not split_words(word):
+            if not any(map(str.isalnum, word)) and not split_words(word):
                 continue
             start = text.find(word, at)
             if start < 0:
@@ -81,6 +81,13 @@ def find_words(text: str, splitter: Splitter | None) -> list[Span]:
         else:
             spans.append(check_span(text, cast("Span", word)))
     return spans
+
+
+def _told(words: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from words
+    except (Exception, SystemExit) as error:  # whatever a function of somebody else's does
+        raise InputError(f"the splitter broke off: {type(error).__name__}: {error}") from error
 
 
 def check_span(text: str, span: Sequence[int]) -> Span:

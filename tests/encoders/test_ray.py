@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from semvec.embeddings.shards import unfinished
 from semvec.encoders import blocks as blocks_module
 from semvec.encoders.catalog import load_encoder
 from semvec.encoders.files import encode_files
-from semvec.encoders.ray_engine import RETRIES, RayActors
+from semvec.encoders.ray_engine import RETRIES, RayActors, room
 from semvec.errors import EngineError, InputError, MissingExtra, OptionError, OverflowRefused
 from semvec_cli.main import main
 from tests import tiny
@@ -163,6 +164,47 @@ def test_actors_of_another_model_are_refused(
     other = str(tiny.make_sentence_model(tmp_path_factory.mktemp("other"), pooling="max"))
     with pytest.raises(OptionError, match="the model of an actor is"):
         encode_files([source], tmp_path / "out.npz", load_encoder(other, device="cpu"), engine=actors)
+
+
+def test_where_actors_fit() -> None:
+    assert room([(2, 0)], None) == (2, 1, 0)
+    assert room([(8, 0)] * 4, 3) == (3, 8, 0)
+    assert room([(1, 0)] * 2, 1) == (1, 1, 0)
+    assert room([(8, 0)] * 4, 5) == (5, 4, 0)
+    assert room([(32, 8), (64, 0)], None) == (8, 4, 1)  # CPUs where there are no GPUs are of no use
+    with pytest.raises(OptionError, match="9 actors are more"):
+        room([(32, 8)], 9)
+
+
+def test_a_splitter_goes_along(tmp_path: Path, source: Path, base: str, cluster: None) -> None:
+    pytest.importorskip("jieba")
+    more = ["--level", "word", "--splitter", "jieba:cut", "-m", base, "--device", "cpu", "-q"]
+    for name, engine in (("here", []), ("there", ["--engine", "ray", "--actors", "1"])):
+        done = CliRunner().invoke(main, ["encode", str(source), "-o", str(tmp_path / f"{name}.npz"), *more, *engine])
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "here.npz").read_bytes() == (tmp_path / "there.npz").read_bytes()
+
+
+def test_what_cannot_be_sent_is_refused(tmp_path: Path, source: Path, base: str, actors: RayActors) -> None:
+    lock = threading.RLock()
+    encoder = load_encoder(base, device="cpu", level="word", splitter=lambda text: text.split() if lock else [])
+    with pytest.raises(OptionError, match="a splitter must be a function of a module"):
+        encode_files([source], tmp_path / "out.npz", encoder, engine=actors)
+
+
+def test_an_address_where_nobody_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(EngineError, match="RAY_ADDRESS=127.0.0.1:1: no Ray can be reached"), RayActors(lambda: None):  # type: ignore[arg-type,return-value]
+        pass
+
+
+def test_other_errors_of_an_actor_say_what_they_are(cluster: None) -> None:
+    def load() -> Any:
+        raise ZeroDivisionError("no memory left")
+
+    with pytest.raises(EngineError, match="an actor failed: ZeroDivisionError: no memory left"), RayActors(load):
+        pass
 
 
 def test_more_actors_than_there_is_room(base: str, cluster: None) -> None:

@@ -87,6 +87,51 @@ def test_a_decoder_too(calm: Path, data: dict[str, Path], tmp_path: Path) -> Non
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
+def test_stopped_inside_an_epoch_and_gone_on_with(calm: Path, data: dict[str, Path], tmp_path: Path) -> None:
+    """Two processes are stopped behind a checkpoint that lies inside the second epoch; two, and one, go on as if nothing had been."""
+    start = "import os, sys; from semvec.finetune import trainer; trainer.STEPS_AT_MOST = 3\n"
+    stop = "own = trainer.Told.on_step_end\ndef end(self, args, state, control, **more):\n    own(self, args, state, control, **more)\n    if state.global_step == 11: os._exit(9)\ntrainer.Told.on_step_end = end\n"
+    end = "from semvec_cli.main import run; run()"
+    options = ["--data", str(data["classify"]), "--model", str(calm), "--dropout", "0", "--batch-size", "5", "--patience", "50"]
+    losses = {}
+    for name, first, then in (("whole", 0, 1), ("two", 2, 2), ("one", 2, 1)):
+        for processes, code in ((first, start + stop + end), (then, start + end)):
+            if not processes:
+                continue
+            program = tmp_path / "program.py"
+            program.write_text(code, encoding="utf-8")
+            resumes = ["--resume"] if (tmp_path / f"{name}.part").exists() else []
+            command = [
+                str(Path(sys.executable).parent / "torchrun"),
+                "--standalone",
+                f"--nproc-per-node={processes}",
+                str(program),
+            ]
+            call = ["finetune", "classify", *options, "-o", str(tmp_path / name), *EXACT, "--epochs", "4", *resumes]
+            env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+            subprocess.run(
+                [*command, *call] if processes > 1 else [sys.executable, str(program), *call],
+                env=env,
+                capture_output=True,
+                timeout=200,
+                check=False,
+            )
+        record = load_model(tmp_path / name, device="cpu").record["history"]
+        assert ("resumed at" in record) == (name != "whole")
+        losses[name] = {its["step"]: its["loss"] for its in record["losses"]}
+    assert max(losses["whole"]) == 28
+    for name in ("two", "one"):
+        assert losses[name] == pytest.approx(losses["whole"], rel=1e-3)
+
+
+@pytest.mark.parametrize(("name", "value"), [("WORLD_SIZE", "x"), ("WORLD_SIZE", "0"), ("RANK", "-1")])
+def test_numbers_that_are_none(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(OptionError, match=f"{name}={value}: is no number"):
+        number()
+
+
 def test_what_is_wrong_is_said_once(calm: Path, data: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "mine.txt").write_text("keep")
