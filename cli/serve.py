@@ -61,5 +61,5 @@ def serve(**options: Any) -> None:
         options=its,
         device=options["device"],
         trust_pickle=options["trust_pickle"],
-        told=lambda where: click.echo(f"listening at {where} (stop with Ctrl-C)", err=True),
+        told=lambda where: click.echo(f"listening at {where}; Ctrl-C stops it", err=True),
     )

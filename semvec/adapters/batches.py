@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +23,7 @@ class BatchEncoder:
     comes back is of the same kind. ``cut`` names a column for how many tokens of each text were cut, None for none. The model
     is loaded where it is first asked, and is not pickled: it goes to a worker as a name.
 
-    Ray: ``dataset.map_batches(BatchEncoder, fn_constructor_args=("minilm",), concurrency=2)`` · Dask:
+    Ray: ``dataset.map_batches(BatchEncoder, fn_constructor_args=("minilm",), compute=ActorPoolStrategy(size=2))`` · Dask:
     ``frame.map_partitions(BatchEncoder("minilm"), meta=…)`` · Spark: ``frame.mapInPandas(BatchEncoder("minilm").each, schema)`` ·
     datasets: ``dataset.map(BatchEncoder("minilm"), batched=True)``.
     """
@@ -53,6 +53,9 @@ class BatchEncoder:
 
         Raises `InputError` where the column is missing, or holds what is no text: a null or a number.
         """
+        if not isinstance(batch, pa.Table | Mapping) and not type(batch).__module__.startswith("pandas"):
+            kinds = "a mapping of columns, a pyarrow.Table or a pandas DataFrame (each() takes record batches)"
+            raise InputError(f"a batch is {kinds}, not {type(batch).__name__}")
         names = list(batch.column_names) if isinstance(batch, pa.Table) else list(batch.keys())
         if self.column not in names:
             raise InputError(f"the batch has no column {self.column!r}: there are {', '.join(map(str, names))}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,8 @@ def _texts(given: Any) -> list[str]:
     """Return ``given`` as a list of texts; `InputError` for one string, and for what is not one row a text."""
     if isinstance(given, str):
         raise InputError("texts must be a list of texts, not one string")
+    if isinstance(given, Mapping) or getattr(given, "ndim", 1) != 1:
+        raise InputError("texts must be one list or column of texts, not a table: choose a column, as in frame['text']")
     rows = given.tolist() if hasattr(given, "tolist") else list(given)
     for at, one in enumerate(rows):
         if not isinstance(one, str):

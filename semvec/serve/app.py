@@ -14,7 +14,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from semvec.errors import FilterError, InputError, OptionError, SemvecError
 from semvec.serve.asked import EmbeddingsAsked, RerankAsked, SearchAsked
@@ -23,11 +23,13 @@ from semvec.serve.gate import Gate, problem
 from semvec.serve.metrics import Metrics
 from semvec.serve.options import ServeOptions
 from semvec.serve.served import Embed, Rerank, Search, Served, Vector
+from semvec.store.filter_text import parse_filter
 
 Found = TypeVar("Found")
 LOOK = 0.25
 """Seconds between two looks at whether a client is still there."""
 
+NO_JSON = ("json_invalid", "model_attributes_type", "missing_body")
 CLOSED = 499
 """The status of what a client did not wait for (nginx's)."""
 
@@ -52,7 +54,13 @@ def make_app(served: Served, options: ServeOptions | None = None) -> FastAPI:
         yield
         await asyncio.to_thread(batcher.close)
 
-    app = FastAPI(title="semvec", version=version("semvec"), description="Embeddings, search and reranking.", lifespan=life)
+    app = FastAPI(
+        title="semvec",
+        version=version("semvec"),
+        description="Embeddings, search and reranking.",
+        lifespan=life,
+        redirect_slashes=False,
+    )
     _errors(app)
     _routes(app, served, its, batcher, metrics)
     paths = frozenset(path for route in app.routes if (path := getattr(route, "path", None)))
@@ -80,10 +88,10 @@ def _routes(app: FastAPI, served: Served, options: ServeOptions, batcher: Batche
     async def embeddings(asked: EmbeddingsAsked, request: Request) -> Response:
         """Return the vectors of texts."""
         known(asked.model)
-        texts = _texts(asked.input)
+        texts: list[str] = asked.input
         check_count(texts)
         if asked.dimensions is not None and asked.dimensions > served.encoder.dim:
-            raise InputError(f"dimensions {asked.dimensions} is more than the {served.encoder.dim} of {served.names[0]}")
+            raise InputError(f"dimensions {asked.dimensions:.6g} is more than the {served.encoder.dim} of {served.names[0]}")
         found: Sequence[Vector] = await computed(request, Embed(asked.input_type), texts, texts)
         rows = [served.cut_to(one.numbers, asked.dimensions) for one in found]
         coded = asked.encoding_format == "base64"
@@ -112,8 +120,10 @@ def _routes(app: FastAPI, served: Served, options: ServeOptions, batcher: Batche
         """Return the items of the collection nearest to each query."""
         if served.searcher is None:
             raise HTTPException(404, "no collection is served: start the server with --collection")
-        queries = [asked.query] if isinstance(asked.query, str) else asked.query
+        queries: list[str] = asked.query
         check_count(queries)
+        if asked.where is not None:
+            parse_filter(asked.where)  # before anything waits for it
         found = await computed(request, Search(asked.k, asked.where, asked.hybrid), queries, queries)
         results = [
             {
@@ -145,6 +155,10 @@ def _routes(app: FastAPI, served: Served, options: ServeOptions, batcher: Batche
         ]
         return _json({"object": "list", "model": served.names[0], "results": results})
 
+    @app.get("/", include_in_schema=False)
+    async def home() -> Response:
+        return RedirectResponse("docs")
+
     @app.get("/health", tags=["server"])
     async def health() -> Response:
         """Say that the server is there, and what it serves."""
@@ -162,17 +176,6 @@ def _routes(app: FastAPI, served: Served, options: ServeOptions, batcher: Batche
     async def counters() -> Response:
         """Return what was counted, for Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _texts(given: Any) -> list[str]:
-    """Return the texts of a request; `InputError` for tokens, which are another tokenizer's."""
-    if isinstance(given, str):
-        return [given]
-    if all(isinstance(one, str) for one in given):
-        return list(given)
-    raise InputError(
-        "input holds tokens, which are another tokenizer's: send texts (LangChain: check_embedding_ctx_length=False)"
-    )
 
 
 def _base64(row: Any) -> str:
@@ -206,10 +209,11 @@ def _errors(app: FastAPI) -> None:
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        where = ".".join(
-            str(part) for part in first["loc"] if part not in ("body", "str", "list[str]", "list[int]", "list[list[int]]")
-        )
-        return answer(400, f"{where or 'body'}: {first['msg']}", param=where or None)
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        if first["type"] in NO_JSON:
+            return answer(400, "the body is no JSON object: send one, with Content-Type: application/json")
+        message = str(first["msg"]).removeprefix("Value error, ")
+        return answer(400, f"{where or 'body'}: {message}"[:500], param=where[:100] or None)
 
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

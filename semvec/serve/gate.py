@@ -13,8 +13,8 @@ from semvec.serve.keys import admits
 from semvec.serve.metrics import Metrics
 from semvec.serve.options import ServeOptions
 
-OPEN = ("/health",)
-"""Paths that want no key."""
+OPEN = ("/", "/health", "/docs", "/openapi.json")
+"""Paths that want no key: they tell what can be asked, and answer nothing of it."""
 
 OTHER = "other"
 KINDS = {401: "authentication_error", 404: "not_found_error", 413: "invalid_request_error", 429: "rate_limit_error"}

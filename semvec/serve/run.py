@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,9 @@ from semvec.serve.options import ServeOptions
 from semvec.types import Level
 
 INSTALL = "pip install 'semvec[serve]'"
+AT_ONCE = 1000
+"""Connections at once; who comes after is told 503."""
+
 GRACE = 30
 """Seconds that requests under way have to end when the server is stopped."""
 
@@ -86,16 +90,24 @@ def serve(
             access_log=False,
             timeout_graceful_shutdown=GRACE,
             lifespan="on",
+            limit_concurrency=AT_ONCE,
         )
         server = uvicorn.Server(config)
+        notes = logging.getLogger("uvicorn.error")
+        notes.disabled = True  # it would say the same in its own words
         try:
             socket = config.bind_socket()
         except SystemExit:
-            raise OutputError(f"{where}: cannot be listened at: something else does, or it is not this machine's") from None
+            what = "something else does, or it is not this machine's (--port 0 takes a free one)"
+            raise OutputError(f"{where}: cannot be listened at: {what}") from None
+        finally:
+            notes.disabled = False
         socket.listen()  # from here on clients wait instead of being refused
         port = socket.getsockname()[1]
         if told:
-            told(str(Place(where.host, port)))
+            count = "" if searcher is None else f", {searcher.collection.count():,} items"
+            guarded = f"{len(its.keys)} keys" if its.keys else "no key is wanted"
+            told(f"{Place(where.host, port)} ({own}, {encoder.dim} dimensions{count}; {guarded})")
         kept.callback(socket.close)
         server.run(sockets=[socket])
 

@@ -18,6 +18,9 @@ from semvec.search.searcher import Searcher
 from semvec.text.document import flaw
 from semvec.types import Level, Overflow
 
+LETTERS = 20
+"""Characters a token, at most, on average over a request."""
+
 
 @dataclass(frozen=True)
 class Vector:
@@ -83,8 +86,10 @@ class Served:
 
         Raises `InputError` for a text that is none, or too long where long ones are refused, and for more than ``most`` tokens.
         """
+        if (size := sum(map(len, texts))) > most * LETTERS:  # before they are cut into tokens, which takes its time
+            raise InputError(f"the request has {size:,} characters, and {most * LETTERS:,} are the most")
         for at, text in enumerate(texts):
-            if reason := flaw(text):
+            if reason := flaw(text) or ("" if text.strip() else "is blank"):
                 raise InputError(f"input {at}: {reason}")
         counts, over = self.encoder.count_tokens(texts)
         total = int(counts.sum())

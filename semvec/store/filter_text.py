@@ -60,8 +60,8 @@ class _Parser:
         self._deep = 0
 
     def _split(self, text: str) -> list[Token]:
-        tokens, at = [], 0
-        while text[at:].strip():
+        tokens, at, end = [], 0, len(text.rstrip())
+        while at < end:
             match = TOKEN.match(text, at)
             if match is None:
                 at += len(text[at:]) - len(text[at:].lstrip())

@@ -66,7 +66,17 @@ def test_datasets_maps_it(its: BatchEncoder, wanted: np.ndarray) -> None:
     np.testing.assert_allclose(np.array(mapped["vector"]), wanted, atol=1e-4)
 
 
-@pytest.mark.parametrize("wrong", [{"words": ["a"]}, {"text": ["a", None]}, {"text": [1]}, pa.table({"text": ["a", None]})])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"words": ["a"]},
+        {"text": ["a", None]},
+        {"text": [1]},
+        pa.table({"text": ["a", None]}),
+        ["a"],
+        pa.record_batch({"text": ["a"]}),
+    ],
+)
 def test_what_has_no_texts_is_refused(wrong: Any, its: BatchEncoder) -> None:
-    with pytest.raises(InputError, match="no column|is no text"):
+    with pytest.raises(InputError, match="no column|is no text|a batch is a mapping"):
         its(wrong)

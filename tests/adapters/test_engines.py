@@ -51,7 +51,11 @@ def test_ray_data(base: str, wanted: np.ndarray, tmp_path: Path) -> None:
         pd.DataFrame({"n": range(len(ROWS)), "text": ROWS}).to_parquet(tmp_path / "texts.parquet")
         rows = ray.data.read_parquet(str(tmp_path / "texts.parquet")).repartition(target_num_rows_per_block=4)
         made = rows.map_batches(
-            BatchEncoder, fn_constructor_args=(base,), fn_constructor_kwargs={"device": "cpu"}, batch_size=4, concurrency=1
+            BatchEncoder,
+            fn_constructor_args=(base,),
+            fn_constructor_kwargs={"device": "cpu"},
+            batch_size=4,
+            compute=ray.data.ActorPoolStrategy(size=1),
         )
         same([(row["n"], row["vector"]) for row in made.take_all()], wanted)
     finally:

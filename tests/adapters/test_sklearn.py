@@ -79,3 +79,11 @@ def test_another_model_under_the_same_name_is_refused(base: str, tmp_path: Path)
     other.rename(place)
     with pytest.raises(InputError, match="its weights differ"):
         pickle.loads(content).transform(TEXTS[:2])
+
+
+def test_a_table_is_no_column(base: str) -> None:
+    import pandas as pd
+
+    for table in (pd.DataFrame({"text": ["a"], "n": [1]}), pd.DataFrame({"text": ["a"]}), {"text": ["a"]}):
+        with pytest.raises(InputError, match="choose a column"):
+            SemvecVectorizer(base).fit(table)  # type: ignore[arg-type]
