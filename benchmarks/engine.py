@@ -36,8 +36,11 @@ def texts_of(data: Path, count: int) -> list[str]:
 
 def digest(path: Path) -> str:
     """Return the sha256 of a file."""
+    its = hashlib.sha256()
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while piece := stream.read(1 << 20):
+            its.update(piece)
+    return its.hexdigest()
 
 
 def on_ray(texts: Path, output: Path, model: str, count: int, actors: int, kills: tuple[float, ...]) -> dict[str, Any]:

@@ -183,6 +183,8 @@ def encode(context: click.Context, /, **options: Any) -> None:
     )
     on_ray = options["engine"] == "ray"
     encoder = load(device="cpu" if on_ray else options["device"])
+    if options["splitter"] and options["level"] != "word" and encoder.fingerprint.family != "word":
+        raise click.UsageError("--splitter does nothing without --level word, but for word models")
     if options["kind"]:
         bare, encoder = encoder, encoder.prompted(options["kind"])
         if encoder is bare and not options["quiet"]:

@@ -244,6 +244,8 @@ def _print(made: Trained) -> None:
         click.echo(f"{len(labels):,} labels: {', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}")
     if "resumed at" in history:
         click.echo(f"went on from step {history['resumed at']:,}")
+    if record["processes"] > 1:
+        click.echo(f"{record['processes']} processes shared every batch")
     share = 100 * parameters["learning"] / parameters["all"]
     click.echo(f"{parameters['learning']:,} of {parameters['all']:,} parameters learnt ({share:.2f} %)")
     for name, its in record["validation"].items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,9 @@ from semvec_cli.bar import Bar
 from semvec_cli.splitters import splitter_option
 
 if TYPE_CHECKING:
-    from semvec.encoders.protocol import Text
     from semvec.encoders.word import WordEncoder
     from semvec.encoders.word_corpus import FileTexts
     from semvec.encoders.word_train_options import TrainOptions
-    from semvec.text.words import Splitter
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -183,10 +181,11 @@ def _run(kind: str, **given: Any) -> None:
         with Bar(quiet) as bar:
             encoder = train_words(
                 kind,
-                _split(texts, given["splitter"]),
+                texts,
                 output,
                 options,
                 continued=given["continued"],
+                splitter=given["splitter"],
                 overwrite=given["overwrite"],
                 progress=bar.to,
             )
@@ -195,15 +194,6 @@ def _run(kind: str, **given: Any) -> None:
         sys.exit(130)
     if not quiet:
         _print(encoder, output, texts, perf_counter() - began)
-
-
-def _split(texts: Iterable[str], splitter: Splitter | None) -> Iterable[Text]:
-    """Return ``texts``, or the words that ``splitter`` finds in each."""
-    from semvec.text.words import find_words
-
-    if splitter is None:
-        return texts
-    return ([text[start:end] for start, end in find_words(text, splitter)] for text in texts)
 
 
 def _say_what_a_seed_costs(options: TrainOptions) -> None:

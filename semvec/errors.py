@@ -29,6 +29,7 @@
     FieldNotThere           a warning: no line has a field that was asked for     (UserWarning)
     LettersMissing          a warning: no font here has letters of a picture          (UserWarning)
     NotCalibrated           a warning: texts were too few to make labels equally likely (UserWarning)
+    SplitterWanted          a warning: word vectors of words that a splitter found meet texts without it (UserWarning)
     FewTexts                a warning: SIF was fitted on too few texts            (UserWarning)
 
 Each also derives from the builtin in brackets, which is what a caller who knows nothing of semvec
@@ -169,3 +170,7 @@ class FewTexts(UserWarning):
 
 class BatchTooLarge(SemvecError, MemoryError):
     """A single window that does not fit into memory, so that nothing is left to halve."""
+
+
+class SplitterWanted(UserWarning):
+    """Word vectors were trained on words that a splitter found, and texts are split without it."""

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from semvec.embeddings.storage import read_embeddings
+from semvec.encoders.catalog import load_encoder
+from semvec.errors import SplitterWanted
 from semvec.text.words import find_words
 from semvec_cli.main import main
 from tests import tiny
@@ -50,7 +52,11 @@ def test_from_the_file_to_the_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert f"{len(rows)} texts, {sum(map(len, wanted))} words → {different} words of 16" in said
     assert run("words", "nearest", "退货", "-k", 2, "--model", "词向量").count("\n") >= 2
 
-    run("index", "build", CORPUS, "-o", "请求.index", "-m", "词向量")
+    with pytest.warns(SplitterWanted, match="--splitter jieba:cut"):
+        load_encoder("词向量").encode(rows[:1])
+    assert load_encoder("词向量", splitter=jieba.cut).encode(rows).rungs[:, -1].sum() == 0  # no word is unknown
+
+    run("index", "build", CORPUS, "-o", "请求.index", "-m", tmp_path / "m" / "model")
     found = [
         json.loads(line) for line in run("search", "请求.index", "发票", "-k", 3, "--hybrid", "--format", "jsonl").splitlines()
     ]

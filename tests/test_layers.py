@@ -26,7 +26,7 @@ HOMES = {
     "numba": ("semvec/embeddings/compiled.py", "semvec/encoders/backends/kernels.py", "semvec/index/intrinsics.py", "semvec/index/multi_vector_kernels.py"),
     "llvmlite": ("semvec/embeddings/compiled.py", "semvec/index/intrinsics.py"),
     "langchain_core": "semvec/adapters/langchain.py", "fastapi": "semvec/serve/", "starlette": "semvec/serve/", "uvicorn": "semvec/serve/run.py", "prometheus_client": "semvec/serve/metrics.py", "pydantic": "semvec/serve/asked.py", "orjson": "semvec/serve/",
-    "ray": "semvec/encoders/ray_engine.py", "openvino": "semvec/encoders/backends/engines.py", "onnxruntime": "semvec/encoders/backends/engines.py",
+    "ray": "semvec/encoders/ray_engine.py", "fsspec": "semvec/text/remote.py", "accelerate": "semvec/finetune/processes.py", "openvino": "semvec/encoders/backends/engines.py", "onnxruntime": "semvec/encoders/backends/engines.py",
 }  # fmt: skip
 
 

@@ -24,6 +24,11 @@ class _Report(logging.Handler):
         self.made_up += [name for name in MISSING.findall(record.getMessage()) if not NOT_USED.search(name)]
 
 
+def _no_prompt_told(record: logging.LogRecord) -> bool:
+    """Leave out the note that a model has a prompt of its own."""
+    return not record.getMessage().startswith("Default prompt name")
+
+
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """Keep transformers from drawing bars and notes, and leave its settings as they were.
@@ -39,13 +44,12 @@ def quiet_loading() -> Iterator[None]:
     its.disable_progress_bar()
     its.disable_default_handler()
     its.add_handler(report)
-    noted = logging.getLogger("sentence_transformers")  # which notes that a model has a prompt of its own
-    level = noted.level
-    noted.setLevel(logging.ERROR)
+    noted = logging.getLogger("sentence_transformers.base.model")
+    noted.addFilter(_no_prompt_told)
     try:
         yield
     finally:
-        noted.setLevel(level)
+        noted.removeFilter(_no_prompt_told)
         its.remove_handler(report)
         its.enable_default_handler()
         its.set_verbosity(verbosity)

@@ -27,7 +27,7 @@ from semvec.encoders.word_folder import open_word_folder, write_table
 from semvec.encoders.word_phrases import join
 from semvec.encoders.word_query import WordQueries
 from semvec.encoders.word_table import WordTable
-from semvec.errors import FewTexts, InputError, OptionError, WordsFlawed
+from semvec.errors import FewTexts, InputError, OptionError, SplitterWanted, WordsFlawed
 from semvec.text.words import Span, find_words
 from semvec.types import JSON, Level, Metric, Oov, Pooling
 
@@ -218,6 +218,9 @@ class WordEncoder(BaseEncoder, WordQueries):
 
         Words that came split stay by themselves where each gets a row.
         """
+        if one.words is None and self.options.splitter is None and (found := (self.table.training or {}).get("splitter")):
+            told = f"trained on words that {found} found: give it as splitter= (--splitter {found}), or other words are looked up"
+            warnings.warn(f"{self.model}: {told}", SplitterWanted, stacklevel=users_level())
         spans = one.words if one.words is not None else find_words(one.text, self.options.splitter)
         words = [one.text[a:b] for a, b in spans]
         if not self.table.phrases or (one.words is not None and self.options.level in (Level.WORD, Level.TOKEN)):

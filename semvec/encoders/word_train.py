@@ -22,6 +22,7 @@ from semvec.encoders.word_phrases import DELIMITER
 from semvec.encoders.word_table import WordTable
 from semvec.encoders.word_train_options import Kind, Settings, TrainOptions, settle
 from semvec.errors import InputError, ModelError, OptionError
+from semvec.text.words import Splitter, find_words
 from semvec.types import JSON, Progress, Step
 
 STATE = {kind: ("syn1neg", "sample_int", *(("vectors_vocab",) if kind == Kind.FASTTEXT else ())) for kind in Kind}
@@ -38,6 +39,7 @@ def train_words(
     options: TrainOptions | None = None,
     *,
     continued: str | os.PathLike[str] | None = None,
+    splitter: Splitter | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> WordEncoder:
@@ -46,7 +48,8 @@ def train_words(
     ``kind`` is word2vec, fasttext or doc2vec. ``texts``, strings or texts split into words, are gone through
     once and may be any number: their words are kept in a nameless file beside ``output``, and memory holds
     the vocabulary and the model. Nothing of a text is cut, however long it is. ``continued`` is a folder
-    that was trained before: its words go on from their vectors, new ones are added. The words stand in the
+    that was trained before: its words go on from their vectors, new ones are added. ``splitter`` finds the words of strings
+    (``jieba.cut``); the model keeps its name, and warns where texts are encoded without it. The words stand in the
     order of their counts, the most frequent first. With a ``seed`` two runs over the same texts write the
     same bytes. ``encoder.table.training`` tells what was done: the settings, what was read, and for word2vec
     the loss a word of each epoch.
@@ -59,13 +62,17 @@ def train_words(
     before = None if continued is None else _trained(Path(continued), kind)
     settings = settle(kind, options or TrainOptions(), None if before is None else _settings(before))
     with Corpus(target) as corpus:
-        _read(corpus, texts, settings, progress)
+        _read(corpus, texts if splitter is None else _split(texts, splitter), settings, progress)
         _check_corpus(corpus, kind)
         with _with_phrases(corpus, settings, before, progress) as (ready, phrases):
             model, record = _train(kind, settings, ready, before, progress)
         read = {"texts": corpus.texts, "without_words": corpus.empty, "words": corpus.words, "sha256": corpus.sha256}
     origin = {"format": "trained", "gensim": version("gensim")}
     training = {"kind": kind, "settings": settings.to_json(), "corpus": read, "phrases": phrases, **record}
+    if splitter is not None:
+        training["splitter"] = (
+            getattr(splitter, "name", None) or f"{splitter.__module__}:{getattr(splitter, '__qualname__', splitter)}"
+        )
     _write(target, model, settings, origin, training, overwrite=overwrite)
     return WordEncoder.from_pretrained(target)
 
@@ -104,6 +111,12 @@ def _read(corpus: Corpus, texts: Iterable[Text], settings: Settings, progress: P
         except InputError as error:
             raise InputError(f"text {number}: {error}") from None
         corpus.add(words)
+
+
+def _split(texts: Iterable[Text], splitter: Splitter) -> Iterator[Text]:
+    """Give the words that ``splitter`` finds in each of ``texts`` that is no list of words already."""
+    for text in texts:
+        yield [text[start:end] for start, end in find_words(text, splitter)] if isinstance(text, str) else text
 
 
 def _check_corpus(corpus: Corpus, kind: Kind) -> None:

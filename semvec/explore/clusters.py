@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from semvec.embeddings.transforms import normalize
@@ -16,7 +17,7 @@ from semvec.errors import OptionError
 from semvec.explore.points import Points
 from semvec.index.faiss_clusters import k_means
 from semvec.search.keyphrases import candidates, english_stop_words
-from semvec.text.words import Splitter
+from semvec.text.words import SCRIPTS_WITHOUT_SPACES, Splitter
 from semvec.types import Choice, Metric, Progress
 from semvec.visualise import umap
 from semvec.visualise.near import Near, comparable, near
@@ -32,6 +33,7 @@ PHRASE = 3
 PLAIN = str.maketrans("", "", "[]")
 """Brackets say which word is a point of its own; a phrase goes through them."""
 
+UNSPACED = regex.compile(f"[{SCRIPTS_WITHOUT_SPACES}]")
 LETTER = re.compile(r"\b[a-z]\b")
 """What is left of a possessive or of an abbreviation is no word."""
 
@@ -178,7 +180,7 @@ def _apart(phrases: Sequence[str]) -> list[str]:
     kept: list[str] = []
     for phrase in phrases:
         words = phrase.split()
-        inside = any(one in phrase or phrase in one for one in kept if not phrase.isascii())
+        inside = any(one in phrase or phrase in one for one in kept if UNSPACED.search(phrase))
         if not inside and not any(_alike(one, other) for other in " ".join(kept).split() for one in words):
             kept.append(phrase)
     return kept
