@@ -130,6 +130,14 @@ def weighed(loss: Tensor, units: Tensor, counted: Tensor) -> Tensor:
     return loss * (units * many() / everybody.clamp(min=1e-12))
 
 
+def has_idle(network: Any, batch: Batch, device: str) -> bool:
+    """Return whether some of what learns in ``network`` has no part in its loss, as BERT's pooler where tokens are read."""
+    network(**{name: tensor.to(device) for name, tensor in batch.items()})["loss"].backward()
+    idle = any(weight.requires_grad and weight.grad is None for weight in network.parameters())
+    network.zero_grad(set_to_none=True)
+    return idle
+
+
 class Shares(torch.utils.data.Sampler[list[int]]):
     """The part of every batch that this process reads: batches are those of one process, cut into as many parts.
 

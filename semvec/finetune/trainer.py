@@ -21,7 +21,7 @@ from semvec.errors import MissingExtra, OutputError
 from semvec.finetune.chance import seeded
 from semvec.finetune.heads import Batch
 from semvec.finetune.options import FinetuneOptions, Optimizer, Precision, Schedule
-from semvec.finetune.processes import COUNTED, Shared, by_first, check_alone, many, number, weighed
+from semvec.finetune.processes import COUNTED, Shared, by_first, check_alone, has_idle, many, number, weighed
 from semvec.finetune.strategies import settled
 from semvec.finetune.tuned import Lesson
 from semvec.types import JSON, Progress, Step
@@ -184,7 +184,10 @@ def train(
             validate=validate,
             options=options,
             model=network,
-            args=TrainingArguments(**arguments(len(items), options, lesson, device)),
+            args=TrainingArguments(
+                **arguments(len(items), options, lesson, device),
+                ddp_find_unused_parameters=many() > 1 and has_idle(network, collate(kept[:1]), device),
+            ),
             train_dataset=kept,
             eval_dataset=[],
             data_collator=collate,
@@ -302,7 +305,6 @@ def arguments(count: int, options: FinetuneOptions, lesson: Lesson, device: str)
     return {
         "output_dir": str(lesson.folder.resolve()),
         "per_device_train_batch_size": max(1, options.batch_size // many()),
-        "ddp_find_unused_parameters": True if many() > 1 else None,
         "gradient_accumulation_steps": options.accumulate,
         "max_steps": steps,
         "learning_rate": settled(options).learning_rate,
