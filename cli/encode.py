@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from semvec.types import Backend, ChunkBy, Dtype, LayerMix, Level, Overflow, Pooling, Subword
 from semvec_cli.bar import Bar
+from semvec_cli.sections import Sections
 from semvec_cli.splitters import splitter_option
 
 if TYPE_CHECKING:
@@ -52,7 +53,17 @@ NEEDS = {
 """Options that do something only beside another."""
 
 
-@click.command(context_settings={"show_default": True})
+SECTIONS = {
+    "Input and output": ("output", "id_field", "text_field", "input_format", "delimiter", "max_chars", "keep_blank"),
+    "Model": ("model", "family", "device", "backend", "trust_pickle", "trust_remote_code"),
+    "What gets a vector": ("level", "layers", "layer_mix", "subword", "pooling", "special", "splitter", "prompt", "kind", "oov"),
+    "Long texts": ("overflow", "max_tokens", "window_overlap", "chunk_by", "chunk_tokens", "chunk_overlap", "late"),
+    "Numbers": ("normalize", "truncate_dim", "dtype", "deterministic"),
+    "Running": ("on_error", "resume", "overwrite", "dry_run", "engine", "actors", "batch_tokens", "quiet"),
+}
+
+
+@click.command(cls=Sections, sections=SECTIONS, context_settings={"show_default": True})
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", metavar="OUT", help="Vectors file: .npy .npz .parquet .safetensors .jsonl .vec .bin")
 @click.option("-m", "--model", default="minilm", help="A name that 'semvec models' lists, a path, or a hub id.")
@@ -89,7 +100,9 @@ NEEDS = {
 @click.option("--prompt", help="Put before every text.  [default: the model's own]")
 @click.option("--as", "kind", type=click.Choice(["query", "document"]), help="Use the model's prompt for queries or documents.")
 @click.option(
-    "--oov", default="all", help="Rungs for words a word model lacks: all, none, or some of case,fold,subword,spelling."
+    "--oov",
+    default="all",
+    help="How a word that a word model lacks is looked for: all, none, or some of case,fold,subword,spelling.",
 )
 @click.option("--normalize", is_flag=True, help="Scale each vector to length 1.")
 @click.option("--truncate-dim", type=click.IntRange(1), help="Keep the first dimensions only (Matryoshka).")

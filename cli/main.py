@@ -51,6 +51,24 @@ COMMANDS = {
 }
 
 
+SECTIONS = {
+    "Vectors": ("encode", "inspect", "models", "words", "convert", "train", "distill", "trim"),
+    "Find": ("index", "search", "ask", "similar", "explain", "kwic", "keyphrases", "dedup", "collections", "copy", "serve"),
+    "Teach (no labels: classify; a few: few-shot; many: finetune; new ones later: continual)": (
+        "classify", "few-shot", "finetune", "continual", "augment", "predict", "report",
+    ),
+    "See and judge": ("visualise", "project", "cluster", "evaluate", "compare", "mteb", "datasets"),
+}  # fmt: skip
+
+ENVIRONMENT = [
+    ("HF_HUB_OFFLINE=1", "look for models on this machine alone"),
+    ("OMP_NUM_THREADS", "how many cores are computed on"),
+    ("RAY_ADDRESS", "the cluster of encode --engine ray"),
+    ("SEMVEC_API_KEYS", "the keys of serve, with commas between them"),
+    ("SEMVEC_TRACEBACK=1", "show where an unforeseen error comes from"),
+]
+CODES = [("0", "done"), ("2", "refused: one line says what, where and what to do"), ("1", "unforeseen"), ("130", "interrupted")]
+
 INTERRUPTED = "interrupted"
 
 
@@ -68,8 +86,15 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Environment"):
+            formatter.write_dl(ENVIRONMENT)
+        with formatter.section("Exit codes"):
+            formatter.write_dl(CODES)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):

@@ -8,11 +8,20 @@ import click
 
 from semvec.types import Overflow
 from semvec_cli.choices import one_of
+from semvec_cli.sections import Sections
+
+SECTIONS = {
+    "What is served": ("model", "collection", "rerank", "names", "device", "trust_pickle", "overflow"),
+    "Where, and to whom": ("host", "port", "keys_file"),
+    "Limits": ("batch_tokens", "queue_tokens", "max_texts", "max_tokens", "max_body"),
+}
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Sections, sections=SECTIONS, context_settings={"show_default": True})
 @click.option("-m", "--model", help="The encoder: a name, a folder or a hub id.  [default: that of --collection, else minilm]")
-@click.option("--collection", metavar="DIR", help="A collection that is searched: a folder, or the address of a store.")
+@click.option(
+    "--collection", metavar="DIR", help="A collection that is searched: a folder, or an address: postgresql://host/db#notes."
+)
 @click.option("--rerank", metavar="MODEL", help="What reranks: maxsim, or a cross-encoder.  [default: maxsim]")
 @click.option("--name", "names", multiple=True, help="Another name by which clients may ask for the model.")
 @click.option("--host", default="127.0.0.1", help="Where it listens; 0.0.0.0 is everywhere: give it keys then.")
@@ -21,11 +30,21 @@ from semvec_cli.choices import one_of
     "--keys-file", metavar="FILE", help="API keys, one a line.  [default: those in SEMVEC_API_KEYS; none: all are let in]"
 )
 @click.option("--overflow", type=one_of(Overflow), default="error", help="What becomes of a text longer than the model reads.")
-@click.option("--batch-tokens", type=click.IntRange(1), default=4096, help="Computed at once, of several requests together.")
-@click.option("--queue-tokens", type=click.IntRange(1), default=500_000, help="May wait; beyond that 429 is answered.")
-@click.option("--max-texts", type=click.IntRange(1), default=2048, help="Texts a request.")
-@click.option("--max-tokens", type=click.IntRange(1), default=300_000, help="Tokens a request.")
-@click.option("--max-body", type=click.IntRange(1), default=32 << 20, help="Bytes a request.")
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(1),
+    default=4096,
+    help="Most tokens that are computed at once, of several requests together.",
+)
+@click.option(
+    "--queue-tokens",
+    type=click.IntRange(1),
+    default=500_000,
+    help="Most tokens that may wait; to what comes beyond 429 is answered.",
+)
+@click.option("--max-texts", type=click.IntRange(1), default=2048, help="Most texts of a request.")
+@click.option("--max-tokens", type=click.IntRange(1), default=300_000, help="Most tokens of a request.")
+@click.option("--max-body", type=click.IntRange(1), default=32 << 20, help="Most bytes of a request.")
 @click.option("--device", help="cpu, cuda, …  [default: the best there is]")
 @click.option("--trust-pickle", is_flag=True, help="Read an encoder that is a pickle, which can run any code.")
 def serve(**options: Any) -> None:

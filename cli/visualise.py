@@ -13,6 +13,7 @@ import click
 from semvec.types import Level
 from semvec_cli.bar import Bar
 from semvec_cli.points import LEVELS, point_options, read_points
+from semvec_cli.sections import Sections
 from semvec_cli.splitters import splitter_option
 
 if TYPE_CHECKING:
@@ -27,7 +28,16 @@ METHODS = ("pca", "umap", "tsne", "pacmap")
 OF_METHODS = {"neighbours": ("umap", "pacmap"), "min_dist": ("umap",), "perplexity": ("tsne",)}
 
 
-@click.command(context_settings={"show_default": True})
+SECTIONS = {
+    "Output": ("outputs", "title", "theme", "fade", "tensorboard", "overwrite", "quiet"),
+    "Points": ("level", "word", "words", "sample", "text_field", "id_field", "splitter"),
+    "Model": ("model", "device", "overflow"),
+    "Layout": ("method", "neighbours", "min_dist", "perplexity", "seed", "kept", "onto", "beside", "beside_model"),
+    "Colours and groups": ("colour", "groups", "grouping"),
+}
+
+
+@click.command(cls=Sections, sections=SECTIONS, context_settings={"show_default": True})
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option(
     "-o",

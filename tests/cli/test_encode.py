@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -311,3 +312,17 @@ def test_a_full_disk_is_one_line(arguments: str) -> None:
     shell = f"{sys.executable} -c 'from semvec_cli.main import run; run()' {arguments} > /dev/full"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "Error: No space left on device\n")
+
+
+def test_every_command_and_option_stands_in_a_section() -> None:
+    import semvec_cli.main as program
+
+    assert sorted(name for names in program.SECTIONS.values() for name in names) == sorted(COMMANDS)
+    for command in ("encode", "visualise", "serve"):
+        shown = run(command, "--help").stdout
+        made = main.get_command(click.Context(main), command)
+        assert made is not None
+        for option in made.params:
+            if isinstance(option, click.Option):
+                assert shown.count(f"{option.opts[-1]} ") + shown.count(f"{option.opts[-1]}\n") >= 1, option.opts
+    assert "Exit codes" in run("--help").stdout
