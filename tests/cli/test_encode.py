@@ -290,7 +290,7 @@ def test_an_error_is_one_line(tmp_path: Path, arguments: list[str], words: list[
 
 def test_without_arguments_it_helps() -> None:
     done = subprocess.run([PROGRAM], capture_output=True, text=True, check=True)
-    assert "Commands:" in done.stdout
+    assert "Exit codes:" in done.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
